@@ -1,2 +1,35 @@
-//! Under construction.
+//! The heart of Inferry: what an inference *request* is and promises, without saying who runs it.
+//!
+//! A request owns the tensors bound to its ports and a device's working memory. Starting it makes a [`Task`]: the
+//! one-word right to run the next stage of its [`Pipeline`]. An [`Executor`] takes the task and runs it, on a thread, in a
+//! Web Worker, or in slices on the thread that asked. Each run ends in exactly one verdict, is delivered once, and
+//! leaves the request idle.
+//!
+//! ```text
+//!  tensors ─▶ Request ─▶ stage 0 ─▶ stage 1 ─▶ … ─▶ delivery ─▶ verdict + outputs
+//!                └────────── each enters an Executor ┘
+//! ```
+//!
+//! What this crate does *not* do: it never blocks, never reads a clock of its own, never spawns, and never names a
+//! thread, a promise or ONNX. Those live in the hosts (`inferry` for desktop threads) and in `inferry-engine`.
+//!
+//! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs;
+//! [`parallel`] and [`turn`] are what runs it.
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod clock;
+pub mod parallel;
+pub mod port;
+pub mod tensor;
+pub mod turn;
+
+pub use clock::Clock;
+pub use parallel::{Parallel, Serial};
+pub use port::{Port, PortKey};
+pub use tensor::{Dim, Element, ElementType, PartialShape, Shape, Tensor};
+pub use turn::{Slice, Stop, Turn};

@@ -1,0 +1,170 @@
+//! Element types: what one number of a tensor is.
+//!
+//! Nothing is converted here; a tensor of `i64` is read as `i64`.
+
+use core::fmt;
+
+use half::{bf16, f16};
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ElementType {
+    /// One byte, 0 or 1.
+    Bool,
+    /// Signed, 8 bits.
+    I8,
+    /// Signed, 16 bits.
+    I16,
+    /// Signed, 32 bits.
+    I32,
+    /// Signed, 64 bits.
+    I64,
+    /// Unsigned, 8 bits.
+    U8,
+    /// Unsigned, 16 bits.
+    U16,
+    /// Unsigned, 32 bits.
+    U32,
+    /// Unsigned, 64 bits.
+    U64,
+    /// IEEE 754 half precision.
+    F16,
+    /// The upper half of an `f32`.
+    Bf16,
+    /// IEEE 754 single precision.
+    F32,
+    /// IEEE 754 double precision.
+    F64,
+    /// Text; not plain bytes, see `Tensor::strings`.
+    String,
+}
+
+impl ElementType {
+    /// Every element type, in the order of the declaration.
+    pub const ALL: [ElementType; 14] = [
+        ElementType::Bool,
+        ElementType::I8,
+        ElementType::I16,
+        ElementType::I32,
+        ElementType::I64,
+        ElementType::U8,
+        ElementType::U16,
+        ElementType::U32,
+        ElementType::U64,
+        ElementType::F16,
+        ElementType::Bf16,
+        ElementType::F32,
+        ElementType::F64,
+        ElementType::String,
+    ];
+
+    /// Bytes of one element; for [`ElementType::String`], of the handle of one string.
+    pub const fn size(self) -> usize {
+        match self {
+            ElementType::Bool | ElementType::I8 | ElementType::U8 => 1,
+            ElementType::I16 | ElementType::U16 | ElementType::F16 | ElementType::Bf16 => 2,
+            ElementType::I32 | ElementType::U32 | ElementType::F32 => 4,
+            ElementType::I64 | ElementType::U64 | ElementType::F64 => 8,
+            ElementType::String => size_of::<alloc::string::String>(),
+        }
+    }
+
+    /// The short name, as in Rust: `f32`, `i64`, `bool`, `string`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ElementType::Bool => "bool",
+            ElementType::I8 => "i8",
+            ElementType::I16 => "i16",
+            ElementType::I32 => "i32",
+            ElementType::I64 => "i64",
+            ElementType::U8 => "u8",
+            ElementType::U16 => "u16",
+            ElementType::U32 => "u32",
+            ElementType::U64 => "u64",
+            ElementType::F16 => "f16",
+            ElementType::Bf16 => "bf16",
+            ElementType::F32 => "f32",
+            ElementType::F64 => "f64",
+            ElementType::String => "string",
+        }
+    }
+
+    /// True for f16, bf16, f32 and f64.
+    pub const fn is_float(self) -> bool {
+        matches!(self, ElementType::F16 | ElementType::Bf16 | ElementType::F32 | ElementType::F64)
+    }
+
+    /// True for the signed and unsigned integers, not for bool.
+    pub const fn is_integer(self) -> bool {
+        !self.is_float() && !matches!(self, ElementType::Bool | ElementType::String)
+    }
+}
+
+impl fmt::Display for ElementType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A Rust type that is the element of a tensor: plain bytes of a fixed size.
+pub trait Element:
+    sealed::Sealed
+    + bytemuck::NoUninit
+    + bytemuck::CheckedBitPattern
+    + Default
+    + PartialEq
+    + fmt::Debug
+    + Send
+    + Sync
+    + 'static
+{
+    /// The element type that this Rust type stands for.
+    const TYPE: ElementType;
+}
+
+macro_rules! elements {
+    ($($rust:ty => $variant:ident),* $(,)?) => { $(
+        impl sealed::Sealed for $rust {}
+        impl Element for $rust {
+            const TYPE: ElementType = ElementType::$variant;
+        }
+    )* };
+}
+
+elements! {
+    bool => Bool, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64,
+    f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_agree_with_rust() {
+        fn check<T: Element>() {
+            assert_eq!(T::TYPE.size(), size_of::<T>(), "{}", T::TYPE);
+        }
+        check::<bool>();
+        check::<i8>();
+        check::<u16>();
+        check::<f16>();
+        check::<bf16>();
+        check::<i32>();
+        check::<f32>();
+        check::<u64>();
+        check::<f64>();
+    }
+
+    #[test]
+    fn every_type_is_listed_once() {
+        for (index, element) in ElementType::ALL.iter().enumerate() {
+            assert_eq!(*element as usize, index);
+        }
+    }
+}
