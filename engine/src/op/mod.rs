@@ -1,0 +1,129 @@
+//! Operators: what a node does, as data.
+//!
+//! An operator is a small struct with its attributes in the newest form of the standard (what older operator versions had
+//! as attributes and newer ones as inputs is an input, filled by the importer with a constant). It knows how to infer
+//! facts about its outputs; it computes nothing: each device keeps its own kernels and finds them by the struct's type.
+//!
+//! One family of operators a file: structs, facts, ONNX importer, tests.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::fmt::Debug;
+
+use inferry_core::ElementType;
+
+use crate::graph::{Body, Fact};
+
+/// What a node does. See the [module](self).
+pub trait Op: Any + Debug + Send + Sync {
+    /// The name of the operator in the ONNX standard, or our own for operators that passes make.
+    fn name(&self) -> &'static str;
+
+    /// What follows for the outputs from what is known of the inputs: one fact for each of `inputs.outputs()` outputs.
+    ///
+    /// An operator that only rearranges what it knows (Shape of a fixed shape, Size) may return a constant.
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError>;
+
+    /// Inputs whose *values* (not only their shapes) decide the shapes of the outputs: the shape of Reshape, the axes of
+    /// Squeeze, the data of NonZero.
+    fn value_inputs(&self) -> &'static [usize] {
+        &[]
+    }
+
+    /// False when two runs with equal inputs may give different outputs; such a node is never folded.
+    fn is_pure(&self) -> bool {
+        true
+    }
+
+    /// The graphs inside a control-flow operator.
+    fn bodies(&self) -> &[Body] {
+        &[]
+    }
+
+    /// The same operator with other bodies; `None` for operators without bodies.
+    fn with_bodies(&self, bodies: Vec<Body>) -> Option<Arc<dyn Op>> {
+        let _ = bodies;
+        None
+    }
+}
+
+impl dyn Op {
+    /// The operator as `T`, when it is one.
+    pub fn downcast<T: Op>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
+}
+
+/// What is known of a node's inputs, and how many outputs it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    facts: &'a [Option<&'a Fact>],
+    outputs: usize,
+}
+
+impl<'a> Inputs<'a> {
+    /// The facts of each input (`None` for one left out) and the number of outputs wanted.
+    pub fn new(facts: &'a [Option<&'a Fact>], outputs: usize) -> Inputs<'a> {
+        Inputs { facts, outputs }
+    }
+
+    /// How many inputs were given, left-out ones in the middle included.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// How many outputs are wanted.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// An input that must be there.
+    pub fn required(&self, index: usize) -> Result<&'a Fact, OpError> {
+        self.optional(index).ok_or(OpError::Missing { input: index })
+    }
+
+    /// An input that may be left out.
+    pub fn optional(&self, index: usize) -> Option<&'a Fact> {
+        self.facts.get(index).copied().flatten()
+    }
+
+    /// All inputs that are there.
+    pub fn present(&self) -> impl Iterator<Item = &'a Fact> + '_ {
+        self.facts.iter().copied().flatten()
+    }
+}
+
+/// Why an operator refuses its inputs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpError {
+    /// A required input is not there.
+    #[error("input {input} is missing")]
+    Missing {
+        /// Position of the input.
+        input: usize,
+    },
+    /// An input of a type that the operator does not take.
+    #[error("input {input} is {actual}; {wanted}")]
+    Element {
+        /// Position of the input.
+        input: usize,
+        /// What it is.
+        actual: ElementType,
+        /// What is taken.
+        wanted: &'static str,
+    },
+    /// Shapes that do not fit together or an attribute out of range.
+    #[error("{0}")]
+    Shape(String),
+    /// Something allowed by the standard that we do not have.
+    #[error("{0} is not supported")]
+    Unsupported(String),
+}
