@@ -1,2 +1,25 @@
-//! Under construction.
+//! The CPU device: kernels, and the resumable execution of a plan.
+//!
+//! ```text
+//!  Model ─▶ compile (passes, kernels bound to shapes, memory plan) ─▶ Compiled ─▶ Work (arena, position)
+//! ```
+//!
+//! A graph becomes a list of steps. Each step is a [`kernel::Kernel`]: a counted number of independent *tiles* that can be
+//! run in any number of blocks. The work runs block after block and looks between them whether somebody asked it to
+//! stop or its slice is used up; so the resume point is (step, tile), and a run can be interrupted everywhere.
+//!
+//! What this crate does *not* do: it starts no threads (a turn lends it some), reads no clock, and detects no processor
+//! features (the host hands down an [`Isa`]).
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod io;
+pub mod isa;
+pub mod kernel;
+pub mod pack;
+
+pub use isa::Isa;

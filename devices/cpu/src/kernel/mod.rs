@@ -1,0 +1,170 @@
+//! Kernels: the arithmetic of one operator, bound to its shapes, cut into tiles.
+//!
+//! A kernel is built once for a node whose shapes are known ([`Builder`]); everything that follows from shapes and weights
+//! (blocking, packed weights, tables) is decided then. Running it only computes. It is cut into *phases*, each a counted
+//! number of tiles; tiles of one phase are independent of each other, phases follow one another. A kernel starts no
+//! threads and never looks at the stop flag: whoever runs the tiles does both (see `work`), so each kernel is plain serial
+//! code over a range of tiles, and every kernel can be interrupted, resumed and spread over threads.
+//!
+//! One kernel a file: the reference loop first, fast paths below, both tested against each other.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use inferry_core::{ElementType, Shape, Tensor};
+use inferry_engine::op::Op;
+
+use crate::io::Io;
+use crate::isa::Isa;
+use crate::pack::Packs;
+
+/// The arithmetic of one node. See the [module](self).
+///
+/// Two calls of [`Kernel::run`] with the same `phase` and disjoint tiles may happen at the same time, each with an [`Io`] of
+/// its own. What the `Io` hands out safely cannot overlap; where a kernel uses its unsafe handles, it writes only what
+/// its tiles own and reads nothing that another tile of the phase writes.
+pub trait Kernel: Send + Sync {
+    /// The phases, in order. Empty when there is nothing to do.
+    fn phases(&self) -> &[Phase];
+
+    /// Bytes that live while the node runs and are shared by all its tiles and phases; aligned to 64, not zeroed.
+    fn workspace(&self) -> usize {
+        0
+    }
+
+    /// Bytes that each thread has to itself during one call of `run`; aligned to 64, not zeroed, lost afterwards.
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    /// Computes the tiles `io.tiles()` of a phase.
+    fn run(&self, phase: usize, io: &mut Io<'_>);
+}
+
+/// A counted number of independent tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// How many.
+    pub tiles: usize,
+    /// Roughly how many nanoseconds one tile takes on one thread of a current desktop processor. Only its magnitude
+    /// matters: it decides how many tiles make a block and whether a block is worth spreading over threads. At most
+    /// about a million (a millisecond).
+    pub cost: u64,
+    /// Tiles must run in order, one call at a time (a recurrence, a scan).
+    pub serial: bool,
+    /// Elements of output 0 that each tile owns when they lie one after the other, for [`Io::rows`]; else 0.
+    pub unit: usize,
+}
+
+impl Phase {
+    /// Independent tiles that own `unit` consecutive elements of output 0 each (the last may own fewer).
+    pub fn rows(elements: usize, unit: usize, cost: u64) -> Phase {
+        let unit = unit.max(1);
+        Phase { tiles: elements.div_ceil(unit), cost: cost.max(1), serial: false, unit }
+    }
+
+    /// Independent tiles; the kernel says itself which elements each owns.
+    pub fn tiles(tiles: usize, cost: u64) -> Phase {
+        Phase { tiles, cost: cost.max(1), serial: false, unit: 0 }
+    }
+
+    /// Tiles that run in order, one at a time.
+    pub fn serial(tiles: usize, cost: u64) -> Phase {
+        Phase { tiles, cost: cost.max(1), serial: true, unit: 0 }
+    }
+}
+
+/// What is known of an input when a kernel is built.
+#[derive(Clone, Debug)]
+pub struct Operand<'a> {
+    /// Type of the elements.
+    pub element: ElementType,
+    /// The shape. The data are dense and row-major.
+    pub shape: Shape,
+    /// The value, when it is the same in every run.
+    pub constant: Option<&'a Tensor>,
+}
+
+/// A node whose shapes are known, for which a kernel is to be built.
+pub struct Builder<'a> {
+    /// The inputs; `None` for one that is left out.
+    pub inputs: &'a [Option<Operand<'a>>],
+    /// Type and shape of each output. One that nobody reads is there too.
+    pub outputs: &'a [(ElementType, Shape)],
+    /// The instructions that the kernel may use.
+    pub isa: Isa,
+    /// Packed constants, shared by all plans and requests of a compiled model.
+    pub packs: &'a Packs,
+}
+
+impl<'a> Builder<'a> {
+    /// An input that must be there.
+    pub fn input(&self, index: usize) -> Result<&Operand<'a>, BuildError> {
+        self.optional(index).ok_or(BuildError::Missing { input: index })
+    }
+
+    /// An input that may be left out.
+    pub fn optional(&self, index: usize) -> Option<&Operand<'a>> {
+        self.inputs.get(index)?.as_ref()
+    }
+
+    /// Type and shape of an output.
+    pub fn output(&self, index: usize) -> &(ElementType, Shape) {
+        &self.outputs[index]
+    }
+}
+
+/// Why there is no kernel for a node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A required input is not there.
+    #[error("input {input} is missing")]
+    Missing {
+        /// Position of the input.
+        input: usize,
+    },
+    /// No kernel for these element types.
+    #[error("{op} of {element} is not implemented on the CPU device")]
+    Element {
+        /// Name of the operator.
+        op: &'static str,
+        /// The element type.
+        element: ElementType,
+    },
+    /// A form of the operator that we do not have, or shapes that do not fit.
+    #[error("{0}")]
+    Form(String),
+    /// No kernel for this operator at all.
+    #[error("operator {0} is not implemented on the CPU device")]
+    Operator(&'static str),
+}
+
+/// One line of the registry: an operator type and how its kernel is built.
+pub struct Entry {
+    matches: fn(&dyn Op) -> bool,
+    build: fn(&dyn Op, &Builder<'_>) -> Built,
+}
+
+/// A kernel, or why there is none.
+pub type Built = Result<Box<dyn Kernel>, BuildError>;
+
+/// Builds the kernel of a node.
+pub fn build(op: &dyn Op, node: &Builder<'_>) -> Built {
+    let entry = REGISTRY.iter().find(|entry| (entry.matches)(op)).ok_or(BuildError::Operator(op.name()))?;
+    (entry.build)(op, node)
+}
+
+/// An [`Entry`] for the operator `$op`, built by `$build: fn(&$op, &Builder) -> Result<Box<dyn Kernel>, BuildError>`.
+#[allow(unused_macros)]
+macro_rules! entry {
+    ($op:ty, $build:path) => {
+        Entry {
+            matches: |op| op.downcast::<$op>().is_some(),
+            build: |op, node| $build(op.downcast::<$op>().expect("matched"), node),
+        }
+    };
+}
+
+/// Every operator that has a kernel: one line each.
+static REGISTRY: &[Entry] = &[];
