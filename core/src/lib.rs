@@ -25,6 +25,8 @@ extern crate std;
 pub mod clock;
 pub mod parallel;
 pub mod port;
+pub mod request;
+mod sync;
 pub mod tensor;
 pub mod turn;
 

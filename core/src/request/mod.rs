@@ -1,0 +1,8 @@
+//! The request.
+
+pub(crate) mod life;
+mod verdict;
+mod word;
+
+pub use verdict::{Cause, Verdict};
+pub use word::{MAX_STAGES, RunId};

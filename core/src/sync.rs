@@ -1,0 +1,83 @@
+//! The one door to atomics, cells and locks.
+//!
+//! Everything concurrent in [`request`](crate::request) comes through here, so that the same code runs on hardware and
+//! under the loom model checker (`RUSTFLAGS="--cfg loom"`), on targets with 64-bit atomics and on microcontrollers that
+//! have only 32-bit ones. The cell has loom's shape (`with`, `with_mut`) everywhere.
+//!
+//! There is no blocking lock here: [`Lock`] spins, is held for a handful of instructions, and never while foreign code
+//! (a waker, a callback, an executor) runs. In a browser's main thread a lock that blocks is a crash.
+#![allow(unsafe_code)]
+
+pub(crate) use chosen::{Arc, AtomicPtr, AtomicWord, Lock, UnsafeCell};
+pub(crate) use core::sync::atomic::Ordering;
+
+/// The machine word that holds the life of a request: the widest integer that the target can compare and swap.
+#[cfg(target_has_atomic = "64")]
+pub(crate) type Word = u64;
+#[cfg(not(target_has_atomic = "64"))]
+pub(crate) type Word = u32;
+
+#[cfg(not(loom))]
+mod chosen {
+    pub(crate) use alloc::sync::Arc;
+    pub(crate) use core::sync::atomic::AtomicPtr;
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(crate) use core::sync::atomic::AtomicU32 as AtomicWord;
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) use core::sync::atomic::AtomicU64 as AtomicWord;
+
+    /// `core`'s cell with loom's shape.
+    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            UnsafeCell(core::cell::UnsafeCell::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn with<R>(&self, body: impl FnOnce(*const T) -> R) -> R {
+            body(self.0.get())
+        }
+
+        #[inline]
+        pub(crate) fn with_mut<R>(&self, body: impl FnOnce(*mut T) -> R) -> R {
+            body(self.0.get())
+        }
+    }
+
+    /// A spin lock for critical sections of a few instructions.
+    pub(crate) struct Lock<T>(spin::mutex::SpinMutex<T>);
+
+    impl<T> Lock<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Lock(spin::mutex::SpinMutex::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+            body(&mut self.0.lock())
+        }
+    }
+}
+
+#[cfg(loom)]
+mod chosen {
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
+    pub(crate) use loom::{
+        cell::UnsafeCell,
+        sync::{Arc, atomic::AtomicPtr},
+    };
+
+    pub(crate) struct Lock<T>(loom::sync::Mutex<T>);
+
+    impl<T> Lock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Lock(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+            body(&mut self.0.lock().expect("no panic while a lock is held"))
+        }
+    }
+}
