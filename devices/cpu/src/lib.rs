@@ -21,5 +21,6 @@ pub mod io;
 pub mod isa;
 pub mod kernel;
 pub mod pack;
+pub mod single;
 
 pub use isa::Isa;

@@ -8,6 +8,9 @@
 //!
 //! One kernel a file: the reference loop first, fast paths below, both tested against each other.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 
