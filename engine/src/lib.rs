@@ -16,5 +16,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod graph;
+pub mod onnx;
 pub mod op;
 pub mod passes;

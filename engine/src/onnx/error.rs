@@ -1,0 +1,121 @@
+//! Why a model could not be imported. Every error names the part of the model it is about.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::wire::WireError;
+
+/// Why a model could not be imported.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file is empty.
+    #[error("the model file is empty")]
+    Empty,
+    /// The bytes are no protobuf, or not that of a model.
+    #[error("this is not an ONNX model, or it is damaged: {0}")]
+    Wire(#[from] WireError),
+    /// A file without a graph or without operator sets: valid protobuf, but no model.
+    #[error("this is not an ONNX model: it has no {0}")]
+    Absent(&'static str),
+    /// Written in a version of the operators that we do not read.
+    #[error("the model is written in operator set {version}; {least} to {most} are supported")]
+    Opset {
+        /// The version that the model asks for.
+        version: i64,
+        /// The oldest that we read.
+        least: i64,
+        /// The newest that we read.
+        most: i64,
+    },
+    /// Operators that we do not have: all of them at once.
+    #[error("the model needs operators that are not supported: {}", List(.0))]
+    Unsupported(Vec<UnsupportedOp>),
+    /// More of something than the limits allow.
+    #[error("the model has more than {limit} {what}")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A node that we cannot take as it is.
+    #[error("node {node}: {problem}")]
+    Node {
+        /// The node: its operator with its name or first output.
+        node: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An attribute of a node that we cannot take as it is.
+    #[error("node {node}, attribute \"{attribute}\": {problem}")]
+    Attribute {
+        /// The node: its operator with its name or first output.
+        node: String,
+        /// The attribute.
+        attribute: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A tensor in the file that is not what it says.
+    #[error("tensor \"{tensor}\": {problem}")]
+    Tensor {
+        /// The tensor's name, or the place it stands in.
+        tensor: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A graph input or output that is not a tensor of a type that we know.
+    #[error("{side} \"{name}\": {problem}")]
+    Port {
+        /// `input` or `output`.
+        side: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A name that is given to two values.
+    #[error("two values of graph \"{graph}\" are named \"{name}\"")]
+    Duplicate {
+        /// The graph.
+        graph: String,
+        /// The name.
+        name: String,
+    },
+    /// A value that is read and that nothing writes.
+    #[error("{reader} reads \"{name}\", which nothing writes")]
+    Dangling {
+        /// The node or graph output that reads it.
+        reader: String,
+        /// The value.
+        name: String,
+    },
+    /// Nodes that wait for each other.
+    #[error("these nodes wait for each other: {}", .0.join(", "))]
+    Cycle(Vec<String>),
+}
+
+/// An operator that the registry does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedOp {
+    /// The domain, `ai.onnx` for the standard's own.
+    pub domain: String,
+    /// The operator's name.
+    pub name: String,
+    /// How many nodes of the model use it.
+    pub count: usize,
+}
+
+struct List<'a>(&'a [UnsupportedOp]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, op) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{}.{} ({} nodes)", op.domain, op.name, op.count)?;
+        }
+        Ok(())
+    }
+}
