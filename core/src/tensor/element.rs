@@ -70,6 +70,19 @@ impl ElementType {
         }
     }
 
+    /// The alignment in bytes that one element needs on this target.
+    pub const fn align(self) -> usize {
+        match self {
+            ElementType::Bool | ElementType::I8 | ElementType::U8 => 1,
+            ElementType::I16 | ElementType::U16 | ElementType::F16 | ElementType::Bf16 => align_of::<u16>(),
+            ElementType::I32 | ElementType::U32 | ElementType::F32 => align_of::<u32>(),
+            // 4 on some 32-bit targets.
+            ElementType::I64 | ElementType::U64 => align_of::<u64>(),
+            ElementType::F64 => align_of::<f64>(),
+            ElementType::String => align_of::<alloc::string::String>(),
+        }
+    }
+
     /// The short name, as in Rust: `f32`, `i64`, `bool`, `string`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -146,9 +159,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_agree_with_rust() {
+    fn sizes_and_alignments_agree_with_rust() {
         fn check<T: Element>() {
             assert_eq!(T::TYPE.size(), size_of::<T>(), "{}", T::TYPE);
+            assert_eq!(T::TYPE.align(), align_of::<T>(), "{}", T::TYPE);
         }
         check::<bool>();
         check::<i8>();

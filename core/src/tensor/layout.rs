@@ -1,4 +1,11 @@
 //! Layouts: where each element lies, as a shape and the distance in bytes between neighbours of each dimension.
+//!
+//! A layout is arithmetic: it knows no storage and no element type, only the size of an element. Every layout that this
+//! module makes keeps two promises on which the views and copies lean: no two elements overlap, and going through the
+//! elements in row-major order goes forward through memory. So there are no transposed, broadcast or reversed layouts;
+//! the kernels of a device have their own index arithmetic for those.
+
+use core::ops::Range;
 
 use heapless::Vec;
 
@@ -25,15 +32,23 @@ pub enum LayoutError {
     },
     /// A stride that lets elements overlap or lie off their alignment.
     #[error(
-        "stride {stride} of dimension {dim} is less than its {least} bytes or no multiple of the element size"
+        "stride {stride} of dimension {dim} is less than {least} bytes or no multiple of the element's {element_size}"
     )]
     Stride {
         /// The dimension.
         dim: usize,
         /// The stride that was given, in bytes.
         stride: usize,
-        /// The least stride that keeps elements apart.
+        /// The least stride that keeps elements apart, in bytes.
         least: usize,
+        /// Bytes of an element.
+        element_size: usize,
+    },
+    /// The number of bytes overflows.
+    #[error("shape {shape} with these strides reaches further than memory can be addressed")]
+    TooLarge {
+        /// The shape.
+        shape: Shape,
     },
     /// A range beyond the extent, or one that ends before it begins.
     #[error("range {start}..{end} of dimension {dim} does not lie within its extent {extent}")]
@@ -46,6 +61,32 @@ pub enum LayoutError {
         end: usize,
         /// The extent of the dimension.
         extent: usize,
+    },
+    /// There is no such dimension.
+    #[error("there is no dimension {dim}; there are {rank}")]
+    Dimension {
+        /// The dimension that was asked for.
+        dim: usize,
+        /// How many dimensions there are.
+        rank: usize,
+    },
+    /// Cuts along an inner dimension: the parts are disjoint but their bytes alternate.
+    #[error(
+        "parts cut along dimension {dim} of shape {shape} interleave in memory; cut along the outermost dimension"
+    )]
+    Interleaved {
+        /// The dimension to cut.
+        dim: usize,
+        /// The shape.
+        shape: Shape,
+    },
+    /// A copy between different shapes.
+    #[error("elements of shape {from} cannot be copied to shape {to}")]
+    Shapes {
+        /// Shape of the source.
+        from: Shape,
+        /// Shape of the destination.
+        to: Shape,
     },
     /// The elements would reach beyond the storage.
     #[error("the layout needs {needed} bytes, the storage has {available}")]
@@ -66,9 +107,34 @@ impl Layout {
         let mut stride = element_size;
         for (slot, extent) in strides.iter_mut().zip(shape.iter()).rev() {
             *slot = stride;
+            // Saturates only in an empty shape, where no stride is ever followed.
             stride = stride.saturating_mul((*extent).max(1));
         }
         Some(Layout { shape, strides })
+    }
+
+    /// A layout with strides in bytes. Each must be a multiple of `element_size` and at least what the dimensions
+    /// within it take up, so that elements neither overlap nor run backwards.
+    pub fn strided(shape: Shape, strides: &[usize], element_size: usize) -> Result<Layout, LayoutError> {
+        if strides.len() != shape.rank() {
+            return Err(LayoutError::Rank { given: strides.len(), rank: shape.rank() });
+        }
+        let mut least = element_size;
+        let mut span = element_size;
+        for (dim, (extent, stride)) in shape.iter().zip(strides).enumerate().rev() {
+            if *stride < least || stride % element_size != 0 {
+                return Err(LayoutError::Stride { dim, stride: *stride, least, element_size });
+            }
+            let too_large = || LayoutError::TooLarge { shape: shape.clone() };
+            least = stride.checked_mul((*extent).max(1)).ok_or_else(too_large)?;
+            let reach = stride.checked_mul(extent.saturating_sub(1)).ok_or_else(too_large)?;
+            span = span
+                .checked_add(reach)
+                .filter(|bytes| *bytes <= isize::MAX as usize)
+                .ok_or_else(too_large)?;
+        }
+        let strides = strides.iter().copied().collect();
+        Ok(Layout { shape, strides })
     }
 
     /// The shape.
@@ -107,5 +173,179 @@ impl Layout {
             stride *= extent;
         }
         true
+    }
+
+    /// Bytes from the first element to the one at `index`; `None` when the index has another rank or lies outside.
+    #[inline]
+    pub fn offset_of(&self, index: &[usize]) -> Option<usize> {
+        if index.len() != self.shape.rank() {
+            return None;
+        }
+        let mut offset = 0;
+        for ((at, extent), stride) in index.iter().zip(self.shape.iter()).zip(&self.strides) {
+            if at >= extent {
+                return None;
+            }
+            offset += at * stride;
+        }
+        Some(offset)
+    }
+
+    /// The part of each dimension within its range, with the same strides, and the bytes from this layout's first
+    /// element to the part's. An empty range gives an empty part, which begins where this layout does.
+    pub fn region(&self, ranges: &[Range<usize>]) -> Result<(Layout, usize), LayoutError> {
+        if ranges.len() != self.shape.rank() {
+            return Err(LayoutError::Rank { given: ranges.len(), rank: self.shape.rank() });
+        }
+        let mut region = self.clone();
+        for (dim, (range, slot)) in ranges.iter().zip(region.shape.iter_mut()).enumerate() {
+            let Range { start, end } = *range;
+            if start > end || end > *slot {
+                return Err(LayoutError::Range { dim, start, end, extent: *slot });
+            }
+            *slot = end - start;
+        }
+        if region.shape.contains(&0) {
+            return Ok((region, 0));
+        }
+        let offset = ranges.iter().zip(&self.strides).map(|(range, stride)| range.start * stride).sum();
+        Ok((region, offset))
+    }
+
+    /// This layout with other extents, none larger than in `limits`, and any number of leading dimensions of extent 1
+    /// before them. `None` when the extents do not fit so.
+    pub(super) fn within(&self, limits: &Shape, shape: &Shape, element_size: usize) -> Option<Layout> {
+        let leading = shape.rank().checked_sub(limits.rank())?;
+        let (ones, extents) = shape.split_at(leading);
+        if ones.iter().any(|one| *one != 1)
+            || extents.iter().zip(limits.iter()).any(|(new, limit)| new > limit)
+        {
+            return None;
+        }
+        // The dimensions of the limits are the last ones of this layout: earlier calls only put ones before them.
+        let inner = &self.strides[self.strides.len() - limits.rank()..];
+        let outer = inner
+            .first()
+            .zip(limits.first())
+            .map_or(element_size, |(stride, limit)| stride.saturating_mul((*limit).max(1)));
+        let strides = core::iter::repeat_n(outer, leading).chain(inner.iter().copied()).collect();
+        Some(Layout { shape: shape.clone(), strides })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    fn layout(shape: &[usize], strides: &[usize], size: usize) -> Result<Layout, LayoutError> {
+        Layout::strided(Shape::new(shape).unwrap(), strides, size)
+    }
+
+    #[test]
+    fn dense_strides_are_those_of_row_major_order() {
+        let cases: [(&[usize], usize, &[usize]); 5] = [
+            (&[4, 3, 2], 4, &[24, 8, 4]),
+            (&[], 8, &[]),
+            (&[0], 2, &[2]),
+            (&[2, 0, 3], 1, &[3, 3, 1]),
+            (&[1, 1, 5], 4, &[20, 20, 4]),
+        ];
+        for (shape, size, strides) in cases {
+            let dense = Layout::dense(Shape::new(shape).unwrap(), size).unwrap();
+            assert_eq!(dense.strides(), strides, "{shape:?}");
+            assert!(dense.is_dense(size), "{shape:?}");
+            assert_eq!(dense.span(size), shape.iter().product::<usize>() * size, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_refused() {
+        assert_eq!(Layout::dense([usize::MAX, 2].into(), 1), None);
+        assert_eq!(Layout::dense([usize::MAX / 4].into(), 4), None);
+        assert!(Layout::dense([usize::MAX, 0, usize::MAX].into(), 8).is_some());
+        assert!(matches!(layout(&[2, 3], &[usize::MAX - 3, 4], 4), Err(LayoutError::TooLarge { .. })));
+        assert!(matches!(
+            layout(&[1 << 20], &[1 << (usize::BITS - 10)], 4),
+            Err(LayoutError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn strides_are_checked_one_by_one() {
+        // Of shape [2, 3, 4] with elements of 4 bytes; the dense strides are [48, 16, 4].
+        let ok: [&[usize]; 4] = [&[48, 16, 4], &[96, 32, 8], &[48, 16, 4], &[1000, 100, 20]];
+        for strides in ok {
+            assert_eq!(layout(&[2, 3, 4], strides, 4).unwrap().strides(), strides);
+        }
+        let bad: [(&[usize], LayoutError); 6] = [
+            (&[16, 4], LayoutError::Rank { given: 2, rank: 3 }),
+            (&[48, 16, 0], LayoutError::Stride { dim: 2, stride: 0, least: 4, element_size: 4 }),
+            (&[48, 16, 2], LayoutError::Stride { dim: 2, stride: 2, least: 4, element_size: 4 }),
+            (&[48, 12, 4], LayoutError::Stride { dim: 1, stride: 12, least: 16, element_size: 4 }),
+            (&[48, 18, 4], LayoutError::Stride { dim: 1, stride: 18, least: 16, element_size: 4 }),
+            (&[48, 20, 4], LayoutError::Stride { dim: 0, stride: 48, least: 60, element_size: 4 }),
+        ];
+        for (strides, error) in bad {
+            assert_eq!(layout(&[2, 3, 4], strides, 4), Err(error), "{strides:?}");
+        }
+    }
+
+    #[test]
+    fn density_ignores_dimensions_of_one_element() {
+        let cases: [(&[usize], &[usize], bool); 11] = [
+            (&[], &[], true),
+            (&[5], &[1], true),
+            (&[5], &[2], false),
+            (&[1], &[7], true),
+            (&[2, 3], &[3, 1], true),
+            (&[2, 3], &[4, 1], false),
+            (&[1, 3], &[9, 1], true),
+            (&[2, 1], &[1, 1], true),
+            (&[2, 1], &[4, 1], false),
+            (&[2, 1, 3], &[3, 3, 1], true),
+            (&[2, 0, 3], &[9, 3, 1], true),
+        ];
+        for (shape, strides, dense) in cases {
+            assert_eq!(layout(shape, strides, 1).unwrap().is_dense(1), dense, "{shape:?} {strides:?}");
+        }
+    }
+
+    #[test]
+    fn a_region_keeps_the_strides_and_says_where_it_begins() {
+        let parent = Layout::dense([1, 3, 6, 5].into(), 4).unwrap();
+        let (region, offset) = parent.region(&[0..1, 0..3, 1..5, 2..4]).unwrap();
+        assert_eq!(*region.shape(), [1, 3, 4, 2]);
+        assert_eq!(region.strides(), parent.strides());
+        assert_eq!(offset, 7 * 4);
+        let (inner, offset) = region.region(&[0..1, 2..3, 3..4, 1..2]).unwrap();
+        assert_eq!((inner.span(4), offset), (4, (2 * 30 + 3 * 5 + 1) * 4));
+        assert_eq!(parent.offset_of(&[0, 2, 4, 3]), Some(7 * 4 + offset));
+    }
+
+    #[test]
+    fn a_region_outside_is_refused_and_an_empty_one_is_not() {
+        let parent = Layout::dense([4, 5].into(), 1).unwrap();
+        assert_eq!(parent.region(&[0..4]), Err(LayoutError::Rank { given: 1, rank: 2 }));
+        for (start, end) in [(0, 6), (6, 6), (3, 2), (usize::MAX, usize::MAX)] {
+            let refused = Err(LayoutError::Range { dim: 1, start, end, extent: 5 });
+            assert_eq!(parent.region(&[0..4, start..end]), refused);
+        }
+        let (empty, offset) = parent.region(&[4..4, 5..5]).unwrap();
+        assert_eq!((empty.span(1), offset), (0, 0));
+    }
+
+    #[test]
+    fn offsets_exist_for_indices_inside_only() {
+        let layout = layout(&[2, 3], &[100, 8], 4).unwrap();
+        let offsets = vec![
+            layout.offset_of(&[0, 0]),
+            layout.offset_of(&[1, 2]),
+            layout.offset_of(&[2, 0]),
+            layout.offset_of(&[0, 3]),
+            layout.offset_of(&[0]),
+        ];
+        assert_eq!(offsets, [Some(0), Some(116), None, None, None]);
+        assert_eq!(Layout::dense(Shape::scalar(), 4).unwrap().offset_of(&[]), Some(0));
     }
 }

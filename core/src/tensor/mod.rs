@@ -6,106 +6,79 @@
 //! a request for the length of a run. A second party that asks for what is taken gets [`InUse`], so safe code never sees
 //! bytes change under a reference.
 //!
+//! | to see the elements | gives | of which layouts |
+//! |---|---|---|
+//! | [`Tensor::as_slice`], [`Tensor::as_slice_mut`] | `[T]` | dense |
+//! | [`Tensor::view`], [`Tensor::view_mut`] | an index or an iterator at a time | all |
+//! | [`Tensor::strings`], [`Tensor::strings_mut`] | strings | all |
+//! | [`Tensor::lease_read`], [`Tensor::lease_write`] | the bytes of the whole storage | all |
+//!
+//! The memory may be owned, borrowed, shared with a foreign owner, or read-only: see [`Storage`]. A typed access asks for
+//! exactly the type of the elements; nothing is reinterpreted. The shape belongs to the handle: changing it on one clone
+//! does not change it on another.
+//!
 //! This module does no arithmetic on tensors: kernels do, in the devices.
 
+mod copy;
 mod element;
+mod error;
 mod layout;
+mod print;
+mod reshape;
 mod shape;
 mod storage;
+mod strided;
+mod strings;
 mod view;
+mod walk;
 
+pub use copy::{copy_bytes, gather, scatter};
 pub use element::{Element, ElementType};
+pub use error::{InUse, LeaseError, OutOfMemory, Room, TensorError};
 pub use layout::{Layout, LayoutError};
 pub use shape::{Dim, MAX_RANK, PartialShape, RankTooHigh, Shape};
-pub use storage::{InUse, ReadLease, WriteLease};
+pub use storage::{ReadLease, Storage, WriteLease};
+pub use strided::{Iter, IterMut, View, ViewMut};
+pub use strings::{Strings, StringsMut};
 pub use view::{Slice, SliceMut};
 
-use storage::Storage;
-
 /// A block of numbers: element type, layout, and a share in the bytes. See the [module](self).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tensor {
     element: ElementType,
     layout: Layout,
     /// First byte of the first element within the storage.
     offset: usize,
     storage: Storage,
-}
-
-/// Why numbers could not be made into a tensor, or a tensor be seen as numbers.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TensorError {
-    /// A typed access with another element type.
-    #[error("the tensor holds {actual}, not {asked}")]
-    Element {
-        /// The type that was asked for.
-        asked: ElementType,
-        /// The type of the tensor's elements.
-        actual: ElementType,
-    },
-    /// The number of values does not fit the shape.
-    #[error("{values} values do not fill the shape {shape} of {wanted} elements")]
-    Count {
-        /// Values given.
-        values: usize,
-        /// Elements of the shape.
-        wanted: usize,
-        /// The shape.
-        shape: Shape,
-    },
-    /// The shape has more bytes than memory can address.
-    #[error("a tensor of {element} with shape {shape} is too large")]
-    TooLarge {
-        /// Element type.
-        element: ElementType,
-        /// The shape.
-        shape: Shape,
-    },
-    /// A flat slice was asked of elements that do not lie densely.
-    #[error("the elements of shape {shape} do not lie densely in memory")]
-    NotDense {
-        /// The shape.
-        shape: Shape,
-    },
-    /// Another view or run holds the storage.
-    #[error(transparent)]
-    InUse(#[from] InUse),
-    /// Strides or regions that do not fit.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// Bytes that are no value of the element type (a bool that is neither 0 nor 1).
-    #[error("the bytes are no valid {element}")]
-    Bits {
-        /// Element type.
-        element: ElementType,
-    },
+    /// How far `set_shape` may go.
+    room: Room,
 }
 
 impl Tensor {
     /// A dense tensor whose elements are all zero (`false`, the empty string).
     ///
     /// # Panics
-    /// When the size overflows or memory runs out; [`Tensor::try_zeros`] gives an error for the former.
+    /// When the size overflows or there is no memory for it; [`Tensor::try_zeros`] gives an error instead.
     pub fn zeros(element: ElementType, shape: impl Into<Shape>) -> Tensor {
         Tensor::try_zeros(element, shape).expect("a tensor of this size")
     }
 
-    /// As [`Tensor::zeros`], with an error for a size that overflows.
+    /// As [`Tensor::zeros`], with an error for a size that overflows or that there is no memory for.
     pub fn try_zeros(element: ElementType, shape: impl Into<Shape>) -> Result<Tensor, TensorError> {
         let shape = shape.into();
         let layout =
             Layout::dense(shape.clone(), element.size()).ok_or(TensorError::TooLarge { element, shape })?;
-        let storage = Storage::zeroed(layout.span(element.size()));
-        Ok(Tensor { element, layout, offset: 0, storage })
+        let storage = match element {
+            ElementType::String => Storage::strings(layout.shape().count())?,
+            _ => Storage::zeroed(layout.span(element.size()))?,
+        };
+        Ok(Tensor { element, layout, offset: 0, storage, room: Room::Growing })
     }
 
     /// A dense tensor with these values in row-major order.
     pub fn from_slice<T: Element>(values: &[T], shape: impl Into<Shape>) -> Result<Tensor, TensorError> {
         let shape = shape.into();
-        if shape.checked_len() != Some(values.len()) {
-            return Err(TensorError::Count { values: values.len(), wanted: shape.count(), shape });
-        }
+        filled(values.len(), &shape)?;
         Tensor::from_bytes(T::TYPE, shape, bytemuck::cast_slice(values))
     }
 
@@ -114,22 +87,72 @@ impl Tensor {
         Tensor::from_slice(&[value], Shape::scalar()).expect("one value fills a scalar")
     }
 
-    /// A dense tensor from the bytes of its elements in row-major order and native (little-endian) byte order.
+    /// A dense tensor from a copy of the bytes of its elements, in row-major order and the byte order of the target.
     pub fn from_bytes(
         element: ElementType,
         shape: impl Into<Shape>,
         bytes: &[u8],
     ) -> Result<Tensor, TensorError> {
-        let tensor = Tensor::try_zeros(element, shape)?;
-        let span = tensor.layout.span(element.size());
-        if bytes.len() != span || element == ElementType::String {
-            let values = bytes.len() / element.size();
-            return Err(TensorError::Count { values, wanted: tensor.len(), shape: tensor.shape().clone() });
+        let shape = shape.into();
+        if element == ElementType::String {
+            return Err(TensorError::Strings);
+        }
+        let wanted = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
+        if wanted != Some(bytes.len()) {
+            let wanted = wanted.ok_or_else(|| TensorError::TooLarge { element, shape: shape.clone() })?;
+            return Err(TensorError::Bytes { bytes: bytes.len(), wanted, element, shape });
         }
         if element == ElementType::Bool && bytes.iter().any(|byte| *byte > 1) {
             return Err(TensorError::Bits { element });
         }
-        tensor.storage.write()?.bytes_mut()[..span].copy_from_slice(bytes);
+        let tensor = Tensor::try_zeros(element, shape)?;
+        tensor.storage.write()?.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+        Ok(tensor)
+    }
+
+    /// A dense read-only tensor over values that are there for ever. Nothing is copied.
+    pub fn from_static<T: Element>(
+        values: &'static [T],
+        shape: impl Into<Shape>,
+    ) -> Result<Tensor, TensorError> {
+        let shape = shape.into();
+        filled(values.len(), &shape)?;
+        Tensor::from_storage(Storage::from_static(values), T::TYPE, shape)
+    }
+
+    /// A dense tensor over borrowed memory: its elements are the first bytes of `storage`. Nothing is copied.
+    ///
+    /// A tensor over a storage of bool may hold bytes that are no bool; they are refused when they are looked at.
+    pub fn from_storage(
+        storage: Storage,
+        element: ElementType,
+        shape: impl Into<Shape>,
+    ) -> Result<Tensor, TensorError> {
+        let shape = shape.into();
+        let layout = Layout::dense(shape.clone(), element.size());
+        let layout = layout.ok_or(TensorError::TooLarge { element, shape })?;
+        let room = Room::Bytes(layout.span(element.size()));
+        let tensor = Tensor { element, layout, offset: 0, storage, room };
+        tensor.fits()?;
+        Ok(tensor)
+    }
+
+    /// A tensor over borrowed memory whose elements lie at these byte strides, the first at byte `offset` of `storage`.
+    /// See [`Layout::strided`] for what strides are allowed.
+    pub fn from_storage_strided(
+        storage: Storage,
+        element: ElementType,
+        shape: impl Into<Shape>,
+        strides: &[usize],
+        offset: usize,
+    ) -> Result<Tensor, TensorError> {
+        let layout = Layout::strided(shape.into(), strides, element.size())?;
+        let room = match layout.is_dense(element.size()) {
+            true => Room::Bytes(layout.span(element.size())),
+            false => Room::Within(layout.shape().clone()),
+        };
+        let tensor = Tensor { element, layout, offset, storage, room };
+        tensor.fits()?;
         Ok(tensor)
     }
 
@@ -163,9 +186,24 @@ impl Tensor {
         self.layout.is_dense(self.element.size())
     }
 
+    /// True when there is never a writer's lease to be had.
+    pub fn is_read_only(&self) -> bool {
+        !self.storage.is_writable()
+    }
+
+    /// Bytes of all elements, without what lies between them; of strings, of their handles.
+    pub fn byte_len(&self) -> usize {
+        self.len() * self.element.size()
+    }
+
     /// First byte of the first element within the storage that a lease gives access to.
     pub fn offset(&self) -> usize {
         self.offset
+    }
+
+    /// Where the elements lie within the storage that a lease gives access to: from the first to the end of the last.
+    pub fn byte_range(&self) -> core::ops::Range<usize> {
+        self.offset..self.offset + self.layout.span(self.element.size())
     }
 
     /// A reader's lease on the storage, for those who hold a tensor longer than a borrow: a run, a device.
@@ -173,8 +211,8 @@ impl Tensor {
         self.storage.read()
     }
 
-    /// The writer's lease on the storage.
-    pub fn lease_write(&self) -> Result<WriteLease, InUse> {
+    /// The writer's lease on the storage. A read-only tensor has none.
+    pub fn lease_write(&self) -> Result<WriteLease, LeaseError> {
         self.storage.write()
     }
 
@@ -182,4 +220,28 @@ impl Tensor {
     pub fn shares_storage(&self, other: &Tensor) -> bool {
         self.storage.same(&other.storage)
     }
+
+    /// Checks that the elements lie within the storage and at multiples of their alignment.
+    fn fits(&self) -> Result<(), TensorError> {
+        let Tensor { element, layout, offset, storage, .. } = self;
+        if (*element == ElementType::String) != storage.holds_strings() {
+            return Err(TensorError::Strings);
+        }
+        let needed = offset.saturating_add(layout.span(element.size()));
+        if needed > storage.len() {
+            return Err(LayoutError::Storage { needed, available: storage.len() }.into());
+        }
+        let over = (storage.address() + offset) % element.align();
+        if over != 0 {
+            return Err(TensorError::Unaligned { element: *element, align: element.align(), over });
+        }
+        Ok(())
+    }
+}
+
+fn filled(values: usize, shape: &Shape) -> Result<(), TensorError> {
+    if shape.checked_len() == Some(values) {
+        return Ok(());
+    }
+    Err(TensorError::Count { values, wanted: shape.count(), shape: shape.clone() })
 }

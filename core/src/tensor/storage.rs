@@ -1,71 +1,223 @@
 //! Storage: who owns the bytes, and the lease that says who may touch them now.
 //!
-//! A [`Storage`] is a counted share in one block of bytes. The block's lease is one atomic word: 0 when free, `n` when `n`
-//! readers hold it, [`WRITING`] when one writer does. All access to the bytes goes through a lease that was granted, so
-//! this file is the only one that needs to argue about aliasing. It knows nothing of element types or shapes.
+//! A [`Storage`] is a counted share in one block of memory: owned, borrowed for ever, kept alive by a foreign owner, or
+//! cut out of another block. The block's lease is one atomic word: 0 when free, `n` when `n` readers hold it, [`WRITING`]
+//! when one writer does. All access to the memory goes through a lease that was granted, so this file is the only one
+//! that needs to argue about aliasing. It knows nothing of element types or shapes; it knows strings only because they
+//! are not plain bytes.
 #![allow(unsafe_code)]
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut, Range};
+use core::ptr::NonNull;
+use core::slice;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use bytemuck::checked::CheckedCastError;
+use bytemuck::{NoUninit, Pod};
+
+use super::element::Element;
+use super::error::{InUse, LeaseError, OutOfMemory};
+
+/// The lease word while a writer holds the block. Readers never get as far.
 const WRITING: usize = usize::MAX;
 
-/// The storage is held by another view or run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the tensor's storage is {}", if *.written { "being written by another view or run" } else { "held by other readers" })]
-pub struct InUse {
-    /// True when a writer holds it, false when readers do.
-    pub written: bool,
+/// A counted share in a block of memory. See the [module](super) for what a tensor adds to it.
+///
+/// A fresh block is aligned to 64 bytes; memory that came from elsewhere lies where it lies.
+#[derive(Clone)]
+pub struct Storage(Arc<Block>);
+
+struct Block {
+    lease: AtomicUsize,
+    /// The first byte. In a cell so that every access can be seen by a checker of races; the pointer never changes.
+    first: UnsafeCell<NonNull<u8>>,
+    /// The address of the first byte, to look at without a lease.
+    address: usize,
+    /// Bytes of the block.
+    len: usize,
+    writable: bool,
+    strings: bool,
+    _keeper: Keeper,
 }
 
-/// One cache line: the unit of allocation, so that every storage starts at a multiple of 64 bytes.
+/// What must stay alive while the block does.
+#[expect(dead_code, reason = "kept to be dropped")]
+enum Keeper {
+    /// The memory outlives the program, or the caller of an unsafe constructor has promised that it lives.
+    Nobody,
+    /// The memory is our own.
+    Lines { lines: Vec<Line> },
+    /// The memory is our own and holds strings.
+    Strings { strings: Vec<String> },
+    /// Somebody else's value.
+    Owner { owner: Owner },
+    /// The block is a part of another one, which stays leased to write for as long as any part lives.
+    Whole { lease: Arc<WriteLease> },
+}
+
+// SAFETY: the memory behind `first` is reached only through leases: shared while the lease word counts readers,
+// exclusively while it says `WRITING`; the acquire and release orderings on that word order the accesses of different
+// threads. The keeper is touched by nobody until it is dropped, and everything it may hold is `Send`.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
+/// One cache line: the unit of allocation, so that every fresh block starts at a multiple of 64 bytes.
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-struct Block {
-    lease: AtomicUsize,
-    bytes: UnsafeCell<Vec<Line>>,
-    len: usize,
+/// A value at a fixed address that is kept only to be dropped.
+///
+/// A raw pointer and not a `Box`: moving a `Box` claims that nobody else points into its value, and the block does.
+struct Owner(NonNull<dyn Send>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `Box::into_raw` and this is its only owner; the block whose memory borrows from
+        // the value is being dropped, so no lease is left.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
 }
-
-// SAFETY: the bytes are reached only through leases: shared while the lease word counts readers, exclusively while it says
-// `WRITING`; the acquire and release orderings on that word order the accesses of different threads.
-unsafe impl Sync for Block {}
-
-/// A counted share in a block of bytes.
-#[derive(Clone)]
-pub(super) struct Storage(Arc<Block>);
 
 impl core::fmt::Debug for Storage {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Storage({} bytes)", self.0.len)
+        let access = if self.0.writable { "" } else { ", read-only" };
+        write!(f, "Storage({} bytes{access})", self.0.len)
     }
 }
 
 impl Storage {
     /// A block of `len` zero bytes, aligned to 64.
-    pub(super) fn zeroed(len: usize) -> Storage {
-        let lines = bytemuck::allocation::zeroed_vec(len.div_ceil(64));
-        Storage(Arc::new(Block { lease: AtomicUsize::new(0), bytes: UnsafeCell::new(lines), len }))
+    pub fn zeroed(len: usize) -> Result<Storage, OutOfMemory> {
+        let mut lines: Vec<Line> = bytemuck::allocation::try_zeroed_vec(len.div_ceil(64))
+            .map_err(|()| OutOfMemory { bytes: len })?;
+        let first = pointer(&mut lines);
+        Ok(Storage::block(first, len, true, Keeper::Lines { lines }))
     }
 
-    /// Bytes of the block.
-    pub(super) fn len(&self) -> usize {
+    /// A block of `count` empty strings.
+    pub(super) fn strings(count: usize) -> Result<Storage, OutOfMemory> {
+        let out_of_memory = OutOfMemory { bytes: count.saturating_mul(size_of::<String>()) };
+        let mut strings = Vec::new();
+        strings.try_reserve_exact(count).map_err(|_| out_of_memory)?;
+        strings.resize_with(count, String::new);
+        let first = pointer(&mut strings);
+        Ok(Storage::block(first, count * size_of::<String>(), true, Keeper::Strings { strings }))
+    }
+
+    /// Memory that is there for ever, to read.
+    pub fn from_static<T: NoUninit>(values: &'static [T]) -> Storage {
+        Storage::block(NonNull::from(values).cast(), size_of_val(values), false, Keeper::Nobody)
+    }
+
+    /// Memory that is there for ever and that nobody else can reach, to read and write.
+    pub fn from_static_mut<T: Pod>(values: &'static mut [T]) -> Storage {
+        let len = size_of_val(values);
+        Storage::block(NonNull::from(values).cast(), len, true, Keeper::Nobody)
+    }
+
+    /// The values of an owner that others may share, to read: an `Arc<[f32]>`, a mapped file. The owner is dropped with
+    /// the last share in the storage.
+    pub fn shared<T, O>(owner: O) -> Storage
+    where
+        T: NoUninit,
+        O: AsRef<[T]> + Send + Sync + 'static,
+    {
+        let owner = Box::into_raw(Box::new(owner));
+        let keeper = Keeper::Owner { owner: Owner(NonNull::new(owner).expect("a box is never null")) };
+        // SAFETY: the owner was just boxed, will not move again, and is not touched until the keeper drops it, after the
+        // last lease. So the shared borrow made here may last as long as the block.
+        let values: &[T] = unsafe { (*owner).as_ref() };
+        Storage::block(NonNull::from(values).cast(), size_of_val(values), false, keeper)
+    }
+
+    /// The values of an owner that nobody shares, to read and write: a `Vec<f32>`, memory of a custom allocator. The
+    /// owner is dropped with the last share in the storage.
+    pub fn exclusive<T, O>(owner: O) -> Storage
+    where
+        T: Pod,
+        O: AsMut<[T]> + Send + 'static,
+    {
+        let owner = Box::into_raw(Box::new(owner));
+        let keeper = Keeper::Owner { owner: Owner(NonNull::new(owner).expect("a box is never null")) };
+        // SAFETY: as in `shared`, and nobody else has the owner, so the borrow may be a mutable one. Whatever bytes are
+        // written through it are values of `T`, which is plain data.
+        let values: &mut [T] = unsafe { (*owner).as_mut() };
+        let len = size_of_val(values);
+        Storage::block(NonNull::from(values).cast(), len, true, keeper)
+    }
+
+    /// Borrowed memory, to read and write.
+    ///
+    /// # Safety
+    /// The `len` bytes at `first` must be initialised, in one allocation, and at most `isize::MAX`. Until the last
+    /// tensor, lease and view over this storage is dropped (a run holds leases until it has settled, even when its
+    /// handle was dropped), the memory must stay there and nobody may touch it by other means.
+    pub unsafe fn from_raw(first: NonNull<u8>, len: usize) -> Storage {
+        Storage::block(first, len, true, Keeper::Nobody)
+    }
+
+    /// Borrowed memory, to read.
+    ///
+    /// # Safety
+    /// As [`Storage::from_raw`], but others may read the memory too; nobody may write it.
+    pub unsafe fn from_raw_const(first: NonNull<u8>, len: usize) -> Storage {
+        Storage::block(first, len, false, Keeper::Nobody)
+    }
+
+    fn block(first: NonNull<u8>, len: usize, writable: bool, keeper: Keeper) -> Storage {
+        let strings = match &keeper {
+            Keeper::Strings { .. } => true,
+            Keeper::Whole { lease } => lease.0.0.strings,
+            _ => false,
+        };
+        let address = first.as_ptr().addr();
+        let (lease, first) = (AtomicUsize::new(0), UnsafeCell::new(first));
+        Storage(Arc::new(Block { lease, first, address, len, writable, strings, _keeper: keeper }))
+    }
+
+    /// Bytes of the block; of a block of strings, of their handles.
+    pub fn len(&self) -> usize {
         self.0.len
     }
 
+    /// True for a block of no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// True when there is a writer's lease to be had.
+    pub fn is_writable(&self) -> bool {
+        self.0.writable
+    }
+
     /// True when both are shares in one block.
-    pub(super) fn same(&self, other: &Storage) -> bool {
+    pub fn same(&self, other: &Storage) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// The address of the first byte.
+    pub(super) fn address(&self) -> usize {
+        self.0.address
+    }
+
+    /// True when the block holds strings, not numbers.
+    pub(super) fn holds_strings(&self) -> bool {
+        self.0.strings
+    }
+
     /// A reader's lease: granted unless a writer holds the block.
-    pub(super) fn read(&self) -> Result<ReadLease, InUse> {
+    pub fn read(&self) -> Result<ReadLease, InUse> {
         let mut seen = self.0.lease.load(Ordering::Relaxed);
         loop {
+            // One below `WRITING` is not granted either: the word would then claim a writer.
             if seen >= WRITING - 1 {
                 return Err(InUse { written: true });
             }
@@ -76,11 +228,14 @@ impl Storage {
         }
     }
 
-    /// The writer's lease: granted when nobody else holds the block.
-    pub(super) fn write(&self) -> Result<WriteLease, InUse> {
+    /// The writer's lease: granted when nobody else holds the block, never for read-only memory.
+    pub fn write(&self) -> Result<WriteLease, LeaseError> {
+        if !self.0.writable {
+            return Err(LeaseError::ReadOnly);
+        }
         match self.0.lease.compare_exchange(0, WRITING, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Ok(WriteLease(self.clone())),
-            Err(seen) => Err(InUse { written: seen == WRITING }),
+            Err(seen) => Err(InUse { written: seen == WRITING }.into()),
         }
     }
 }
@@ -90,11 +245,21 @@ impl Storage {
 pub struct ReadLease(Storage);
 
 impl ReadLease {
-    /// All bytes of the storage.
+    /// All bytes of the storage; none when it holds strings.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: while this lease lives the word counts it, so no writer's lease can be granted.
-        let lines = unsafe { &*self.0.0.bytes.get() };
-        &bytemuck::cast_slice(lines)[..self.0.0.len]
+        let Block { first, len, strings, .. } = &*self.0.0;
+        // SAFETY: while this lease lives the word counts it, so no writer's lease can be granted. Strings are no bytes.
+        unsafe { slice::from_raw_parts((*first.get()).as_ptr(), if *strings { 0 } else { *len }) }
+    }
+
+    /// All strings of the storage; none when it holds numbers.
+    pub fn strings(&self) -> &[String] {
+        let Block { first, len, strings, .. } = &*self.0.0;
+        if !*strings {
+            return &[];
+        }
+        // SAFETY: as in `bytes`; a block of strings holds nothing else.
+        unsafe { slice::from_raw_parts((*first.get()).as_ptr().cast(), *len / size_of::<String>()) }
     }
 }
 
@@ -109,19 +274,63 @@ impl Drop for ReadLease {
 pub struct WriteLease(Storage);
 
 impl WriteLease {
-    /// All bytes of the storage.
+    /// All bytes of the storage; none when it holds strings.
     pub fn bytes(&self) -> &[u8] {
+        let Block { first, len, strings, .. } = &*self.0.0;
         // SAFETY: the word says `WRITING` on behalf of this lease alone; `&self` keeps `bytes_mut` away.
-        let lines = unsafe { &*self.0.0.bytes.get() };
-        &bytemuck::cast_slice(lines)[..self.0.0.len]
+        unsafe { slice::from_raw_parts((*first.get()).as_ptr(), if *strings { 0 } else { *len }) }
     }
 
-    /// All bytes of the storage, to write.
+    /// All bytes of the storage, to write; none when it holds strings.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let Block { first, len, strings, .. } = &*self.0.0;
+        // SAFETY: the word says `WRITING` on behalf of this lease alone, and `&mut self` makes this the only access
+        // through it. Only writable memory gives this lease.
+        unsafe { slice::from_raw_parts_mut((*first.get()).as_ptr(), if *strings { 0 } else { *len }) }
+    }
+
+    /// All strings of the storage; none when it holds numbers.
+    pub fn strings(&self) -> &[String] {
+        let Block { first, len, strings, .. } = &*self.0.0;
+        if !*strings {
+            return &[];
+        }
+        // SAFETY: as in `bytes`; a block of strings holds nothing else.
+        unsafe { slice::from_raw_parts((*first.get()).as_ptr().cast(), *len / size_of::<String>()) }
+    }
+
+    /// All strings of the storage, to write; none when it holds numbers.
+    pub fn strings_mut(&mut self) -> &mut [String] {
+        let Block { first, len, strings, .. } = &*self.0.0;
+        if !*strings {
+            return &mut [];
+        }
+        // SAFETY: as in `bytes_mut`; a block of strings holds nothing else.
+        unsafe { slice::from_raw_parts_mut((*first.get()).as_ptr().cast(), *len / size_of::<String>()) }
+    }
+
+    /// Gives this lease up for storages over parts of the block, each with a lease of its own. The block becomes free
+    /// when the last share in the last part is dropped.
+    ///
+    /// # Panics
+    /// When the byte ranges overlap, are not ascending or lie outside.
+    pub(super) fn split(self, parts: &[Range<usize>]) -> Vec<Storage> {
         let len = self.0.0.len;
-        // SAFETY: the word says `WRITING` on behalf of this lease alone, and `&mut self` makes this the only access through it.
-        let lines = unsafe { &mut *self.0.0.bytes.get() };
-        &mut bytemuck::cast_slice_mut(lines)[..len]
+        let mut free_from = 0;
+        for part in parts {
+            assert!(free_from <= part.start && part.start <= part.end && part.end <= len, "parts overlap");
+            free_from = part.end;
+        }
+        // SAFETY: the pointer is only read, and this lease is the only one.
+        let first = unsafe { *self.0.0.first.get() };
+        let lease = Arc::new(self);
+        let part = |part: &Range<usize>| {
+            // SAFETY: checked above to lie within the block.
+            let first = unsafe { first.add(part.start) };
+            // Nobody reaches the bytes of the part by the parent: its lease stays taken and is never looked through again.
+            Storage::block(first, part.len(), true, Keeper::Whole { lease: lease.clone() })
+        };
+        parts.iter().map(part).collect()
     }
 }
 
@@ -129,4 +338,63 @@ impl Drop for WriteLease {
     fn drop(&mut self) {
         self.0.0.lease.store(0, Ordering::Release);
     }
+}
+
+/// Values of `T` in leased bytes: looked through once when made, free to look at afterwards.
+#[derive(Debug)]
+pub(super) struct Typed<T, L> {
+    lease: L,
+    range: Range<usize>,
+    of: PhantomData<T>,
+}
+
+impl<T: Element> Typed<T, ReadLease> {
+    /// The values in a range of bytes.
+    pub(super) fn read(lease: ReadLease, range: Range<usize>) -> Result<Self, CheckedCastError> {
+        bytemuck::checked::try_cast_slice::<u8, T>(&lease.bytes()[range.clone()])?;
+        Ok(Typed { lease, range, of: PhantomData })
+    }
+}
+
+impl<T: Element> Typed<T, WriteLease> {
+    /// The values in a range of bytes, to write.
+    pub(super) fn write(lease: WriteLease, range: Range<usize>) -> Result<Self, CheckedCastError> {
+        bytemuck::checked::try_cast_slice::<u8, T>(&lease.bytes()[range.clone()])?;
+        Ok(Typed { lease, range, of: PhantomData })
+    }
+}
+
+impl<T: Element> Deref for Typed<T, ReadLease> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        let bytes = &self.lease.bytes()[self.range.clone()];
+        // SAFETY: these bytes were found to be values of `T` and the lease has kept everybody from writing since.
+        unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
+    }
+}
+
+impl<T: Element> Deref for Typed<T, WriteLease> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        let bytes = &self.lease.bytes()[self.range.clone()];
+        // SAFETY: these bytes were found to be values of `T`, and since then only values of `T` were written, by `deref_mut`.
+        unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
+    }
+}
+
+impl<T: Element> DerefMut for Typed<T, WriteLease> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        let bytes = &mut self.lease.bytes_mut()[self.range.clone()];
+        // SAFETY: as in `deref`; whatever is written through this slice is a value of `T`, which has no padding.
+        unsafe { slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }
+    }
+}
+
+fn pointer<T>(values: &mut Vec<T>) -> NonNull<u8> {
+    NonNull::new(values.as_mut_ptr()).expect("a vector's pointer is never null").cast()
 }

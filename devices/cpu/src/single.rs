@@ -132,7 +132,10 @@ fn read(inputs: &[Option<&Tensor>]) -> Result<Vec<Option<Lent<ReadLease>>>, Sing
 }
 
 fn write(outputs: &[Tensor]) -> Result<Vec<Lent<WriteLease>>, SingleError> {
-    outputs.iter().map(|tensor| Ok(Lent(tensor.lease_write()?, extent(tensor)))).collect()
+    outputs
+        .iter()
+        .map(|tensor| Ok(Lent(tensor.lease_write().map_err(TensorError::from)?, extent(tensor))))
+        .collect()
 }
 
 fn extent(tensor: &Tensor) -> Range<usize> {
