@@ -1,1 +1,5 @@
 //! Under construction.
+
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod npz;
