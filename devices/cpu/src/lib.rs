@@ -21,6 +21,7 @@ pub mod io;
 pub mod isa;
 pub mod kernel;
 pub mod pack;
+pub mod simd;
 pub mod single;
 
 pub use isa::Isa;
