@@ -5,10 +5,10 @@
 //! `poll_stage` and keeps nothing afterwards; it does not wait and cannot wake anybody.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::Clock;
 use crate::parallel::{Parallel, Serial};
+use crate::sync::{AtomicBool, Ordering};
 
 /// Asks, from inside a stage, whether the run should end early.
 ///

@@ -9,23 +9,21 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut, Range};
 use core::ptr::NonNull;
 use core::slice;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::checked::CheckedCastError;
 use bytemuck::{NoUninit, Pod};
 
 use super::element::Element;
 use super::error::{InUse, LeaseError, OutOfMemory};
+use crate::sync::{Arc, AtomicWord, Ordering, UnsafeCell, Word};
 
 /// The lease word while a writer holds the block. Readers never get as far.
-const WRITING: usize = usize::MAX;
+const WRITING: Word = Word::MAX;
 
 /// A counted share in a block of memory. See the [module](super) for what a tensor adds to it.
 ///
@@ -34,8 +32,8 @@ const WRITING: usize = usize::MAX;
 pub struct Storage(Arc<Block>);
 
 struct Block {
-    lease: AtomicUsize,
-    /// The first byte. In a cell so that every access can be seen by a checker of races; the pointer never changes.
+    lease: AtomicWord,
+    /// The first byte. The pointer never changes; it is in a cell so that loom sees who reaches for the memory, and when.
     first: UnsafeCell<NonNull<u8>>,
     /// The address of the first byte, to look at without a lease.
     address: usize,
@@ -67,6 +65,57 @@ enum Keeper {
 unsafe impl Send for Block {}
 // SAFETY: as above.
 unsafe impl Sync for Block {}
+
+impl Block {
+    /// The memory as bytes; none when it holds strings.
+    ///
+    /// # Safety
+    /// The caller holds a lease for as long as the slice lives.
+    unsafe fn bytes(&self) -> &[u8] {
+        let len = if self.strings { 0 } else { self.len };
+        // SAFETY: the block has `len` initialised bytes that the keeper keeps; nobody writes them under the lease.
+        self.first.with(|first| unsafe { slice::from_raw_parts((*first).as_ptr(), len) })
+    }
+
+    /// The memory as bytes to write; none when it holds strings.
+    ///
+    /// # Safety
+    /// The caller holds the writer's lease for as long as the slice lives and has no other slice.
+    #[expect(clippy::mut_from_ref, reason = "the lease is what makes the access exclusive")]
+    unsafe fn bytes_mut(&self) -> &mut [u8] {
+        let len = if self.strings { 0 } else { self.len };
+        // SAFETY: as in `bytes`, and nobody else touches them under the writer's lease.
+        self.first.with_mut(|first| unsafe { slice::from_raw_parts_mut((*first).as_ptr(), len) })
+    }
+
+    /// The memory as strings; none when it holds numbers.
+    ///
+    /// # Safety
+    /// As for `bytes`.
+    unsafe fn texts(&self) -> &[String] {
+        let count = if self.strings { self.len / size_of::<String>() } else { 0 };
+        // SAFETY: a block of strings holds so many strings and nothing else. Of no strings only the alignment must be
+        // right, and a block that holds numbers may lie anywhere.
+        self.first.with(|first| match count {
+            0 => &[][..],
+            _ => unsafe { slice::from_raw_parts((*first).as_ptr().cast(), count) },
+        })
+    }
+
+    /// The memory as strings to write; none when it holds numbers.
+    ///
+    /// # Safety
+    /// As for `bytes_mut`.
+    #[expect(clippy::mut_from_ref, reason = "the lease is what makes the access exclusive")]
+    unsafe fn texts_mut(&self) -> &mut [String] {
+        let count = if self.strings { self.len / size_of::<String>() } else { 0 };
+        // SAFETY: as in `texts`, and nobody else touches them under the writer's lease.
+        self.first.with_mut(|first| match count {
+            0 => &mut [][..],
+            _ => unsafe { slice::from_raw_parts_mut((*first).as_ptr().cast(), count) },
+        })
+    }
+}
 
 /// One cache line: the unit of allocation, so that every fresh block starts at a multiple of 64 bytes.
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
@@ -179,7 +228,7 @@ impl Storage {
             _ => false,
         };
         let address = first.as_ptr().addr();
-        let (lease, first) = (AtomicUsize::new(0), UnsafeCell::new(first));
+        let (lease, first) = (AtomicWord::new(0), UnsafeCell::new(first));
         Storage(Arc::new(Block { lease, first, address, len, writable, strings, _keeper: keeper }))
     }
 
@@ -247,19 +296,14 @@ pub struct ReadLease(Storage);
 impl ReadLease {
     /// All bytes of the storage; none when it holds strings.
     pub fn bytes(&self) -> &[u8] {
-        let Block { first, len, strings, .. } = &*self.0.0;
-        // SAFETY: while this lease lives the word counts it, so no writer's lease can be granted. Strings are no bytes.
-        unsafe { slice::from_raw_parts((*first.get()).as_ptr(), if *strings { 0 } else { *len }) }
+        // SAFETY: while this lease lives the word counts it, so no writer's lease can be granted.
+        unsafe { self.0.0.bytes() }
     }
 
     /// All strings of the storage; none when it holds numbers.
     pub fn strings(&self) -> &[String] {
-        let Block { first, len, strings, .. } = &*self.0.0;
-        if !*strings {
-            return &[];
-        }
-        // SAFETY: as in `bytes`; a block of strings holds nothing else.
-        unsafe { slice::from_raw_parts((*first.get()).as_ptr().cast(), *len / size_of::<String>()) }
+        // SAFETY: as in `bytes`.
+        unsafe { self.0.0.texts() }
     }
 }
 
@@ -276,37 +320,27 @@ pub struct WriteLease(Storage);
 impl WriteLease {
     /// All bytes of the storage; none when it holds strings.
     pub fn bytes(&self) -> &[u8] {
-        let Block { first, len, strings, .. } = &*self.0.0;
         // SAFETY: the word says `WRITING` on behalf of this lease alone; `&self` keeps `bytes_mut` away.
-        unsafe { slice::from_raw_parts((*first.get()).as_ptr(), if *strings { 0 } else { *len }) }
+        unsafe { self.0.0.bytes() }
     }
 
     /// All bytes of the storage, to write; none when it holds strings.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let Block { first, len, strings, .. } = &*self.0.0;
         // SAFETY: the word says `WRITING` on behalf of this lease alone, and `&mut self` makes this the only access
         // through it. Only writable memory gives this lease.
-        unsafe { slice::from_raw_parts_mut((*first.get()).as_ptr(), if *strings { 0 } else { *len }) }
+        unsafe { self.0.0.bytes_mut() }
     }
 
     /// All strings of the storage; none when it holds numbers.
     pub fn strings(&self) -> &[String] {
-        let Block { first, len, strings, .. } = &*self.0.0;
-        if !*strings {
-            return &[];
-        }
-        // SAFETY: as in `bytes`; a block of strings holds nothing else.
-        unsafe { slice::from_raw_parts((*first.get()).as_ptr().cast(), *len / size_of::<String>()) }
+        // SAFETY: as in `bytes`.
+        unsafe { self.0.0.texts() }
     }
 
     /// All strings of the storage, to write; none when it holds numbers.
     pub fn strings_mut(&mut self) -> &mut [String] {
-        let Block { first, len, strings, .. } = &*self.0.0;
-        if !*strings {
-            return &mut [];
-        }
-        // SAFETY: as in `bytes_mut`; a block of strings holds nothing else.
-        unsafe { slice::from_raw_parts_mut((*first.get()).as_ptr().cast(), *len / size_of::<String>()) }
+        // SAFETY: as in `bytes_mut`.
+        unsafe { self.0.0.texts_mut() }
     }
 
     /// Gives this lease up for storages over parts of the block, each with a lease of its own. The block becomes free
@@ -321,8 +355,8 @@ impl WriteLease {
             assert!(free_from <= part.start && part.start <= part.end && part.end <= len, "parts overlap");
             free_from = part.end;
         }
-        // SAFETY: the pointer is only read, and this lease is the only one.
-        let first = unsafe { *self.0.0.first.get() };
+        // SAFETY: the pointer never changes.
+        let first = self.0.0.first.with_mut(|first| unsafe { *first });
         let lease = Arc::new(self);
         let part = |part: &Range<usize>| {
             // SAFETY: checked above to lie within the block.
