@@ -36,7 +36,7 @@ pub enum NpzError {
         name: String,
         /// What is wrong with it.
         #[source]
-        problem: NpyError,
+        problem: Box<NpyError>,
     },
 }
 
@@ -97,7 +97,7 @@ impl Arrays {
             };
             match npy::read(member) {
                 Ok(tensor) => arrays.insert(name, tensor),
-                Err(problem) => return Err(NpzError::Array { name, problem }),
+                Err(problem) => return Err(NpzError::Array { name, problem: problem.into() }),
             }
         }
         Ok(arrays)
@@ -120,7 +120,7 @@ impl Arrays {
                 .large_file(tensor.len() > (u32::MAX / 16) as usize);
             archive.start_file(format!("{name}.npy"), options)?;
             npy::write(&mut archive, tensor)
-                .map_err(|problem| NpzError::Array { name: name.to_string(), problem })?;
+                .map_err(|problem| NpzError::Array { name: name.to_string(), problem: problem.into() })?;
         }
         archive.finish()?;
         Ok(())
