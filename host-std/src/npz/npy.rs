@@ -53,9 +53,15 @@ pub enum NpyError {
     /// Too many dimensions.
     #[error(transparent)]
     Rank(#[from] RankTooHigh),
-    /// What a tensor has against it.
+    /// What a tensor has against it. In a box: it carries shapes, which are inline and large.
     #[error(transparent)]
-    Tensor(#[from] TensorError),
+    Tensor(Box<TensorError>),
+}
+
+impl From<TensorError> for NpyError {
+    fn from(error: TensorError) -> NpyError {
+        NpyError::Tensor(Box::new(error))
+    }
 }
 
 /// What the header says.
