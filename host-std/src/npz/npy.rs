@@ -5,9 +5,9 @@
 //! ```
 //!
 //! All versions (1 to 3), both byte orders and both orders of dimensions are read; what is written is version 1,
-//! little-endian and row-major. NumPy has no name for bf16: an array of two opaque bytes (`V2`) is taken for it, which is
-//! how `ml_dtypes` saves one. Nothing is believed before the bytes are there: a header that promises a terabyte costs
-//! nothing.
+//! little-endian and row-major. Text is NumPy's fixed-width kind, four bytes a character. NumPy has no name for bf16: an
+//! array of two opaque bytes (`V2`) is taken for it, which is how `ml_dtypes` saves one. Nothing is believed before the
+//! bytes are there: a header that promises a terabyte costs nothing.
 
 use std::io::{self, Read, Write};
 
@@ -35,7 +35,7 @@ pub enum NpyError {
     /// The header is not the Python dictionary it should be.
     #[error("its header is damaged: {0}")]
     Header(&'static str),
-    /// An element type that no tensor has: text, dates, complex numbers, records, objects.
+    /// An element type that no tensor has: dates, complex numbers, records, objects.
     #[error("its element type {0:?} is not supported")]
     Type(String),
     /// Fewer or more numbers than the shape needs.
@@ -50,6 +50,9 @@ pub enum NpyError {
         /// The element type.
         element: ElementType,
     },
+    /// Text with a number in it that is no character.
+    #[error("its text is damaged: {0:#x} is no character")]
+    Character(u32),
     /// Too many dimensions.
     #[error(transparent)]
     Rank(#[from] RankTooHigh),
@@ -67,32 +70,44 @@ impl From<TensorError> for NpyError {
 /// What the header says.
 #[derive(Debug, PartialEq)]
 struct Header {
-    element: ElementType,
-    big_endian: bool,
+    kind: Kind,
     column_major: bool,
     shape: Shape,
+}
+
+/// What one item of the array is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Kind {
+    element: ElementType,
+    /// Bytes of an item.
+    size: usize,
+    /// Bytes that lie together, which another byte order turns around: for text, those of a character.
+    unit: usize,
+    big_endian: bool,
 }
 
 /// Reads one array to the end of `from`.
 pub(super) fn read(mut from: impl Read) -> Result<Tensor, NpyError> {
     let header = Header::read(&mut from)?;
-    let Header { element, shape, .. } = &header;
-    let size = element.size();
+    let (Kind { element, size, unit, big_endian }, shape) = (header.kind, &header.shape);
     let wanted = shape.checked_len().and_then(|count| count.checked_mul(size));
-    let wanted = wanted.ok_or_else(|| TensorError::TooLarge { element: *element, shape: shape.clone() })?;
+    let wanted = wanted.ok_or_else(|| TensorError::TooLarge { element, shape: shape.clone() })?;
     let mut bytes = Vec::new();
     // One byte more than wanted, so that too many are noticed; the vector grows with what comes, not with the promise.
     from.take((wanted as u64).saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() != wanted {
-        return Err(NpyError::Length { found: bytes.len(), wanted, shape: shape.clone(), element: *element });
+        return Err(NpyError::Length { found: bytes.len(), wanted, shape: shape.clone(), element });
     }
-    if header.big_endian {
-        bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+    if big_endian {
+        bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
     }
     if header.column_major && shape.rank() > 1 {
         bytes = row_major(&bytes, shape, size);
     }
-    Ok(Tensor::from_bytes(*element, shape, &bytes)?)
+    if element == ElementType::String {
+        return Ok(Tensor::from_strings(&texts(&bytes, size, shape.count())?, shape)?);
+    }
+    Ok(Tensor::from_bytes(element, shape, &bytes)?)
 }
 
 /// Writes a dense tensor as one array.
@@ -101,7 +116,16 @@ pub(super) fn write(mut to: impl Write, tensor: &Tensor) -> Result<(), NpyError>
     if !tensor.is_dense() {
         return Err(TensorError::NotDense { shape: shape.clone() }.into());
     }
-    let descr = descr(tensor.element()).ok_or_else(|| NpyError::Type(tensor.element().name().to_string()))?;
+    let (descr, numbers) = if tensor.element() == ElementType::String {
+        let strings = tensor.strings()?;
+        let longest = strings.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
+        (format!("<U{longest}"), strings.iter().flat_map(|text| padded(text, longest)).collect())
+    } else {
+        let descr = descr(tensor.element()).ok_or_else(|| NpyError::Type(tensor.element().to_string()))?;
+        let lease = tensor.lease_read().map_err(TensorError::from)?;
+        let start = tensor.offset();
+        (descr.to_string(), lease.bytes()[start..start + tensor.len() * tensor.element().size()].to_vec())
+    };
     // A tuple of one is written with a comma.
     let comma = if shape.rank() == 1 { "," } else { "" };
     let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
@@ -115,10 +139,27 @@ pub(super) fn write(mut to: impl Write, tensor: &Tensor) -> Result<(), NpyError>
     to.write_all(&[1, 0])?;
     to.write_all(&(header.len() as u16).to_le_bytes())?;
     to.write_all(header.as_bytes())?;
-    let lease = tensor.lease_read().map_err(TensorError::from)?;
-    let start = tensor.offset();
-    to.write_all(&lease.bytes()[start..start + tensor.len() * tensor.element().size()])?;
+    to.write_all(&numbers)?;
     Ok(())
+}
+
+/// The texts of `count` items of `size` bytes: UTF-32 with zeros behind.
+fn texts(bytes: &[u8], size: usize, count: usize) -> Result<Vec<String>, NpyError> {
+    let character = |bytes: &[u8; 4]| {
+        let number = u32::from_le_bytes(*bytes);
+        char::from_u32(number).ok_or(NpyError::Character(number))
+    };
+    let text = |index: usize| {
+        let characters = bytes[index * size..][..size].as_chunks::<4>().0;
+        let text: String = characters.iter().map(character).collect::<Result<_, _>>()?;
+        Ok(text.trim_end_matches('\0').to_string())
+    };
+    (0..count).map(text).collect()
+}
+
+/// A text as an item of `length` characters.
+fn padded(text: &str, length: usize) -> impl Iterator<Item = u8> {
+    text.chars().chain(std::iter::repeat('\0')).take(length).flat_map(|c| u32::from(c).to_le_bytes())
 }
 
 /// The same elements with the last dimension running fastest.
@@ -163,8 +204,8 @@ fn descr(element: ElementType) -> Option<&'static str> {
     })
 }
 
-/// The element type of such a name, and whether its bytes come big end first.
-fn element(descr: &str) -> Option<(ElementType, bool)> {
+/// What such a name means.
+fn kind(descr: &str) -> Option<Kind> {
     let (order, kind) = descr.split_at_checked(1)?;
     let big_endian = match order {
         "<" | "|" => false,
@@ -172,8 +213,14 @@ fn element(descr: &str) -> Option<(ElementType, bool)> {
         // `=` is the order of the machine that wrote it, which we cannot know.
         _ => return None,
     };
+    if let Some(length) = kind.strip_prefix('U') {
+        // Items of no bytes could be any number without one byte to show for it.
+        let size = length.parse::<usize>().ok()?.checked_mul(4).filter(|size| *size > 0)?;
+        return Some(Kind { element: ElementType::String, size, unit: 4, big_endian });
+    }
     let known = |element: &ElementType| self::descr(*element).is_some_and(|descr| descr[1..] == *kind);
-    ElementType::ALL.into_iter().find(known).map(|element| (element, big_endian))
+    let element = ElementType::ALL.into_iter().find(known)?;
+    Some(Kind { element, size: element.size(), unit: element.size(), big_endian })
 }
 
 impl Header {
@@ -226,8 +273,8 @@ impl Header {
         let (Some(descr), Some(column_major), Some(shape)) = (descr, column_major, shape) else {
             return Err(missing);
         };
-        let (element, big_endian) = element(&descr).ok_or(NpyError::Type(descr))?;
-        Ok(Header { element, big_endian, column_major, shape: Shape::new(&shape)? })
+        let kind = kind(&descr).ok_or(NpyError::Type(descr))?;
+        Ok(Header { kind, column_major, shape: Shape::new(&shape)? })
     }
 }
 
@@ -346,6 +393,19 @@ mod tests {
     }
 
     #[test]
+    fn texts_come_back_whatever_their_length() {
+        let tensor = Tensor::from_strings(&["", "Zürich", "🚢"], [3]).unwrap();
+        let mut written = Vec::new();
+        write(&mut written, &tensor).unwrap();
+        let back = read(&written[..]).unwrap();
+        assert_eq!(back.strings().unwrap().iter().collect::<Vec<_>>(), ["", "Zürich", "🚢"]);
+        let big = npy("{'descr': '>U1', 'fortran_order': False, 'shape': (1,), }", &[0, 0, 0, b'a']);
+        assert_eq!(read(&big[..]).unwrap().strings().unwrap().iter().collect::<Vec<_>>(), ["a"]);
+        let damaged = npy("{'descr': '<U1', 'fortran_order': False, 'shape': (1,), }", &[0, 0, 0, 0xff]);
+        assert_eq!(error(&damaged), "its text is damaged: 0xff000000 is no character");
+    }
+
+    #[test]
     fn headers_of_old_and_other_writers_are_read() {
         let header = "{\"shape\":(2L,),\"fortran_order\":False,\"descr\":\"|u1\"}";
         assert_eq!(read(&npy(header, &[5, 6])[..]).unwrap().to_vec::<u8>().unwrap(), [5, 6]);
@@ -376,6 +436,8 @@ mod tests {
     fn a_header_that_promises_too_much_costs_nothing() {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 1000000), }";
         assert!(error(&npy(header, &[0; 4])).starts_with("4 bytes for the shape"));
+        let header = "{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000000000000,), }";
+        assert!(error(&npy(header, &[])).contains("not supported"));
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (9000000000000000000, 9), }";
         assert!(error(&npy(header, &[])).contains("too large"));
     }
