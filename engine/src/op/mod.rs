@@ -6,6 +6,55 @@
 //!
 //! One family of operators a file: structs, facts, ONNX importer, tests.
 
+mod binary;
+mod cast;
+mod concat;
+mod control;
+mod conv;
+mod expand;
+mod gather;
+mod matmul;
+mod norm;
+mod pad;
+mod pool;
+mod quantize;
+mod reduce;
+mod reshape;
+mod resize;
+mod rnn;
+mod rules;
+mod shape;
+mod slice;
+mod softmax;
+mod split;
+mod transpose;
+mod unary;
+mod window;
+
+pub use binary::*;
+pub use cast::*;
+pub use concat::*;
+pub use control::*;
+pub use conv::*;
+pub use expand::*;
+pub use gather::*;
+pub use matmul::*;
+pub use norm::*;
+pub use pad::*;
+pub use pool::*;
+pub use quantize::*;
+pub use reduce::*;
+pub use reshape::*;
+pub use resize::*;
+pub use rnn::*;
+pub use shape::*;
+pub use slice::*;
+pub use softmax::*;
+pub use split::*;
+pub use transpose::*;
+pub use unary::*;
+pub use window::*;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,0 +1,79 @@
+//! Control flow: operators with graphs inside.
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::rules::{self, BOOL, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Body, Dim, Fact, ShapeFact};
+
+/// `condition, captures...`: the outputs of one of two graphs, which have no formal inputs.
+#[derive(Clone, Debug)]
+pub struct If {
+    /// The graph for true, then that for false.
+    pub bodies: Vec<Body>,
+}
+
+impl Op for If {
+    fn name(&self) -> &'static str {
+        "If"
+    }
+
+    /// What is known of the outputs of both bodies, whose own facts must have been inferred before; of one body alone
+    /// when the condition is constant.
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        let condition = inputs.typed(0, &BOOL)?;
+        rules::check_single(0, Some(condition))?;
+        let [yes, no] = &self.bodies[..] else {
+            return shape_error(format!("{} bodies instead of two", self.bodies.len()));
+        };
+        let chosen =
+            condition.constant.as_ref().and_then(|tensor| tensor.to_vec::<bool>().ok()?.first().copied());
+        let output = |index| match chosen {
+            Some(true) => output_of("then", yes, index),
+            Some(false) => output_of("else", no, index),
+            None => either(index, &output_of("then", yes, index)?, &output_of("else", no, index)?),
+        };
+        (0..inputs.outputs()).map(output).collect()
+    }
+
+    fn bodies(&self) -> &[Body] {
+        &self.bodies
+    }
+
+    fn with_bodies(&self, bodies: Vec<Body>) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(If { bodies }))
+    }
+}
+
+fn output_of(branch: &str, body: &Body, index: usize) -> Result<Fact, OpError> {
+    let Some(id) = body.graph.outputs.get(index) else {
+        return shape_error(format!(
+            "output {index} is asked for, the {branch}-branch has {}",
+            body.graph.outputs.len()
+        ));
+    };
+    match body.graph.fact(*id) {
+        Some(fact) => Ok(fact.clone()),
+        None => shape_error(format!("nothing is known of output {index} of the {branch}-branch")),
+    }
+}
+
+/// What holds of both.
+fn either(index: usize, yes: &Fact, no: &Fact) -> Result<Fact, OpError> {
+    if yes.element != no.element {
+        return shape_error(format!(
+            "output {index} is {} in the then-branch and {} in the else-branch",
+            yes.element, no.element
+        ));
+    }
+    let shape = match (yes.shape.dims(), no.shape.dims()) {
+        (Some(a), Some(b)) if a.len() == b.len() => {
+            let both = |(a, b): (&Dim, &Dim)| if a == b { a.clone() } else { Dim::Unknown };
+            ShapeFact(Some(a.iter().zip(b).map(both).collect()))
+        }
+        _ => ShapeFact::unknown(),
+    };
+    Ok(Fact::new(yes.element, shape))
+}

@@ -1,0 +1,72 @@
+//! Repetition: broadcasting made explicit, and tiling.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::rules::{self, INT64, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `data, shape`: broadcast together with a tensor of this shape; so an extent of 1 in `shape` keeps that of `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Expand;
+
+impl Op for Expand {
+    fn name(&self) -> &'static str {
+        "Expand"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let data = inputs.required(0)?;
+        let shape = inputs.typed(1, &INT64)?;
+        rules::check_rank_is(1, &shape.shape, 1)?;
+        let wanted = match shape.integers() {
+            Some(extents) => rules::extents(1, &extents)?[..].into(),
+            None => rules::unknown_of(rules::vector_len(shape)),
+        };
+        rules::check_rank(&wanted)?;
+        rules::one(data.element, rules::broadcast([&data.shape, &wanted])?)
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+}
+
+/// `data, repeats`: so many copies side by side along each dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tile;
+
+impl Op for Tile {
+    fn name(&self) -> &'static str {
+        "Tile"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let data = inputs.required(0)?;
+        let repeats = inputs.typed(1, &INT64)?;
+        rules::check_rank_is(1, &repeats.shape, 1)?;
+        let Some(dims) = data.shape.dims() else {
+            return rules::one(data.element, rules::unknown_of(rules::vector_len(repeats)));
+        };
+        if let Some(count) = rules::vector_len(repeats).filter(|count| *count != dims.len()) {
+            return shape_error(format!("{count} repeats for {} dimensions", dims.len()));
+        }
+        let shape = match repeats.integers() {
+            Some(repeats) => {
+                let repeats = rules::extents(1, &repeats)?;
+                let each = dims.iter().zip(repeats);
+                each.map(|(dim, times)| rules::product([dim, &Dim::Fixed(times)]))
+                    .collect::<Result<_, _>>()?
+            }
+            None => alloc::vec![Dim::Unknown; dims.len()],
+        };
+        rules::one(data.element, ShapeFact(Some(shape)))
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+}

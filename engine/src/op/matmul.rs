@@ -1,0 +1,149 @@
+//! Products of matrices, in floats, integers and quantized numbers.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use inferry_core::ElementType;
+
+use super::rules::{self, BYTE, FLOAT, WIDE, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `a, b`: as numpy's `matmul`: the last two dimensions are matrices, those before broadcast; a vector counts as a row
+/// on the left and as a column on the right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MatMul;
+
+impl Op for MatMul {
+    fn name(&self) -> &'static str {
+        "MatMul"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let a = inputs.typed(0, &WIDE)?;
+        let b = inputs.alike(1, a)?;
+        rules::one(a.element, multiplied(&a.shape, &b.shape)?)
+    }
+}
+
+/// `a, b, c?`: `alpha * a' * b' + beta * c` of two matrices, `c` broadcast to the result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gemm {
+    /// Factor of the product.
+    pub alpha: f32,
+    /// Factor of `c`.
+    pub beta: f32,
+    /// Whether `a` is `[K, M]` instead of `[M, K]`.
+    pub trans_a: bool,
+    /// Whether `b` is `[N, K]` instead of `[K, N]`.
+    pub trans_b: bool,
+}
+
+impl Op for Gemm {
+    fn name(&self) -> &'static str {
+        "Gemm"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(3, 1)?;
+        let a = inputs.typed(0, &WIDE)?;
+        let b = inputs.alike(1, a)?;
+        let [rows, inner_a] = matrix(0, &a.shape, self.trans_a)?;
+        let [inner_b, columns] = matrix(1, &b.shape, self.trans_b)?;
+        check_inner(&inner_a, &inner_b)?;
+        let shape = ShapeFact(Some(alloc::vec![rows, columns]));
+        if let Some(c) = inputs.alike_optional(2, a)? {
+            rules::broadcasts_to(2, &c.shape, &shape)?;
+        }
+        rules::one(a.element, shape)
+    }
+}
+
+/// `a, b, a_zero_point?, b_zero_point?`: [`MatMul`] of 8-bit integers into i32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MatMulInteger;
+
+impl Op for MatMulInteger {
+    fn name(&self) -> &'static str {
+        "MatMulInteger"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(4, 1)?;
+        let a = inputs.typed(0, &BYTE)?;
+        let b = inputs.typed(1, &BYTE)?;
+        inputs.alike_optional(2, a)?;
+        inputs.alike_optional(3, b)?;
+        rules::one(ElementType::I32, multiplied(&a.shape, &b.shape)?)
+    }
+}
+
+/// `a, a_scale, a_zero_point, b, b_scale, b_zero_point, y_scale, y_zero_point`: [`MatMul`] of quantized numbers into quantized
+/// numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QLinearMatMul;
+
+impl Op for QLinearMatMul {
+    fn name(&self) -> &'static str {
+        "QLinearMatMul"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(8, 1)?;
+        let a = inputs.typed(0, &BYTE)?;
+        let b = inputs.typed(3, &BYTE)?;
+        for scale in [1, 4, 6] {
+            inputs.typed(scale, &FLOAT)?;
+        }
+        inputs.alike(2, a)?;
+        inputs.alike(5, b)?;
+        let zero = inputs.typed(7, &BYTE)?;
+        rules::one(zero.element, multiplied(&a.shape, &b.shape)?)
+    }
+}
+
+/// The shape of numpy's `matmul`.
+fn multiplied(a: &ShapeFact, b: &ShapeFact) -> Result<ShapeFact, OpError> {
+    for (input, shape) in [a, b].into_iter().enumerate() {
+        if shape.rank() == Some(0) {
+            return shape_error(format!("input {input} is a scalar; a vector or matrix is needed"));
+        }
+    }
+    let (Some(a), Some(b)) = (a.dims(), b.dims()) else { return Ok(ShapeFact::unknown()) };
+    let (lead_a, row, inner_a) = match a {
+        [inner] => (&a[..0], None, inner),
+        [lead @ .., row, inner] => (lead, Some(row), inner),
+        [] => return Ok(ShapeFact::unknown()),
+    };
+    let (lead_b, inner_b, column) = match b {
+        [inner] => (&b[..0], inner, None),
+        [lead @ .., inner, column] => (lead, inner, Some(column)),
+        [] => return Ok(ShapeFact::unknown()),
+    };
+    check_inner(inner_a, inner_b)?;
+    let lead = rules::broadcast([&ShapeFact(Some(lead_a.to_vec())), &ShapeFact(Some(lead_b.to_vec()))])?;
+    let mut dims = lead.0.unwrap_or_default();
+    dims.extend(row.cloned());
+    dims.extend(column.cloned());
+    Ok(ShapeFact(Some(dims)))
+}
+
+/// Rows and columns of a matrix, exchanged if it is transposed.
+fn matrix(input: usize, shape: &ShapeFact, transposed: bool) -> Result<[Dim; 2], OpError> {
+    match shape.dims() {
+        None => Ok([Dim::Unknown, Dim::Unknown]),
+        Some([rows, columns]) if transposed => Ok([columns.clone(), rows.clone()]),
+        Some([rows, columns]) => Ok([rows.clone(), columns.clone()]),
+        Some(_) => shape_error(format!("input {input} must be a matrix, its shape is {shape}")),
+    }
+}
+
+fn check_inner(a: &Dim, b: &Dim) -> Result<(), OpError> {
+    match (a.fixed(), b.fixed()) {
+        (Some(a), Some(b)) if a != b => {
+            shape_error(format!("the rows of input 0 have {a} elements, the columns of input 1 have {b}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,102 @@
+//! Edges put around a tensor, or cut off.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::rules::{self, INDEX, INT64, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `data, pads, value?, axes?`: so many elements added at the begin and end of each axis (begins first, then ends); negative
+/// numbers cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pad {
+    /// What is put there.
+    pub mode: PadMode,
+}
+
+/// What a [`Pad`] puts at the edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PadMode {
+    /// The value of the third input, or zero.
+    Constant,
+    /// The data mirrored at the edge, the edge itself not repeated.
+    Reflect,
+    /// The element at the edge.
+    Edge,
+    /// The data from the other end, as if it were a ring.
+    Wrap,
+}
+
+impl Pad {
+    /// Elements added at begin and end of each of `rank` dimensions, from the values of `pads` and `axes`.
+    pub fn resolve(rank: usize, pads: &[i64], axes: Option<&[i64]>) -> Result<Vec<(i64, i64)>, OpError> {
+        let count = axes.map_or(rank, <[i64]>::len);
+        if pads.len() != 2 * count {
+            return shape_error(format!(
+                "input 1 has {} numbers; {count} axes need {}",
+                pads.len(),
+                2 * count
+            ));
+        }
+        let mut edges = alloc::vec![(0, 0); rank];
+        if let Some(axes) = axes {
+            rules::axes_mask(axes, rank)?;
+        }
+        for index in 0..count {
+            let position = axes.map_or(Ok(index), |axes| rules::axis(axes[index], rank))?;
+            edges[position] = (pads[index], pads[count + index]);
+        }
+        Ok(edges)
+    }
+
+    fn padded(&self, position: usize, dim: &Dim, (begin, end): (i64, i64)) -> Result<Dim, OpError> {
+        if (begin, end) == (0, 0) {
+            return Ok(dim.clone());
+        }
+        let Some(extent) = dim.fixed() else { return Ok(Dim::Unknown) };
+        let kept = extent as i128 + i128::from(begin.min(0)) + i128::from(end.min(0));
+        let total = extent as i128 + i128::from(begin) + i128::from(end);
+        if kept < 0 {
+            return shape_error(format!("more is cut off dimension {position} than its {extent} elements"));
+        }
+        if self.mode != PadMode::Constant && kept == 0 && total > 0 {
+            return shape_error(format!("dimension {position} has no elements to repeat at its edges"));
+        }
+        usize::try_from(total).map(Dim::Fixed).map_err(|_| rules::too_large())
+    }
+}
+
+impl Op for Pad {
+    fn name(&self) -> &'static str {
+        "Pad"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(4, 1)?;
+        let data = inputs.required(0)?;
+        let pads = inputs.typed(1, &INT64)?;
+        rules::check_single(2, inputs.alike_optional(2, data)?)?;
+        let axes = inputs.typed_optional(3, &INDEX)?;
+        let Some(dims) = data.shape.dims() else { return rules::one(data.element, ShapeFact::unknown()) };
+        let stated = axes.and_then(Fact::integers);
+        let shape = match (pads.integers(), axes.is_none() || stated.is_some()) {
+            (Some(pads), true) => {
+                let edges = Pad::resolve(dims.len(), &pads, stated.as_deref())?;
+                let each = dims.iter().zip(edges).enumerate();
+                each.map(|(index, (dim, edge))| self.padded(index, dim, edge)).collect::<Result<_, _>>()?
+            }
+            (_, true) if stated.is_some() => {
+                let mask = rules::axes_mask(stated.as_deref().unwrap_or_default(), dims.len())?;
+                let keep = |(dim, padded): (&Dim, bool)| if padded { Dim::Unknown } else { dim.clone() };
+                dims.iter().zip(mask).map(keep).collect()
+            }
+            _ => alloc::vec![Dim::Unknown; dims.len()],
+        };
+        rules::one(data.element, ShapeFact(Some(shape)))
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1, 3]
+    }
+}

@@ -1,0 +1,114 @@
+//! Pooling: a window slides over the spatial dimensions of `[N, C, spatial...]`, each channel for itself.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use inferry_core::ElementType;
+
+use super::rules::{self, FLOAT, FLOAT_OR_BYTE, shape_error};
+use super::{Inputs, Op, OpError, Window};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `x`: the largest number in each window. Outputs `y, indices?`; the indices are i64 into the flattened `x`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaxPool {
+    /// Kernel (always given), strides, dilations and padding. Padding never wins.
+    pub window: Window,
+    /// Whether a last window that is only partly filled counts.
+    pub ceil: bool,
+    /// 0 when the indices count row by row, 1 when column by column.
+    pub storage_order: i64,
+}
+
+impl Op for MaxPool {
+    fn name(&self) -> &'static str {
+        "MaxPool"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 2)?;
+        let x = inputs.typed(0, &FLOAT_OR_BYTE)?;
+        let shape = pooled(&self.window, self.ceil, &x.shape)?;
+        let mut facts = rules::one(x.element, shape.clone())?;
+        if inputs.outputs() > 1 {
+            facts.push(Fact::new(ElementType::I64, shape));
+        }
+        Ok(facts)
+    }
+}
+
+/// `x`: the mean of each window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AveragePool {
+    /// Kernel (always given), strides, dilations and padding.
+    pub window: Window,
+    /// Whether a last window that is only partly filled counts.
+    pub ceil: bool,
+    /// Whether padding counts as zeros; otherwise the mean is over what lies inside `x`.
+    pub count_include_pad: bool,
+}
+
+impl Op for AveragePool {
+    fn name(&self) -> &'static str {
+        "AveragePool"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let x = inputs.typed(0, &FLOAT)?;
+        rules::one(x.element, pooled(&self.window, self.ceil, &x.shape)?)
+    }
+}
+
+/// `x`: one number for each channel, the spatial dimensions become ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GlobalPool {
+    /// What is taken over the channel.
+    pub kind: GlobalPoolKind,
+}
+
+/// What a [`GlobalPool`] takes over each channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GlobalPoolKind {
+    /// The mean.
+    Average,
+    /// The largest number.
+    Max,
+}
+
+impl Op for GlobalPool {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            GlobalPoolKind::Average => "GlobalAveragePool",
+            GlobalPoolKind::Max => "GlobalMaxPool",
+        }
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let x = inputs.typed(0, &FLOAT)?;
+        let Some(dims) = x.shape.dims() else { return rules::one(x.element, ShapeFact::unknown()) };
+        check_spatial(dims)?;
+        let mut dims = dims.to_vec();
+        dims[2..].fill(Dim::Fixed(1));
+        rules::one(x.element, ShapeFact(Some(dims)))
+    }
+}
+
+fn pooled(window: &Window, ceil: bool, x: &ShapeFact) -> Result<ShapeFact, OpError> {
+    let Some(kernel) = &window.kernel else { return shape_error("kernel_shape is missing".into()) };
+    let kernel: Vec<Dim> = kernel.iter().map(|extent| Dim::Fixed(*extent)).collect();
+    let unknown = alloc::vec![Dim::Unknown; kernel.len() + 2];
+    let x = x.dims().unwrap_or(&unknown);
+    check_spatial(x)?;
+    let mut dims = x[..2].to_vec();
+    dims.extend(window.infer(&x[2..], &kernel, ceil)?);
+    Ok(ShapeFact(Some(dims)))
+}
+
+fn check_spatial(dims: &[Dim]) -> Result<(), OpError> {
+    if dims.len() > 2 {
+        return Ok(());
+    }
+    shape_error(format!("pooling over {} dimensions; at least 3 are needed", dims.len()))
+}

@@ -1,0 +1,131 @@
+//! From real numbers to small integers and back: `real = (integer - zero_point) * scale`.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use inferry_core::ElementType;
+
+use super::rules::{self, FLOAT, FLOAT_OR_INT32, QUANTIZED, QUANTIZED_OR_INT32, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `x, scale, zero_point?`: to integers, rounded to even, saturated. Scale and zero point are scalars, vectors along
+/// `axis`, or, with a block size, of the rank of `x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QuantizeLinear {
+    /// The axis of a vector of scales or of the blocks; negative counts from the end.
+    pub axis: i64,
+    /// How many neighbours along the axis share a scale; 0 when there are no blocks.
+    pub block_size: usize,
+    /// The type of the output when there is no zero point; with one, the types must agree.
+    pub to: ElementType,
+}
+
+impl Op for QuantizeLinear {
+    fn name(&self) -> &'static str {
+        "QuantizeLinear"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(3, 1)?;
+        let x = inputs.typed(0, &FLOAT_OR_INT32)?;
+        let scale = inputs.typed(1, &FLOAT_OR_INT32)?;
+        let zero = inputs.typed_optional(2, &QUANTIZED)?;
+        check_scale(self.axis, self.block_size, &x.shape, &scale.shape)?;
+        check_zero_point(scale, zero)?;
+        rules::one(zero.map_or(self.to, |zero| zero.element), x.shape.clone())
+    }
+}
+
+/// `x, scale, zero_point?`: to real numbers of the type of the scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DequantizeLinear {
+    /// The axis of a vector of scales or of the blocks; negative counts from the end.
+    pub axis: i64,
+    /// How many neighbours along the axis share a scale; 0 when there are no blocks.
+    pub block_size: usize,
+}
+
+impl Op for DequantizeLinear {
+    fn name(&self) -> &'static str {
+        "DequantizeLinear"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(3, 1)?;
+        let x = inputs.typed(0, &QUANTIZED_OR_INT32)?;
+        let scale = inputs.typed(1, &FLOAT)?;
+        let zero = inputs.alike_optional(2, x)?;
+        check_scale(self.axis, self.block_size, &x.shape, &scale.shape)?;
+        check_zero_point(scale, zero)?;
+        rules::one(scale.element, x.shape.clone())
+    }
+}
+
+/// `x`: to u8 with the scale and zero point that fit the range of `x`. Outputs `y, scale, zero_point`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DynamicQuantizeLinear;
+
+impl Op for DynamicQuantizeLinear {
+    fn name(&self) -> &'static str {
+        "DynamicQuantizeLinear"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 3)?;
+        let x = inputs.typed(0, &rules::FLOAT32)?;
+        let mut facts = alloc::vec![
+            Fact::new(ElementType::U8, x.shape.clone()),
+            Fact::fixed(ElementType::F32, &[]),
+            Fact::fixed(ElementType::U8, &[]),
+        ];
+        facts.truncate(inputs.outputs());
+        Ok(facts)
+    }
+}
+
+/// Refuses a scale that is not one number, a vector along the axis, or one number for each block.
+fn check_scale(axis: i64, block: usize, x: &ShapeFact, scale: &ShapeFact) -> Result<(), OpError> {
+    let (Some(dims), Some(scales)) = (x.dims(), scale.dims()) else { return Ok(()) };
+    let refuse = || {
+        shape_error(format!("a scale of shape {scale} does not fit {x} with axis {axis}, block size {block}"))
+    };
+    if block == 0 {
+        return match scales {
+            // One number for all, whatever the axis says.
+            [] | [Dim::Fixed(1)] => Ok(()),
+            [extent] => rules::unify_dim(extent, &dims[rules::axis(axis, dims.len())?]).map(drop),
+            _ => refuse(),
+        };
+    }
+    let axis = rules::axis(axis, dims.len())?;
+    if scales.len() != dims.len() {
+        return refuse();
+    }
+    for (index, (dim, given)) in dims.iter().zip(scales).enumerate() {
+        let wanted =
+            if index == axis { dim.fixed().map(|extent| extent.div_ceil(block)) } else { dim.fixed() };
+        if matches!((wanted, given.fixed()), (Some(wanted), Some(given)) if wanted != given) {
+            return refuse();
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a zero point of another shape than the scale.
+fn check_zero_point(scale: &Fact, zero: Option<&Fact>) -> Result<(), OpError> {
+    let Some((zero, (Some(wanted), Some(given)))) =
+        zero.map(|zero| (zero, (scale.shape.dims(), zero.shape.dims())))
+    else {
+        return Ok(());
+    };
+    let single = |dims: &[Dim]| dims.iter().all(|dim| *dim == Dim::Fixed(1));
+    let equal = || {
+        wanted.len() == given.len()
+            && wanted.iter().zip(given).all(|(a, b)| a.fixed().is_none() || b.fixed().is_none() || a == b)
+    };
+    if (single(wanted) && single(given)) || equal() {
+        return Ok(());
+    }
+    shape_error(format!("a zero point of shape {} with a scale of shape {}", zero.shape, scale.shape))
+}

@@ -1,0 +1,154 @@
+//! Reductions: many numbers along some axes become one.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use inferry_core::ElementType;
+
+use super::rules::{self, INT64, NUMBER, ORDERED, WIDE, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `data, axes?`: one number for all elements along the axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reduce {
+    /// What is taken.
+    pub kind: ReduceKind,
+    /// Whether the reduced dimensions stay, with extent 1.
+    pub keep_dims: bool,
+    /// Without axes (or with an empty list): nothing is reduced when true, everything when false.
+    pub noop_with_empty_axes: bool,
+}
+
+/// What a [`Reduce`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReduceKind {
+    /// The sum.
+    Sum,
+    /// The mean.
+    Mean,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+    /// The product.
+    Prod,
+    /// The sum of absolute values.
+    L1,
+    /// The root of the sum of squares.
+    L2,
+    /// The logarithm of the sum.
+    LogSum,
+    /// The logarithm of the sum of exponentials.
+    LogSumExp,
+    /// The sum of squares.
+    SumSquare,
+}
+
+impl Op for Reduce {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            ReduceKind::Sum => "ReduceSum",
+            ReduceKind::Mean => "ReduceMean",
+            ReduceKind::Max => "ReduceMax",
+            ReduceKind::Min => "ReduceMin",
+            ReduceKind::Prod => "ReduceProd",
+            ReduceKind::L1 => "ReduceL1",
+            ReduceKind::L2 => "ReduceL2",
+            ReduceKind::LogSum => "ReduceLogSum",
+            ReduceKind::LogSumExp => "ReduceLogSumExp",
+            ReduceKind::SumSquare => "ReduceSumSquare",
+        }
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let types = match self.kind {
+            ReduceKind::Max | ReduceKind::Min => &ORDERED,
+            _ => &WIDE,
+        };
+        let data = inputs.typed(0, types)?;
+        let axes = inputs.typed_optional(1, &INT64)?;
+        rules::one(data.element, self.shape(&data.shape, axes)?)
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+}
+
+impl Reduce {
+    fn shape(&self, data: &ShapeFact, axes: Option<&Fact>) -> Result<ShapeFact, OpError> {
+        let Some(dims) = data.dims() else { return Ok(ShapeFact::unknown()) };
+        // How many axes there are, even if not which.
+        let count = axes.map_or(Some(0), rules::vector_len);
+        let axes = match axes {
+            _ if count == Some(0) => Some(Vec::new()),
+            Some(axes) => axes.integers(),
+            None => None,
+        };
+        let Some(axes) = axes else {
+            return Ok(match count {
+                _ if self.keep_dims => ShapeFact::of_rank(dims.len()),
+                Some(count) if count <= dims.len() => ShapeFact::of_rank(dims.len() - count),
+                Some(count) => {
+                    return shape_error(format!("{count} axes for {} dimensions", dims.len()));
+                }
+                None => ShapeFact::unknown(),
+            });
+        };
+        if axes.is_empty() && self.noop_with_empty_axes {
+            return Ok(data.clone());
+        }
+        let reduced = if axes.is_empty() {
+            alloc::vec![true; dims.len()]
+        } else {
+            rules::axes_mask(&axes, dims.len())?
+        };
+        Ok(without(dims, &reduced, self.keep_dims))
+    }
+}
+
+/// `data`: where along the axis the largest or smallest element is, as i64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ArgReduce {
+    /// The largest when true, the smallest when false.
+    pub max: bool,
+    /// The axis; negative counts from the end.
+    pub axis: i64,
+    /// Whether the reduced dimension stays, with extent 1.
+    pub keep_dims: bool,
+    /// Which of several equal elements: the last when true, the first when false.
+    pub select_last: bool,
+}
+
+impl Op for ArgReduce {
+    fn name(&self) -> &'static str {
+        if self.max { "ArgMax" } else { "ArgMin" }
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let data = inputs.typed(0, &NUMBER)?;
+        let Some(dims) = data.shape.dims() else { return rules::one(ElementType::I64, ShapeFact::unknown()) };
+        let axis = rules::axis(self.axis, dims.len())?;
+        if dims[axis] == Dim::Fixed(0) {
+            return shape_error(format!(
+                "no element is the largest or smallest along axis {axis} of {}",
+                data.shape
+            ));
+        }
+        let reduced: Vec<bool> = (0..dims.len()).map(|index| index == axis).collect();
+        rules::one(ElementType::I64, without(dims, &reduced, self.keep_dims))
+    }
+}
+
+/// The dimensions without the reduced ones, or with ones in their place.
+fn without(dims: &[Dim], reduced: &[bool], keep_dims: bool) -> ShapeFact {
+    let kept = dims.iter().zip(reduced).filter_map(|(dim, reduced)| match (reduced, keep_dims) {
+        (false, _) => Some(dim.clone()),
+        (true, true) => Some(Dim::Fixed(1)),
+        (true, false) => None,
+    });
+    ShapeFact(Some(kept.collect()))
+}

@@ -1,0 +1,202 @@
+//! The same elements in the same order under another shape.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::rules::{self, INT64, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `data, shape`: -1 stands for what is left over, 0 for the extent of `data` in that place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reshape {
+    /// Whether 0 means an extent of zero instead.
+    pub allow_zero: bool,
+}
+
+impl Op for Reshape {
+    fn name(&self) -> &'static str {
+        "Reshape"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let data = inputs.required(0)?;
+        let shape = inputs.typed(1, &INT64)?;
+        rules::check_rank_is(1, &shape.shape, 1)?;
+        let dims = match shape.integers() {
+            Some(wanted) => self.dims(&data.shape, &wanted)?,
+            None => return rules::one(data.element, rules::unknown_of(rules::vector_len(shape))),
+        };
+        rules::one(data.element, ShapeFact(Some(dims)))
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+}
+
+impl Reshape {
+    fn dims(&self, data: &ShapeFact, wanted: &[i64]) -> Result<Vec<Dim>, OpError> {
+        let misfit = || shape_error(format!("{data} cannot become {wanted:?}"));
+        let mut dims = Vec::new();
+        let mut left_over = None;
+        for (index, extent) in wanted.iter().enumerate() {
+            dims.push(match (*extent, data.dims()) {
+                (0, Some(have)) if !self.allow_zero => match have.get(index) {
+                    Some(dim) => dim.clone(),
+                    None => return misfit(),
+                },
+                (0, None) if !self.allow_zero => Dim::Unknown,
+                (-1, _) if left_over.replace(index).is_none() => Dim::Fixed(1),
+                (extent, _) => match usize::try_from(extent) {
+                    Ok(extent) => Dim::Fixed(extent),
+                    Err(_) => return misfit(),
+                },
+            });
+        }
+        let Some(have) = data.dims() else {
+            if let Some(index) = left_over {
+                dims[index] = Dim::Unknown;
+            }
+            return Ok(dims);
+        };
+        let (have, others) = cancel(have, &dims);
+        let (have, others) = (rules::product(&have)?, rules::product(&others)?);
+        match (left_over, have, others) {
+            (None, Dim::Fixed(have), Dim::Fixed(other)) if have != other => return misfit(),
+            (None, ..) => {}
+            // Nothing divides by zero: with an empty tensor only the other extents can tell.
+            (Some(_), Dim::Fixed(_), Dim::Fixed(0)) => return misfit(),
+            (Some(index), Dim::Fixed(have), Dim::Fixed(other)) if have % other == 0 => {
+                dims[index] = Dim::Fixed(have / other);
+            }
+            (Some(_), Dim::Fixed(_), Dim::Fixed(_)) => return misfit(),
+            (Some(index), have, Dim::Fixed(1)) => dims[index] = have,
+            (Some(index), ..) => dims[index] = Dim::Unknown,
+        }
+        Ok(dims)
+    }
+}
+
+/// Both lists without the symbols that stand in both, and an unknown extent that was copied to its own place.
+fn cancel(have: &[Dim], wanted: &[Dim]) -> (Vec<Dim>, Vec<Dim>) {
+    let mut have = have.to_vec();
+    let mut wanted = wanted.to_vec();
+    for index in 0..have.len().min(wanted.len()) {
+        // An unknown extent in the wish can only be a copy of the one in the same place.
+        if wanted[index] == Dim::Unknown {
+            have[index] = Dim::Fixed(1);
+            wanted[index] = Dim::Fixed(1);
+        }
+    }
+    for slot in &mut wanted {
+        if !matches!(slot, Dim::Symbol(_)) {
+            continue;
+        }
+        if let Some(same) = have.iter_mut().find(|dim| *dim == slot) {
+            *same = Dim::Fixed(1);
+            *slot = Dim::Fixed(1);
+        }
+    }
+    (have, wanted)
+}
+
+/// `data`: a matrix; the dimensions before `axis` are its rows, those from it on its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flatten {
+    /// First dimension of the columns, at most the rank; negative counts from the end.
+    pub axis: i64,
+}
+
+impl Op for Flatten {
+    fn name(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let data = inputs.required(0)?;
+        let Some(dims) = data.shape.dims() else { return rules::one(data.element, ShapeFact::of_rank(2)) };
+        let rank = dims.len();
+        let axis = if usize::try_from(self.axis) == Ok(rank) { rank } else { rules::axis(self.axis, rank)? };
+        let shape = alloc::vec![rules::product(&dims[..axis])?, rules::product(&dims[axis..])?];
+        rules::one(data.element, ShapeFact(Some(shape)))
+    }
+}
+
+/// `data, axes?`: without these dimensions of extent 1; without axes, without all that are 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Squeeze;
+
+impl Op for Squeeze {
+    fn name(&self) -> &'static str {
+        "Squeeze"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let data = inputs.required(0)?;
+        let axes = inputs.typed_optional(1, &INT64)?;
+        rules::one(data.element, squeezed(&data.shape, axes)?)
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+}
+
+fn squeezed(data: &ShapeFact, axes: Option<&Fact>) -> Result<ShapeFact, OpError> {
+    let Some(dims) = data.dims() else { return Ok(ShapeFact::unknown()) };
+    let mask: Vec<bool> = match axes {
+        None if dims.iter().any(|dim| dim.fixed().is_none()) => return Ok(ShapeFact::unknown()),
+        None => dims.iter().map(|dim| *dim == Dim::Fixed(1)).collect(),
+        Some(axes) => match (axes.integers(), rules::vector_len(axes)) {
+            (Some(axes), _) => rules::axes_mask(&axes, dims.len())?,
+            (None, Some(count)) if count <= dims.len() => return Ok(ShapeFact::of_rank(dims.len() - count)),
+            (None, Some(count)) => return shape_error(format!("{count} axes for {} dimensions", dims.len())),
+            (None, None) => return Ok(ShapeFact::unknown()),
+        },
+    };
+    let mut kept = Vec::new();
+    for (index, (dim, squeeze)) in dims.iter().zip(mask).enumerate() {
+        match (squeeze, dim.fixed()) {
+            (false, _) => kept.push(dim.clone()),
+            (true, Some(1) | None) => {}
+            (true, Some(extent)) => {
+                return shape_error(format!("dimension {index} has extent {extent}; only 1 can be squeezed"));
+            }
+        }
+    }
+    Ok(ShapeFact(Some(kept)))
+}
+
+/// `data, axes`: with dimensions of extent 1 at these places of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unsqueeze;
+
+impl Op for Unsqueeze {
+    fn name(&self) -> &'static str {
+        "Unsqueeze"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let data = inputs.required(0)?;
+        let axes = inputs.typed(1, &INT64)?;
+        let Some(dims) = data.shape.dims() else { return rules::one(data.element, ShapeFact::unknown()) };
+        let rank = rules::vector_len(axes).map(|count| count.saturating_add(dims.len()));
+        rules::check_rank(&rules::unknown_of(rank))?;
+        let (Some(rank), Some(axes)) = (rank, axes.integers()) else {
+            return rules::one(data.element, rules::unknown_of(rank));
+        };
+        let mut kept = dims.iter().cloned();
+        let place = |new| if new { Some(Dim::Fixed(1)) } else { kept.next() };
+        let shape = rules::axes_mask(&axes, rank)?.into_iter().filter_map(place).collect();
+        rules::one(data.element, ShapeFact(Some(shape)))
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+}

@@ -1,0 +1,281 @@
+//! Resampling: an image (or anything else) of other extents.
+//!
+//! [`Resize::resolve`] is the one place that computes output extents and scales from the inputs, for these facts and for
+//! the kernels. Where in the input an output lies is the kernels' business.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::rules::{self, FLOAT, FLOAT32, INT64, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `x, roi?, scales?, sizes?`: exactly one of scales and sizes is given, one number for each of `axes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resize {
+    /// How an output is computed from the inputs around it.
+    pub mode: ResizeMode,
+    /// Where in the input an output lies.
+    pub coordinates: CoordinateMode,
+    /// Which neighbour [`ResizeMode::Nearest`] takes.
+    pub nearest: NearestMode,
+    /// Whether shrinking widens the filter, so that every input counts.
+    pub antialias: bool,
+    /// Whether neighbours outside the input get no weight instead of repeating the edge.
+    pub exclude_outside: bool,
+    /// The output outside the input, with [`CoordinateMode::TfCropAndResize`].
+    pub extrapolation: f32,
+    /// The axes that scales, sizes and region of interest speak of; all when `None`. Negative ones count from the end.
+    pub axes: Option<Vec<i64>>,
+    /// What `sizes` mean.
+    pub keep_aspect: KeepAspect,
+}
+
+/// How an output is computed from the inputs around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ResizeMode {
+    /// One neighbour.
+    Nearest,
+    /// Two neighbours along each axis.
+    Linear,
+    /// Four neighbours along each axis, by a cubic.
+    Cubic {
+        /// The steepness of the cubic; -0.75 by default.
+        coeff_a: f32,
+    },
+}
+
+/// Where in the input (of extent `i`) the output element `x` (of extent `o`, `s = o / i`) lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CoordinateMode {
+    /// `(x + 0.5) / s - 0.5`.
+    HalfPixel,
+    /// As half-pixel, adjusted so that the centre of the image stays where it is although `s * i` was rounded.
+    HalfPixelSymmetric,
+    /// As half-pixel, but 0 when the output has one element.
+    PytorchHalfPixel,
+    /// `x * (i - 1) / (o - 1)`, 0 when the output has one element.
+    AlignCorners,
+    /// `x / s`.
+    Asymmetric,
+    /// Within the region of interest, given in parts of the extent.
+    TfCropAndResize,
+}
+
+/// Which neighbour is the nearest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NearestMode {
+    /// The nearer one, halves downwards.
+    RoundPreferFloor,
+    /// The nearer one, halves upwards.
+    RoundPreferCeil,
+    /// The one before.
+    Floor,
+    /// The one behind.
+    Ceil,
+}
+
+/// What the sizes of a [`Resize`] mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeepAspect {
+    /// Exactly these extents.
+    Stretch,
+    /// One scale for all axes, so that no extent is larger than its size.
+    NotLarger,
+    /// One scale for all axes, so that no extent is smaller than its size.
+    NotSmaller,
+}
+
+/// A [`Resize`] of an input of known extents. One entry for each dimension in each list.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Resampling {
+    /// The extents of the output.
+    pub output: Vec<usize>,
+    /// Output by input, as the coordinates want it: what the model states, or the quotient of the extents. 1 for dimensions
+    /// that stay.
+    pub scales: Vec<f32>,
+    /// The region of interest: begin and end in parts of the extent; 0 and 1 without one.
+    pub roi: Vec<(f32, f32)>,
+}
+
+impl Resize {
+    /// Output extents, scales and region from the values of the inputs; one of `scales` and `sizes` is there.
+    pub fn resolve(
+        &self,
+        input: &[usize],
+        roi: Option<&[f32]>,
+        scales: Option<&[f32]>,
+        sizes: Option<&[i64]>,
+    ) -> Result<Resampling, OpError> {
+        let positions = self.positions(input.len())?;
+        let mut result = Resampling {
+            output: input.to_vec(),
+            scales: alloc::vec![1.0; input.len()],
+            roi: alloc::vec![(0.0, 1.0); input.len()],
+        };
+        if let Some(roi) = roi.filter(|_| self.coordinates == CoordinateMode::TfCropAndResize) {
+            check_count(1, "numbers", roi.len(), 2 * positions.len())?;
+            for (index, position) in positions.iter().enumerate() {
+                result.roi[*position] = (roi[index], roi[positions.len() + index]);
+            }
+        }
+        match (scales, sizes) {
+            (Some(scales), None) => {
+                check_count(2, "scales", scales.len(), positions.len())?;
+                for (scale, position) in scales.iter().zip(positions) {
+                    let (begin, end) = result.roi[position];
+                    result.output[position] = scaled(position, input[position], *scale, end - begin)?;
+                    result.scales[position] = *scale;
+                }
+            }
+            (None, Some(sizes)) => {
+                check_count(3, "sizes", sizes.len(), positions.len())?;
+                self.apply_sizes(input, &positions, &rules::extents(3, sizes)?, &mut result)?;
+            }
+            _ => return shape_error("either scales (input 2) or sizes (input 3) must be given".into()),
+        }
+        Ok(result)
+    }
+
+    fn apply_sizes(
+        &self,
+        input: &[usize],
+        positions: &[usize],
+        sizes: &[usize],
+        result: &mut Resampling,
+    ) -> Result<(), OpError> {
+        let quotient = |index: usize| sizes[index] as f32 / input[positions[index]].max(1) as f32;
+        let common = match self.keep_aspect {
+            KeepAspect::Stretch => None,
+            KeepAspect::NotLarger => (0..sizes.len()).map(quotient).min_by(f32::total_cmp),
+            KeepAspect::NotSmaller => (0..sizes.len()).map(quotient).max_by(f32::total_cmp),
+        };
+        for (index, position) in positions.iter().copied().enumerate() {
+            match common {
+                Some(scale) => {
+                    // The standard rounds here, halves upwards, where it cuts off for scales.
+                    let extent = libm::floorf(scale * input[position] as f32 + 0.5);
+                    result.output[position] = extent_from(position, extent)?;
+                    result.scales[position] = scale;
+                }
+                None => {
+                    result.output[position] = sizes[index];
+                    result.scales[position] = quotient(index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The dimensions that scales and sizes speak of.
+    fn positions(&self, rank: usize) -> Result<Vec<usize>, OpError> {
+        let Some(axes) = &self.axes else { return Ok((0..rank).collect()) };
+        rules::axes_mask(axes, rank)?;
+        axes.iter().map(|axis| rules::axis(*axis, rank)).collect()
+    }
+
+    /// The output when some extents are open or the values are not known.
+    fn blurred(&self, dims: &[Dim], values: &Values) -> Result<Vec<Dim>, OpError> {
+        let positions = self.positions(dims.len())?;
+        let mut output = dims.to_vec();
+        if let Some(scales) = &values.scales {
+            check_count(2, "scales", scales.len(), positions.len())?;
+        }
+        if let Some(sizes) = &values.sizes {
+            check_count(3, "sizes", sizes.len(), positions.len())?;
+        }
+        let cropped = self.coordinates == CoordinateMode::TfCropAndResize;
+        for (index, position) in positions.into_iter().enumerate() {
+            let scale = values.scales.as_ref().map(|scales| scales[index]);
+            output[position] = match (&values.sizes, scale, &dims[position]) {
+                (Some(sizes), ..) if self.keep_aspect == KeepAspect::Stretch => {
+                    Dim::Fixed(rules::extents(3, &sizes[index..=index])?[0])
+                }
+                (None, Some(1.0), dim) if !cropped => dim.clone(),
+                (None, Some(scale), Dim::Fixed(extent)) if !cropped => {
+                    Dim::Fixed(scaled(position, *extent, scale, 1.0)?)
+                }
+                _ => Dim::Unknown,
+            };
+        }
+        Ok(output)
+    }
+}
+
+impl Op for Resize {
+    fn name(&self) -> &'static str {
+        "Resize"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(4, 1)?;
+        let x = inputs.required(0)?;
+        let values = Values::of(inputs)?;
+        let Some(dims) = x.shape.dims() else { return rules::one(x.element, ShapeFact::unknown()) };
+        let cropped = self.coordinates == CoordinateMode::TfCropAndResize;
+        let known = values.known && (!cropped || values.roi.is_some());
+        let shape = match x.shape.fixed().filter(|_| known) {
+            Some(input) => {
+                let (roi, scales) = (values.roi.as_deref(), values.scales.as_deref());
+                self.resolve(&input, roi, scales, values.sizes.as_deref())?.output[..].into()
+            }
+            None => ShapeFact(Some(self.blurred(dims, &values)?)),
+        };
+        rules::one(x.element, shape)
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1, 2, 3]
+    }
+}
+
+/// The values of the inputs that decide the extents, as far as they are known.
+struct Values {
+    roi: Option<Vec<f32>>,
+    scales: Option<Vec<f32>>,
+    sizes: Option<Vec<i64>>,
+    /// Whether scales or sizes are known.
+    known: bool,
+}
+
+impl Values {
+    fn of(inputs: &Inputs<'_>) -> Result<Values, OpError> {
+        let roi = inputs.typed_optional(1, &FLOAT)?.and_then(rules::reals);
+        // An empty tensor stands for an input left out, as models of opset 11 write it.
+        let given = |fact: &&Fact| rules::vector_len(fact) != Some(0);
+        let scales = inputs.typed_optional(2, &FLOAT32)?.filter(given);
+        let sizes = inputs.typed_optional(3, &INT64)?.filter(given);
+        if scales.is_some() == sizes.is_some() {
+            return shape_error("either scales (input 2) or sizes (input 3) must be given".into());
+        }
+        let (scales, sizes) = (scales.and_then(rules::reals), sizes.and_then(Fact::integers));
+        let known = scales.is_some() || sizes.is_some();
+        Ok(Values { roi, scales, sizes, known })
+    }
+}
+
+/// `floor(extent * share * scale)`.
+fn scaled(position: usize, extent: usize, scale: f32, share: f32) -> Result<usize, OpError> {
+    if scale.is_nan() || scale <= 0.0 {
+        return shape_error(format!(
+            "the scale of dimension {position} is {scale}; it must be greater than 0"
+        ));
+    }
+    // In f32, as the peers do: the extents that models expect depend on the rounding.
+    extent_from(position, libm::floorf(extent as f32 * share * scale))
+}
+
+fn extent_from(position: usize, extent: f32) -> Result<usize, OpError> {
+    // Also refuses what is not a number.
+    if !(extent >= 0.0 && extent <= u32::MAX as f32) {
+        return shape_error(format!("dimension {position} would have {extent} elements"));
+    }
+    Ok(extent as usize)
+}
+
+fn check_count(input: usize, what: &str, given: usize, wanted: usize) -> Result<(), OpError> {
+    if given == wanted {
+        return Ok(());
+    }
+    shape_error(format!("input {input} has {given} {what}; {wanted} are needed"))
+}

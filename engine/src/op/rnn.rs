@@ -1,0 +1,243 @@
+//! Recurrent layers: a state goes from step to step along the sequence.
+//!
+//! Inputs `x [S, B, I], w [D, gates * H, I], r [D, gates * H, H], b? [D, 2 * gates * H], lengths? [B] (i32), initial state? [D, B, H]`
+//! with S steps, batch B, D directions, H hidden units; outputs `y [S, D, B, H], last state [D, B, H]`. With
+//! `batch_first` the batch comes first: `x [B, S, I], state [B, D, H], y [B, S, D, H]`.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::rules::{self, FLOAT, INT32, shape_error};
+use super::{Inputs, Op, OpError, Unary};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// Which way a recurrent layer walks along the sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the first step to the last.
+    Forward,
+    /// From the last to the first.
+    Reverse,
+    /// Both ways, with weights of their own.
+    Bidirectional,
+}
+
+impl Direction {
+    /// How many there are: D in the shapes.
+    pub fn count(self) -> usize {
+        if self == Direction::Bidirectional { 2 } else { 1 }
+    }
+}
+
+/// The function that a gate applies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Activation {
+    /// The function with its parameters.
+    pub kind: Unary,
+}
+
+/// Long short-term memory; gates in the order input, output, forget, cell. Two more inputs: the initial cell state and
+/// the peepholes `[D, 3 * H]`; one more output: the last cell state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lstm {
+    /// Hidden units: H.
+    pub hidden: usize,
+    /// Which way.
+    pub direction: Direction,
+    /// For each direction: of the gates (f), of the cell (g), of the output (h).
+    pub activations: Vec<Activation>,
+    /// Limit of what goes into an activation.
+    pub clip: Option<f32>,
+    /// Whether the forget gate is one minus the input gate.
+    pub input_forget: bool,
+    /// Whether the batch is the first dimension.
+    pub batch_first: bool,
+}
+
+impl Op for Lstm {
+    fn name(&self) -> &'static str {
+        "LSTM"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(8, 3)?;
+        let layer = Layer {
+            gates: 4,
+            hidden: self.hidden,
+            direction: self.direction,
+            activations: (self.activations.len(), 3),
+            batch_first: self.batch_first,
+        };
+        let facts = layer.infer(inputs)?;
+        let x = inputs.required(0)?;
+        for state in [5, 6] {
+            layer.check_state(state, inputs.alike_optional(state, x)?)?;
+        }
+        if let Some(peepholes) = inputs.alike_optional(7, x)? {
+            layer.check_weights(7, peepholes, &[3], None)?;
+        }
+        Ok(facts)
+    }
+}
+
+/// Gated recurrent unit; gates in the order update, reset, hidden.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gru {
+    /// Hidden units: H.
+    pub hidden: usize,
+    /// Which way.
+    pub direction: Direction,
+    /// For each direction: of the gates (f), of the hidden gate (g).
+    pub activations: Vec<Activation>,
+    /// Limit of what goes into an activation.
+    pub clip: Option<f32>,
+    /// Whether the reset gate acts behind the product with the recurrent weights instead of before it.
+    pub linear_before_reset: bool,
+    /// Whether the batch is the first dimension.
+    pub batch_first: bool,
+}
+
+impl Op for Gru {
+    fn name(&self) -> &'static str {
+        "GRU"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(6, 2)?;
+        let layer = Layer {
+            gates: 3,
+            hidden: self.hidden,
+            direction: self.direction,
+            activations: (self.activations.len(), 2),
+            batch_first: self.batch_first,
+        };
+        let facts = layer.infer(inputs)?;
+        layer.check_state(5, inputs.alike_optional(5, inputs.required(0)?)?)?;
+        Ok(facts)
+    }
+}
+
+/// The plain recurrent layer, with one gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rnn {
+    /// Hidden units: H.
+    pub hidden: usize,
+    /// Which way.
+    pub direction: Direction,
+    /// One for each direction.
+    pub activations: Vec<Activation>,
+    /// Limit of what goes into an activation.
+    pub clip: Option<f32>,
+    /// Whether the batch is the first dimension.
+    pub batch_first: bool,
+}
+
+impl Op for Rnn {
+    fn name(&self) -> &'static str {
+        "RNN"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(6, 2)?;
+        let layer = Layer {
+            gates: 1,
+            hidden: self.hidden,
+            direction: self.direction,
+            activations: (self.activations.len(), 1),
+            batch_first: self.batch_first,
+        };
+        let facts = layer.infer(inputs)?;
+        layer.check_state(5, inputs.alike_optional(5, inputs.required(0)?)?)?;
+        Ok(facts)
+    }
+}
+
+/// What the three layers have in common.
+struct Layer {
+    gates: usize,
+    hidden: usize,
+    direction: Direction,
+    /// How many there are, and how many each direction needs.
+    activations: (usize, usize),
+    batch_first: bool,
+}
+
+impl Layer {
+    /// Checks x, weights, bias and lengths; the facts of y and of the last states, as many as are wanted.
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        let directions = self.direction.count();
+        let (given, each) = self.activations;
+        if given != each * directions {
+            return shape_error(format!("{given} activations; {} are needed", each * directions));
+        }
+        let x = inputs.typed(0, &FLOAT)?;
+        rules::check_rank_is(0, &x.shape, 3)?;
+        let [first, second, features] = match x.shape.dims() {
+            Some([first, second, features]) => [first.clone(), second.clone(), features.clone()],
+            _ => [Dim::Unknown, Dim::Unknown, Dim::Unknown],
+        };
+        let (steps, batch) = if self.batch_first { (second, first) } else { (first, second) };
+        self.check_weights(1, inputs.alike(1, x)?, &[self.gates], Some(&features))?;
+        self.check_weights(2, inputs.alike(2, x)?, &[self.gates, 1], None)?;
+        if let Some(bias) = inputs.alike_optional(3, x)? {
+            self.check_weights(3, bias, &[2 * self.gates], None)?;
+        }
+        if let Some(lengths) = inputs.typed_optional(4, &INT32)? {
+            rules::check_vector(4, lengths, &batch)?;
+        }
+        let (directions, hidden) = (Dim::Fixed(directions), Dim::Fixed(self.hidden));
+        let (y, state) = if self.batch_first {
+            let y = alloc::vec![batch.clone(), steps, directions.clone(), hidden.clone()];
+            (y, alloc::vec![batch, directions, hidden])
+        } else {
+            let y = alloc::vec![steps, directions.clone(), batch.clone(), hidden.clone()];
+            (y, alloc::vec![directions, batch, hidden])
+        };
+        let state = Fact::new(x.element, ShapeFact(Some(state)));
+        let mut facts = alloc::vec![Fact::new(x.element, ShapeFact(Some(y)))];
+        facts.resize(inputs.outputs().max(1), state);
+        Ok(facts)
+    }
+
+    /// Refuses weights that are not `[D, times * H for each of times..., last?]`.
+    fn check_weights(
+        &self,
+        input: usize,
+        fact: &Fact,
+        times: &[usize],
+        last: Option<&Dim>,
+    ) -> Result<(), OpError> {
+        let mut wanted = alloc::vec![Dim::Fixed(self.direction.count())];
+        for times in times {
+            wanted.push(Dim::Fixed(times.checked_mul(self.hidden).ok_or_else(rules::too_large)?));
+        }
+        wanted.extend(last.cloned());
+        check_dims(input, fact, &wanted)
+    }
+
+    /// Refuses an initial state that is not `[D, B, H]` (`[B, D, H]`).
+    fn check_state(&self, input: usize, fact: Option<&Fact>) -> Result<(), OpError> {
+        let Some(fact) = fact else { return Ok(()) };
+        let (directions, hidden) = (Dim::Fixed(self.direction.count()), Dim::Fixed(self.hidden));
+        let wanted = if self.batch_first {
+            [Dim::Unknown, directions, hidden]
+        } else {
+            [directions, Dim::Unknown, hidden]
+        };
+        check_dims(input, fact, &wanted)
+    }
+}
+
+fn check_dims(input: usize, fact: &Fact, wanted: &[Dim]) -> Result<(), OpError> {
+    let Some(dims) = fact.shape.dims() else { return Ok(()) };
+    let fits =
+        dims.len() == wanted.len() && dims.iter().zip(wanted).all(|(a, b)| rules::unify_dim(a, b).is_ok());
+    if fits {
+        return Ok(());
+    }
+    shape_error(format!(
+        "input {input} must have the shape {}, not {}",
+        ShapeFact(Some(wanted.to_vec())),
+        fact.shape
+    ))
+}

@@ -1,0 +1,168 @@
+//! Shapes as values, and values from shapes.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use inferry_core::{ElementType, Tensor};
+
+use super::rules::{self, INT64, RANGE, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `data`: its extents, as i64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShapeOf {
+    /// First dimension that is told; negative counts from the end.
+    pub start: i64,
+    /// Behind the last dimension that is told; negative counts from the end, `None` is the rank.
+    pub end: Option<i64>,
+}
+
+impl ShapeOf {
+    /// The dimensions that are told, of `rank`. Positions beyond the ends are brought to them.
+    pub fn range(&self, rank: usize) -> core::ops::Range<usize> {
+        let place = |position: i64| {
+            let position = if position < 0 { position.saturating_add(rank as i64) } else { position };
+            usize::try_from(position.max(0)).map_or(rank, |position| position.min(rank))
+        };
+        let start = place(self.start);
+        start..self.end.map_or(rank, place).max(start)
+    }
+}
+
+impl Op for ShapeOf {
+    fn name(&self) -> &'static str {
+        "Shape"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let data = inputs.required(0)?;
+        let Some(dims) = data.shape.dims() else {
+            return rules::one(ElementType::I64, ShapeFact::of_rank(1));
+        };
+        let told = &dims[self.range(dims.len())];
+        let extents: Option<Vec<i64>> = told.iter().map(|dim| i64::try_from(dim.fixed()?).ok()).collect();
+        let constant = extents.and_then(|extents| Tensor::from_slice(&extents, [extents.len()]).ok());
+        Ok(alloc::vec![match constant {
+            Some(tensor) => Fact::constant(tensor),
+            None => Fact::fixed(ElementType::I64, &[told.len()]),
+        }])
+    }
+}
+
+/// `data`: its number of elements, as one i64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SizeOf;
+
+impl Op for SizeOf {
+    fn name(&self) -> &'static str {
+        "Size"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let data = inputs.required(0)?;
+        let count = match data.shape.dims() {
+            Some(dims) => rules::product(dims)?.fixed(),
+            None => None,
+        };
+        Ok(alloc::vec![match count.and_then(|count| i64::try_from(count).ok()) {
+            Some(count) => Fact::constant(Tensor::scalar(count)),
+            None => Fact::fixed(ElementType::I64, &[]),
+        }])
+    }
+}
+
+/// `shape`: a tensor of this shape, one value everywhere.
+#[derive(Clone, Debug)]
+pub struct ConstantOfShape {
+    /// The value: one element, whose type is that of the output.
+    pub value: Tensor,
+}
+
+impl Op for ConstantOfShape {
+    fn name(&self) -> &'static str {
+        "ConstantOfShape"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let shape = inputs.typed(0, &INT64)?;
+        rules::check_rank_is(0, &shape.shape, 1)?;
+        let shape = match shape.integers() {
+            Some(extents) => rules::extents(0, &extents)?[..].into(),
+            None => rules::unknown_of(rules::vector_len(shape)),
+        };
+        rules::one(self.value.element(), shape)
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[0]
+    }
+}
+
+/// `start, limit, delta`: `start, start + delta, ...` as long as it is before `limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Range;
+
+impl Op for Range {
+    fn name(&self) -> &'static str {
+        "Range"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(3, 1)?;
+        let start = inputs.typed(0, &RANGE)?;
+        let limit = inputs.alike(1, start)?;
+        let delta = inputs.alike(2, start)?;
+        for (index, fact) in [start, limit, delta].into_iter().enumerate() {
+            rules::check_single(index, Some(fact))?;
+        }
+        let count = match (number(start), number(limit), number(delta)) {
+            (Some(start), Some(limit), Some(delta)) => Dim::Fixed(count(start, limit, delta)?),
+            _ => Dim::Unknown,
+        };
+        rules::one(start.element, ShapeFact(Some(alloc::vec![count])))
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[0, 1, 2]
+    }
+}
+
+/// A bound or step of a [`Range`].
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Integer(i64),
+    Real(f64),
+}
+
+fn number(fact: &Fact) -> Option<Number> {
+    let tensor = fact.constant.as_ref()?;
+    let real = match tensor.element() {
+        ElementType::F32 => f64::from(*tensor.to_vec::<f32>().ok()?.first()?),
+        ElementType::F64 => *tensor.to_vec::<f64>().ok()?.first()?,
+        _ => return fact.integers()?.first().copied().map(Number::Integer),
+    };
+    Some(Number::Real(real))
+}
+
+fn count(start: Number, limit: Number, delta: Number) -> Result<usize, OpError> {
+    let refuse = || shape_error(format!("no range from {start:?} to {limit:?} by {delta:?}"));
+    match (start, limit, delta) {
+        (Number::Integer(start), Number::Integer(limit), Number::Integer(delta)) if delta != 0 => {
+            let (way, delta) = (i128::from(limit) - i128::from(start), i128::from(delta));
+            let steps = (way + delta - delta.signum()).div_euclid(delta);
+            if way.signum() != delta.signum() { Ok(0) } else { usize::try_from(steps).or_else(|_| refuse()) }
+        }
+        (Number::Real(start), Number::Real(limit), Number::Real(delta)) => {
+            let steps = libm::ceil((limit - start) / delta);
+            if steps.is_nan() || steps > isize::MAX as f64 || delta == 0.0 {
+                return refuse();
+            }
+            Ok(steps.max(0.0) as usize)
+        }
+        _ => refuse(),
+    }
+}

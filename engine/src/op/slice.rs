@@ -1,0 +1,167 @@
+//! Parts of a tensor by begin, end and step.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::rules::{self, INDEX, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `data, starts, ends, axes?, steps?`: as `data[start:end:step]` of numpy along each axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slice;
+
+/// What a [`Slice`] takes along one dimension: `start`, `start + step`, ..., `count` elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The first element; meaningless when there are none.
+    pub start: usize,
+    /// From one element to the next; negative walks backwards, never 0.
+    pub step: i64,
+    /// How many elements.
+    pub count: usize,
+}
+
+impl Taken {
+    /// What `start:end:step` takes of `extent` elements, after the rules of numpy: negative positions count from the end, all are
+    /// brought into the range. `None` when the step is 0.
+    pub fn new(extent: usize, start: i64, end: i64, step: i64) -> Option<Taken> {
+        let length = i128::try_from(extent).unwrap_or(i128::MAX);
+        let from_end = |position: i64| i128::from(position) + if position < 0 { length } else { 0 };
+        // The begin and the place before or behind the last element that can be taken.
+        let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
+        let begin = from_end(start).clamp(if step > 0 { 0 } else { low }, high);
+        let limit = from_end(end).clamp(low, high);
+        let step_wide = i128::from(step);
+        let count = match step {
+            0 => return None,
+            1.. => (limit - begin + step_wide - 1).div_euclid(step_wide),
+            _ => (begin - limit - step_wide - 1).div_euclid(-step_wide),
+        };
+        let count = usize::try_from(count.max(0)).ok()?;
+        Some(Taken { start: usize::try_from(begin).unwrap_or(0), step, count })
+    }
+
+    /// All elements.
+    pub fn all(extent: usize) -> Taken {
+        Taken { start: 0, step: 1, count: extent }
+    }
+}
+
+impl Slice {
+    /// What is taken along each dimension of a tensor of these extents, from the values of the other inputs (empty axes stand for
+    /// the first dimensions, empty steps for ones).
+    pub fn resolve(
+        extents: &[usize],
+        starts: &[i64],
+        ends: &[i64],
+        axes: Option<&[i64]>,
+        steps: Option<&[i64]>,
+    ) -> Result<Vec<Taken>, OpError> {
+        let positions = check_lists(extents.len(), starts, ends, axes, steps)?;
+        let mut taken: Vec<Taken> = extents.iter().map(|extent| Taken::all(*extent)).collect();
+        for (index, position) in positions.into_iter().enumerate() {
+            let step = steps.map_or(1, |steps| steps[index]);
+            taken[position] = take(position, extents[position], starts[index], ends[index], step)?;
+        }
+        Ok(taken)
+    }
+}
+
+impl Op for Slice {
+    fn name(&self) -> &'static str {
+        "Slice"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(5, 1)?;
+        let data = inputs.required(0)?;
+        let starts = inputs.typed(1, &INDEX)?;
+        let ends = inputs.typed(2, &INDEX)?;
+        let axes = inputs.typed_optional(3, &INDEX)?;
+        let steps = inputs.typed_optional(4, &INDEX)?;
+        let Some(dims) = data.shape.dims() else { return rules::one(data.element, ShapeFact::unknown()) };
+        // Of an optional input: not there, there with known values, or there with unknown ones.
+        let values = |input: Option<&Fact>| match input {
+            None => (true, None),
+            Some(fact) => (false, fact.integers()),
+        };
+        let (all_axes, axes) = values(axes);
+        let (all_ones, steps) = values(steps);
+        let known =
+            (starts.integers(), ends.integers(), all_axes || axes.is_some(), all_ones || steps.is_some());
+        let shape = match known {
+            (Some(starts), Some(ends), true, true) => {
+                sliced(dims, &starts, &ends, axes.as_deref(), steps.as_deref())?
+            }
+            _ => blurred(dims, starts, all_axes, axes.as_deref())?,
+        };
+        rules::one(data.element, ShapeFact(Some(shape)))
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1, 2, 3, 4]
+    }
+}
+
+fn sliced(
+    dims: &[Dim],
+    starts: &[i64],
+    ends: &[i64],
+    axes: Option<&[i64]>,
+    steps: Option<&[i64]>,
+) -> Result<Vec<Dim>, OpError> {
+    let positions = check_lists(dims.len(), starts, ends, axes, steps)?;
+    let mut shape = dims.to_vec();
+    for (index, position) in positions.into_iter().enumerate() {
+        let step = steps.map_or(1, |steps| steps[index]);
+        let (start, end) = (starts[index], ends[index]);
+        shape[position] = match &dims[position] {
+            Dim::Fixed(extent) => Dim::Fixed(take(position, *extent, start, end, step)?.count),
+            // From the first to beyond any last one: everything. Exporters write the largest i32 or i64.
+            whole if start == 0 && step == 1 && end >= i64::from(i32::MAX) => whole.clone(),
+            _ if start == 0 && end == 0 => Dim::Fixed(0),
+            _ => Dim::Unknown,
+        };
+    }
+    Ok(shape)
+}
+
+/// What is known when not all values are: the dimensions that are not sliced.
+fn blurred(dims: &[Dim], starts: &Fact, all_axes: bool, axes: Option<&[i64]>) -> Result<Vec<Dim>, OpError> {
+    let sliced = match (axes, rules::vector_len(starts)) {
+        (Some(axes), _) => rules::axes_mask(axes, dims.len())?,
+        (None, Some(count)) if all_axes => (0..dims.len()).map(|index| index < count).collect(),
+        _ => alloc::vec![true; dims.len()],
+    };
+    let keep = |(dim, sliced): (&Dim, bool)| if sliced { Dim::Unknown } else { dim.clone() };
+    Ok(dims.iter().zip(sliced).map(keep).collect())
+}
+
+fn take(position: usize, extent: usize, start: i64, end: i64, step: i64) -> Result<Taken, OpError> {
+    Taken::new(extent, start, end, step)
+        .ok_or_else(|| OpError::Shape(format!("the step along dimension {position} is 0")))
+}
+
+/// The positions of the axes; all lists have the same length.
+fn check_lists(
+    rank: usize,
+    starts: &[i64],
+    ends: &[i64],
+    axes: Option<&[i64]>,
+    steps: Option<&[i64]>,
+) -> Result<Vec<usize>, OpError> {
+    let count = starts.len();
+    let others = [Some(ends), axes, steps];
+    if let Some(other) = others.into_iter().flatten().find(|list| list.len() != count) {
+        return shape_error(format!("{count} starts, but {} ends, axes or steps", other.len()));
+    }
+    match axes {
+        Some(axes) => {
+            rules::axes_mask(axes, rank)?;
+            axes.iter().map(|axis| rules::axis(*axis, rank)).collect()
+        }
+        None if count <= rank => Ok((0..count).collect()),
+        None => shape_error(format!("{count} starts for {rank} dimensions")),
+    }
+}

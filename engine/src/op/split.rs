@@ -1,0 +1,90 @@
+//! A tensor cut into parts.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::rules::{self, INT64, shape_error};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+
+/// `data, split?`: parts along an axis, one an output; their extents are given by `split` or as equal as possible (the
+/// last one is smaller).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Split {
+    /// The axis; negative counts from the end.
+    pub axis: i64,
+    /// How many parts; `None` for as many as the node has outputs.
+    pub num_outputs: Option<usize>,
+}
+
+impl Op for Split {
+    fn name(&self) -> &'static str {
+        "Split"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, usize::MAX)?;
+        let data = inputs.required(0)?;
+        let split = inputs.typed_optional(1, &INT64)?;
+        let Some(dims) = data.shape.dims() else {
+            return Ok(alloc::vec![Fact::new(data.element, ShapeFact::unknown()); inputs.outputs()]);
+        };
+        let axis = rules::axis(self.axis, dims.len())?;
+        let part = |extent| {
+            let mut dims = dims.to_vec();
+            dims[axis] = extent;
+            Fact::new(data.element, ShapeFact(Some(dims)))
+        };
+        let mut extents = match split {
+            Some(split) => stated(split, &dims[axis])?,
+            None => self.equal(&dims[axis], inputs.outputs())?,
+        };
+        extents.resize_with(extents.len().max(inputs.outputs()), || Dim::Unknown);
+        extents.truncate(inputs.outputs());
+        Ok(extents.into_iter().map(part).collect())
+    }
+
+    fn value_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+}
+
+impl Split {
+    /// The extents of equal parts.
+    fn equal(&self, whole: &Dim, outputs: usize) -> Result<Vec<Dim>, OpError> {
+        let parts = self.num_outputs.unwrap_or(outputs);
+        if parts < outputs || parts == 0 {
+            return shape_error(format!("{outputs} outputs are asked for, num_outputs is {parts}"));
+        }
+        let Some(extent) = whole.fixed() else {
+            return Ok(alloc::vec![if parts == 1 { whole.clone() } else { Dim::Unknown }; outputs]);
+        };
+        let share = extent.div_ceil(parts);
+        let Some(last) = share.checked_mul(parts - 1).and_then(|before| extent.checked_sub(before)) else {
+            return shape_error(format!("{extent} elements do not split into {parts} parts of {share}"));
+        };
+        // Only as many as there are outputs: the number of parts is not to be trusted with memory.
+        let of = |index| Dim::Fixed(if index + 1 == parts { last } else { share });
+        Ok((0..outputs).map(of).collect())
+    }
+}
+
+/// The extents that the model states, which must fill the axis; none when the values are not known.
+fn stated(split: &Fact, whole: &Dim) -> Result<Vec<Dim>, OpError> {
+    let Some(parts) = split.integers() else { return Ok(Vec::new()) };
+    let mut sum = 0usize;
+    let mut extents = Vec::new();
+    for part in &parts {
+        let Ok(extent) = usize::try_from(*part) else {
+            return shape_error(format!("input 1 asks for a part of {part} elements"));
+        };
+        sum = sum.checked_add(extent).ok_or_else(rules::too_large)?;
+        extents.push(Dim::Fixed(extent));
+    }
+    match whole.fixed() {
+        Some(extent) if extent != sum => {
+            shape_error(format!("the parts {parts:?} have {sum} elements together, the axis has {extent}"))
+        }
+        _ => Ok(extents),
+    }
+}
