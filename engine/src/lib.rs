@@ -16,6 +16,9 @@ extern crate alloc;
 extern crate std;
 
 pub mod graph;
+mod model;
 pub mod onnx;
 pub mod op;
 pub mod passes;
+
+pub use model::Model;

@@ -4,25 +4,30 @@
 //!  bytes ─▶ wire (fields) ─▶ proto (borrowed structs) ─▶ import (names to ids, nodes through the registry) ─▶ Model
 //! ```
 //!
-//! [`wire`] reads protobuf, [`proto`] the messages we know, [`import`] resolves names, sorts nodes, makes captures of inner
-//! graphs explicit and asks the [`registry`] for each operator's importer, which lives with the operator and sees its
-//! node as a [`node::NodeView`]. After this room nothing knows of ONNX, protobuf or names.
+//! `wire` reads protobuf, `proto` the messages we know, `import` resolves names, sorts nodes, makes captures of inner
+//! graphs explicit and asks the `registry` for each operator's importer, which lives with the operator and sees its
+//! node as a `NodeView`. After this room nothing knows of ONNX, protobuf or names.
 //!
 //! What it does *not* do: it infers no shapes and folds nothing (passes do), it writes no files, and it opens none: data
 //! outside of the model file comes through [`ExternalData`], which the host gives.
 
+mod constant;
 mod error;
 mod external;
+mod import;
 mod node;
+mod order;
 mod proto;
 mod registry;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
+mod value;
 mod wire;
 
 pub use error::{ImportError, UnsupportedOp};
 pub use external::{ExternalData, ExternalError, NoExternalData};
+pub use import::{Limits, Options, import};
 #[allow(unused_imports)] // until the first operator is imported
 pub(crate) use node::{Imported, NodeView};
 pub use wire::WireError;
