@@ -20,5 +20,6 @@ mod model;
 pub mod onnx;
 pub mod op;
 pub mod passes;
+mod text;
 
 pub use model::Model;

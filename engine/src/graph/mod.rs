@@ -6,9 +6,13 @@
 //! capture from outside is passed in as explicit inputs, so no name is looked up after the import.
 
 mod fact;
+mod verify;
 
 pub use fact::{Dim, Fact, ShapeFact, Symbol};
+pub use verify::{GraphError, verify};
 
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -106,5 +110,40 @@ impl Graph {
     /// The tensor of a constant value.
     pub fn constant(&self, id: ValueId) -> Option<&Tensor> {
         self.fact(id)?.constant.as_ref()
+    }
+
+    /// For each value, by index: the node that writes it.
+    pub fn writers(&self) -> Vec<Option<usize>> {
+        let mut writers = alloc::vec![None; self.values.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            node.outputs.iter().flatten().for_each(|id| writers[id.index()] = Some(index));
+        }
+        writers
+    }
+
+    /// For each value, by index: how often nodes read it, plus how often it is an output of the graph.
+    pub fn uses(&self) -> Vec<usize> {
+        let mut uses = alloc::vec![0; self.values.len()];
+        let read = self.nodes.iter().flat_map(|node| node.inputs.iter().flatten());
+        read.chain(&self.outputs).for_each(|id| uses[id.index()] += 1);
+        uses
+    }
+
+    /// How to call a node in messages: its operator, and its name or the name of what it writes.
+    pub fn describe(&self, node: &Node) -> String {
+        let op = node.op.name();
+        if !node.name.is_empty() {
+            return format!("{op} \"{}\"", node.name);
+        }
+        let written = node.outputs.iter().flatten().map(|id| self.describe_value(*id)).next();
+        written.map_or_else(|| op.into(), |value| format!("{op} that writes {value}"))
+    }
+
+    /// How to call a value in messages: its name, or its number when it has none.
+    pub fn describe_value(&self, id: ValueId) -> String {
+        match self.values.get(id.index()) {
+            Some(value) if !value.name.is_empty() => format!("\"{}\"", value.name),
+            _ => format!("%{}", id.index()),
+        }
     }
 }
