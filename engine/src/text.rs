@@ -74,7 +74,11 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn list(&mut self, ids: &[Option<ValueId>], mut show: impl FnMut(&mut Self, ValueId) -> String) -> String {
+    fn list(
+        &mut self,
+        ids: &[Option<ValueId>],
+        mut show: impl FnMut(&mut Self, ValueId) -> String,
+    ) -> String {
         let texts: Vec<String> =
             ids.iter().map(|id| id.map_or("-".to_string(), |id| show(self, id))).collect();
         texts.join(", ")
@@ -101,7 +105,8 @@ impl Names<'_> {
         let Some(tensor) = self.graph.constant(id) else { return self.name(id) };
         let kind = format!("{}{}", tensor.element(), tensor.shape());
         let few = tensor.len() <= MOST_ELEMENTS;
-        let numbers = few.then(|| numbers(tensor)).flatten().map_or(String::new(), |text| format!(" {{{text}}}"));
+        let numbers =
+            few.then(|| numbers(tensor)).flatten().map_or(String::new(), |text| format!(" {{{text}}}"));
         let unnamed = self.graph.value(id).name.is_empty();
         if unnamed && !numbers.is_empty() {
             return format!("{kind}{numbers}");
@@ -164,7 +169,8 @@ mod tests {
         let open = ShapeFact(Some(alloc::vec![Dim::Fixed(2), Dim::Unknown]));
         let x = graph.add_value("input of\nmine", Some(Fact::new(ElementType::F32, open.clone())));
         let unused = graph.add_value("", None);
-        let (t, y) = (graph.add_value("", Some(Fact::new(ElementType::F32, open))), graph.add_value("a/b:0", None));
+        let (t, y) =
+            (graph.add_value("", Some(Fact::new(ElementType::F32, open))), graph.add_value("a/b:0", None));
         let few = graph.add_constant("", Tensor::from_slice(&[1i64, -2], [2]).unwrap());
         let many = graph.add_constant("w", Tensor::zeros(ElementType::F16, [3, 3]));
         let node = |inputs: &[Option<ValueId>], outputs: &[Option<ValueId>]| Node {

@@ -96,7 +96,8 @@ fn propagate_bodies(graph: &Graph, node: &mut Node, evaluate: &dyn Evaluate) -> 
                 body.graph.value_mut(inner).fact = Some(fact.clone());
             }
         }
-        let within = |source| PassError::Body { node: graph.describe(node), source: alloc::boxed::Box::new(source) };
+        let within =
+            |source| PassError::Body { node: graph.describe(node), source: alloc::boxed::Box::new(source) };
         propagate(&mut body.graph, evaluate).map_err(within)?;
     }
     if let Some(op) = node.op.with_bodies(bodies) {
