@@ -17,6 +17,7 @@ mod matmul;
 mod norm;
 mod pad;
 mod pool;
+mod program;
 mod quantize;
 mod reduce;
 mod reshape;
@@ -42,6 +43,7 @@ pub use matmul::*;
 pub use norm::*;
 pub use pad::*;
 pub use pool::*;
+pub use program::*;
 pub use quantize::*;
 pub use reduce::*;
 pub use reshape::*;
@@ -141,6 +143,12 @@ impl<'a> Inputs<'a> {
     /// An input that may be left out.
     pub fn optional(&self, index: usize) -> Option<&'a Fact> {
         self.facts.get(index).copied().flatten()
+    }
+
+    /// The first `count` inputs with one output, and the inputs after them.
+    pub fn split_at(&self, count: usize) -> (Inputs<'a>, Inputs<'a>) {
+        let (first, rest) = self.facts.split_at(count.min(self.facts.len()));
+        (Inputs { facts: first, outputs: 1 }, Inputs { facts: rest, outputs: 1 })
     }
 
     /// All inputs that are there.

@@ -3,9 +3,15 @@
 //! A pass leaves the graph in a state that `verify` accepts. Passes do not choose kernels or layouts of one device.
 
 mod fold;
+mod fold_affine;
+mod fuse;
 mod inline_if;
+mod pair_quantize;
 mod propagate;
 
+pub use fold_affine::fold_affine;
+pub use fuse::fuse;
+pub use pair_quantize::pair_quantize;
 pub use propagate::propagate;
 
 use alloc::string::String;
