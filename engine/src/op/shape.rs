@@ -153,7 +153,8 @@ fn count(start: Number, limit: Number, delta: Number) -> Result<usize, OpError> 
     match (start, limit, delta) {
         (Number::Integer(start), Number::Integer(limit), Number::Integer(delta)) if delta != 0 => {
             let (way, delta) = (i128::from(limit) - i128::from(start), i128::from(delta));
-            let steps = (way + delta - delta.signum()).div_euclid(delta);
+            // Both have the same sign, so the quotient is positive and this rounds it up.
+            let steps = (way + delta - delta.signum()) / delta;
             if way.signum() != delta.signum() { Ok(0) } else { usize::try_from(steps).or_else(|_| refuse()) }
         }
         (Number::Real(start), Number::Real(limit), Number::Real(delta)) => {

@@ -8,14 +8,30 @@
 //!
 //! One kernel a file: the reference loop first, fast paths below, both tested against each other.
 
+mod arguments;
+mod cast;
+mod constant;
+mod copy;
+mod gather;
+mod join;
+mod number;
+mod pad;
+mod repeat;
+mod simple;
+mod sizes;
+mod strided;
 #[cfg(test)]
 pub(crate) mod testing;
+mod transpose;
+mod walk;
+
+pub(crate) use sizes::by_size;
 
 use alloc::boxed::Box;
 use alloc::string::String;
 
 use inferry_core::{ElementType, Shape, Tensor};
-use inferry_engine::op::Op;
+use inferry_engine::op::{self, Op};
 
 use crate::io::Io;
 use crate::isa::Isa;
@@ -159,7 +175,6 @@ pub fn build(op: &dyn Op, node: &Builder<'_>) -> Built {
 }
 
 /// An [`Entry`] for the operator `$op`, built by `$build: fn(&$op, &Builder) -> Result<Box<dyn Kernel>, BuildError>`.
-#[allow(unused_macros)]
 macro_rules! entry {
     ($op:ty, $build:path) => {
         Entry {
@@ -170,4 +185,25 @@ macro_rules! entry {
 }
 
 /// Every operator that has a kernel: one line each.
-static REGISTRY: &[Entry] = &[];
+static REGISTRY: &[Entry] = &[
+    entry!(op::Cast, cast::cast),
+    entry!(op::Concat, join::concat),
+    entry!(op::ConstantOfShape, constant::constant_of_shape),
+    entry!(op::Expand, strided::expand),
+    entry!(op::Flatten, copy::flatten),
+    entry!(op::Gather, gather::gather),
+    entry!(op::GatherElements, gather::gather_elements),
+    entry!(op::GatherNd, gather::gather_nd),
+    entry!(op::Identity, copy::identity),
+    entry!(op::Pad, pad::pad),
+    entry!(op::Range, constant::range),
+    entry!(op::Reshape, copy::reshape),
+    entry!(op::ShapeOf, constant::shape),
+    entry!(op::SizeOf, constant::size),
+    entry!(op::Slice, strided::slice),
+    entry!(op::Split, join::split),
+    entry!(op::Squeeze, copy::squeeze),
+    entry!(op::Tile, repeat::tile),
+    entry!(op::Transpose, transpose::transpose),
+    entry!(op::Unsqueeze, copy::unsqueeze),
+];

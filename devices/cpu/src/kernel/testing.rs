@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use inferry_core::{Element, ElementType, Shape, Tensor};
-use inferry_engine::op::Op;
+use inferry_engine::graph::Fact;
+use inferry_engine::op::{Inputs, Op};
 
 use crate::isa::Isa;
 use crate::kernel::{self, Builder, Phase};
@@ -37,6 +38,7 @@ pub(crate) fn run_with_constants(
     outputs: &[(ElementType, Shape)],
     isa: Isa,
 ) -> Vec<Tensor> {
+    infers(op, inputs, outputs);
     let operands: Vec<_> = inputs
         .iter()
         .enumerate()
@@ -94,6 +96,17 @@ pub(crate) fn assert_close(actual: &[f32], wanted: &[f32], absolute: f32, relati
     for (index, (a, w)) in actual.iter().zip(wanted).enumerate() {
         let same = a == w || (a.is_nan() && w.is_nan()) || (a - w).abs() <= absolute + relative * w.abs();
         assert!(same, "element {index}: {a} is not {w}\n{actual:?}\n{wanted:?}");
+    }
+}
+
+/// Asserts that the outputs that a test asks for are what the operator says of them.
+fn infers(op: &dyn Op, inputs: &[Option<Tensor>], outputs: &[(ElementType, Shape)]) {
+    let facts: Vec<_> = inputs.iter().map(|input| Some(Fact::constant(input.clone()?))).collect();
+    let facts: Vec<_> = facts.iter().map(Option::as_ref).collect();
+    let inferred = op.infer(&Inputs::new(&facts, outputs.len()));
+    let inferred = inferred.unwrap_or_else(|error| panic!("{}: {error}", op.name()));
+    for (fact, (element, shape)) in inferred.iter().zip(outputs) {
+        assert_eq!((fact.element, fact.shape.fixed().as_ref()), (*element, Some(shape)), "{}", op.name());
     }
 }
 

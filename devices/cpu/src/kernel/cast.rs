@@ -1,0 +1,304 @@
+//! Cast: every number as another type.
+//!
+//! Floats become integers by cutting off the fraction; what lies beyond the integers becomes the nearest of them, and NaN
+//! becomes 0. Integers keep their low bits. Everything but zero is true. To f16 and bf16 numbers are rounded to nearest,
+//! ties to even, once (integers of more than 53 bits are an f64 first).
+#![allow(unsafe_code)]
+
+use bytemuck::{Pod, Zeroable};
+use half::{bf16, f16};
+use inferry_core::ElementType;
+use inferry_engine::op::Cast;
+
+use crate::io::Plain;
+use crate::isa::Isa;
+use crate::kernel::simple::{simple, spread};
+use crate::kernel::{BuildError, Builder, Built};
+use crate::simd::{Simd, Vectorized, dispatch};
+
+/// Builds Cast.
+pub(crate) fn cast(op: &Cast, node: &Builder<'_>) -> Built {
+    let from = node.input(0)?.element;
+    let (to, shape) = node.output(0);
+    let count = shape.count();
+    debug_assert_eq!(op.to, *to);
+    match (from, *to) {
+        (ElementType::F16, ElementType::F32) => return widen(count, node.isa),
+        (ElementType::F32, ElementType::F16) => return narrow(count, node.isa),
+        _ => {}
+    }
+    match from {
+        ElementType::Bool => into::<Truth>(*to, count),
+        ElementType::I8 => into::<i8>(*to, count),
+        ElementType::I16 => into::<i16>(*to, count),
+        ElementType::I32 => into::<i32>(*to, count),
+        ElementType::I64 => into::<i64>(*to, count),
+        ElementType::U8 => into::<u8>(*to, count),
+        ElementType::U16 => into::<u16>(*to, count),
+        ElementType::U32 => into::<u32>(*to, count),
+        ElementType::U64 => into::<u64>(*to, count),
+        ElementType::F16 => into::<f16>(*to, count),
+        ElementType::Bf16 => into::<bf16>(*to, count),
+        ElementType::F32 => into::<f32>(*to, count),
+        ElementType::F64 => into::<f64>(*to, count),
+        element => Err(BuildError::Element { op: "Cast", element }),
+    }
+}
+
+fn into<A: IntoAll>(to: ElementType, count: usize) -> Built {
+    match to {
+        ElementType::Bool => each::<A, Truth>(count),
+        ElementType::I8 => each::<A, i8>(count),
+        ElementType::I16 => each::<A, i16>(count),
+        ElementType::I32 => each::<A, i32>(count),
+        ElementType::I64 => each::<A, i64>(count),
+        ElementType::U8 => each::<A, u8>(count),
+        ElementType::U16 => each::<A, u16>(count),
+        ElementType::U32 => each::<A, u32>(count),
+        ElementType::U64 => each::<A, u64>(count),
+        ElementType::F16 => each::<A, f16>(count),
+        ElementType::Bf16 => each::<A, bf16>(count),
+        ElementType::F32 => each::<A, f32>(count),
+        ElementType::F64 => each::<A, f64>(count),
+        element => Err(BuildError::Element { op: "Cast", element }),
+    }
+}
+
+fn each<A: Plain + Into1<B>, B: Plain>(count: usize) -> Built {
+    let phase = spread(count, 300);
+    simple(phase, move |io| {
+        let start = io.tiles().start * phase.unit;
+        let to = io.rows::<B>();
+        let from = &io.input::<A>(0)[start..start + to.len()];
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = from.into1());
+    })
+}
+
+fn widen(count: usize, isa: Isa) -> Built {
+    let phase = spread(count, 150);
+    simple(phase, move |io| {
+        let start = io.tiles().start * phase.unit;
+        let to = io.rows::<f32>();
+        dispatch(isa, Widen { from: &io.input::<f16>(0)[start..start + to.len()], to });
+    })
+}
+
+fn narrow(count: usize, isa: Isa) -> Built {
+    let phase = spread(count, 150);
+    simple(phase, move |io| {
+        let start = io.tiles().start * phase.unit;
+        let to = io.rows::<f16>();
+        dispatch(isa, Narrow { from: &io.input::<f32>(0)[start..start + to.len()], to });
+    })
+}
+
+/// From f16 to f32, with the processor's instruction where it has one.
+struct Widen<'a> {
+    from: &'a [f16],
+    to: &'a mut [f32],
+}
+
+impl Vectorized for Widen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let whole = self.to.len() / S::LANES * S::LANES;
+        let (to, to_rest) = self.to.split_at_mut(whole);
+        let (from, from_rest) = self.from.split_at(whole);
+        for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
+            // SAFETY: the chunk has `LANES` elements, and an f16 is its bits.
+            simd.store(unsafe { simd.load_ptr_f16(from.as_ptr().cast()) }, to);
+        }
+        to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = from.to_f32());
+    }
+}
+
+/// From f32 to f16.
+struct Narrow<'a> {
+    from: &'a [f32],
+    to: &'a mut [f16],
+}
+
+impl Vectorized for Narrow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let whole = self.to.len() / S::LANES * S::LANES;
+        let (to, to_rest) = self.to.split_at_mut(whole);
+        let (from, from_rest) = self.from.split_at(whole);
+        for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
+            // SAFETY: the chunk has `LANES` elements, and an f16 is its bits.
+            unsafe { simd.store_ptr_f16(simd.load(from), to.as_mut_ptr().cast()) };
+        }
+        to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = f16::from_f32(*from));
+    }
+}
+
+/// The `f32` next to `value` towards zero, with its last bit set when that is not `value` itself: "rounding to odd". A second
+/// rounding, to fewer bits, then goes the way that a single one would have gone.
+#[inline(always)]
+fn odd(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) == value || value.is_nan() {
+        return near;
+    }
+    let beyond = f64::from(near).abs() > value.abs();
+    f32::from_bits((near.to_bits() - u32::from(beyond)) | 1)
+}
+
+/// A bool as it lies in a tensor: one byte, 0 or 1.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(transparent)]
+struct Truth(u8);
+
+/// A number as the type `B`.
+trait Into1<B> {
+    fn into1(self) -> B;
+}
+
+/// A number as every type.
+trait IntoAll:
+    Plain
+    + Into1<Truth>
+    + Into1<i8>
+    + Into1<i16>
+    + Into1<i32>
+    + Into1<i64>
+    + Into1<u8>
+    + Into1<u16>
+    + Into1<u32>
+    + Into1<u64>
+    + Into1<f16>
+    + Into1<bf16>
+    + Into1<f32>
+    + Into1<f64>
+{
+}
+
+macro_rules! casts {
+    (from $($a:ident)*) => { $( casts!($a to i8 i16 i32 i64 u8 u16 u32 u64 f32 f64); )* };
+    ($a:ident to $($b:ident)*) => {
+        $( impl Into1<$b> for $a {
+            #[inline(always)]
+            fn into1(self) -> $b {
+                self as $b
+            }
+        } )*
+        impl Into1<Truth> for $a {
+            #[inline(always)]
+            fn into1(self) -> Truth {
+                Truth((self != 0 as $a) as u8)
+            }
+        }
+        impl Into1<f16> for $a {
+            #[inline(always)]
+            fn into1(self) -> f16 {
+                f16::from_f32(odd(self as f64))
+            }
+        }
+        impl Into1<bf16> for $a {
+            #[inline(always)]
+            fn into1(self) -> bf16 {
+                bf16::from_f32(odd(self as f64))
+            }
+        }
+        impl IntoAll for $a {}
+    };
+}
+
+casts!(from i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+
+/// Types that are another type first.
+macro_rules! by_way {
+    ($($a:ty, $way:ident, $go:expr;)*) => { $(
+        by_way!(@ $a, $way, $go, Truth i8 i16 i32 i64 u8 u16 u32 u64 f16 bf16 f32 f64);
+        impl IntoAll for $a {}
+    )* };
+    (@ $a:ty, $way:ident, $go:expr, $($b:ident)*) => { $(
+        impl Into1<$b> for $a {
+            #[inline(always)]
+            fn into1(self) -> $b {
+                let go: fn($a) -> $way = $go;
+                Into1::<$b>::into1(go(self))
+            }
+        }
+    )* };
+}
+
+by_way! {
+    Truth, u8, |value| value.0;
+    f16, f32, f16::to_f32;
+    bf16, f32, bf16::to_f32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::{run, tensor};
+    use alloc::vec::Vec;
+    use inferry_core::Element;
+
+    fn casted<A: Element, B: Element>(values: &[A]) -> Vec<B> {
+        let op = Cast { to: B::TYPE, saturate: true };
+        let mut results = Isa::detect_for_tests().into_iter().map(|isa| {
+            let input = [Some(tensor(values, [values.len()]))];
+            run(&op, &input, &[(B::TYPE, [values.len()].into())], isa)[0].to_vec::<B>().unwrap()
+        });
+        let first = results.next().unwrap();
+        assert!(results.all(|other| other == first));
+        first
+    }
+
+    #[test]
+    fn floats_are_cut_and_held_within_the_integers() {
+        let values = [1.9f32, -1.9, 300.0, -300.0, f32::NAN, f32::INFINITY, 0.5];
+        assert_eq!(casted::<_, i8>(&values), [1, -1, 127, -128, 0, 127, 0]);
+        assert_eq!(casted::<_, u8>(&values), [1, 0, 255, 0, 0, 255, 0]);
+        assert_eq!(casted::<_, i64>(&[-2.5f64, 1e30]), [-2, i64::MAX]);
+        assert_eq!(casted::<_, bool>(&values[..6]), [true; 6]);
+        assert_eq!(casted::<_, bool>(&[0.0f32, -0.0, 0.1]), [false, false, true]);
+    }
+
+    #[test]
+    fn integers_keep_their_low_bits() {
+        assert_eq!(casted::<_, i8>(&[300i64, -129, 127]), [44, 127, 127]);
+        assert_eq!(casted::<_, u32>(&[-1i64, 1 << 40]), [u32::MAX, 0]);
+        assert_eq!(casted::<_, i64>(&[u64::MAX, 1 << 62]), [-1, 1 << 62]);
+        assert_eq!(casted::<_, f32>(&[true, false]), [1.0, 0.0]);
+        assert_eq!(casted::<_, i64>(&[(1i64 << 53) + 1]), [(1 << 53) + 1]);
+    }
+
+    #[test]
+    fn halves_round_to_nearest_even_once() {
+        let values: Vec<f32> = (0..40).map(|n| 2048.0 + n as f32).collect();
+        let halves = casted::<_, f16>(&values);
+        assert!(halves.iter().zip(&values).all(|(half, value)| *half == f16::from_f32(*value)));
+        assert_eq!(halves[1].to_f32(), 2048.0);
+        assert_eq!(halves[3].to_f32(), 2052.0);
+        let wide: Vec<f32> = casted(&halves);
+        assert!(wide.iter().zip(&halves).all(|(wide, half)| *wide == half.to_f32()));
+        // Just above a tie in f64, on it in f32.
+        let value = 2049.0 + 1e-10f64;
+        assert_eq!(casted::<_, f16>(&[value])[0].to_f32(), 2050.0);
+        assert_eq!(casted::<_, bf16>(&[1.0f32, 3.14159])[1].to_f32(), 3.140625);
+        assert_eq!(casted::<_, i32>(&[f16::from_f32(-7.5)]), [-7]);
+    }
+
+    #[test]
+    fn every_pair_has_a_kernel() {
+        for from in ElementType::ALL {
+            for to in ElementType::ALL {
+                let text = from == ElementType::String || to == ElementType::String;
+                let inputs =
+                    [Some(crate::kernel::Operand { element: from, shape: [3].into(), constant: None })];
+                let outputs = [(to, [3].into())];
+                let packs = crate::pack::Packs::default();
+                let node =
+                    Builder { inputs: &inputs, outputs: &outputs, isa: Isa::portable(), packs: &packs };
+                assert_eq!(cast(&Cast { to, saturate: true }, &node).is_err(), text, "{from} to {to}");
+            }
+        }
+    }
+}

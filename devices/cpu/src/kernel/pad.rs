@@ -1,0 +1,245 @@
+//! Pad: elements added at the ends of dimensions, or (with negative pads) taken away.
+//!
+//! Dimensions are independent of each other: for each a table says which element of the input an element of the output
+//! shows, or that it shows the constant. The tables of the outer dimensions give a row of the input; in the innermost
+//! dimension all modes have a middle part that is copied.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use inferry_core::Shape;
+use inferry_engine::op::{Pad, PadMode};
+
+use crate::io::Plain;
+use crate::kernel::arguments::{axis, form, integers};
+use crate::kernel::simple::{simple, spread};
+use crate::kernel::walk::dense_stride;
+use crate::kernel::{BuildError, Builder, Built, by_size};
+
+/// Builds Pad.
+pub(crate) fn pad(op: &Pad, node: &Builder<'_>) -> Built {
+    let data = node.input(0)?;
+    let (element, output) = node.output(0);
+    let pads = pads(node, data.shape.rank())?;
+    let mut tables = Vec::with_capacity(pads.len());
+    for (dim, (begin, end)) in pads.iter().enumerate() {
+        let extent = data.shape[dim] as i64;
+        if begin.checked_add(*end).and_then(|sum| sum.checked_add(extent)) != Some(output[dim] as i64) {
+            return Err(form(format!("{} padded by {pads:?} is not {output}", data.shape)));
+        }
+        let stride = dense_stride(&data.shape, dim);
+        let indices = 0..output[dim] as i64;
+        let table: Vec<isize> = indices
+            .map(|index| source(op.mode, index - begin, extent).map_or(NONE, |at| at as isize * stride))
+            .collect();
+        if op.mode != PadMode::Constant && table.contains(&NONE) {
+            return Err(form(format!("dimension {dim} of {} has nothing to pad with", data.shape)));
+        }
+        tables.push(table.into_boxed_slice());
+    }
+    let rows = Rows::new(tables, output);
+    let has_value = op.mode == PadMode::Constant && node.optional(2).is_some();
+    by_size!("Pad", *element, T => run::<T>(rows, has_value, output.count()))
+}
+
+fn run<T: Plain>(rows: Rows, has_value: bool, count: usize) -> Built {
+    let phase = spread(count, 60 * size_of::<T>() as u64);
+    simple(phase, move |io| {
+        let from = io.input::<T>(0);
+        let value = if has_value { io.input::<T>(2)[0] } else { T::zeroed() };
+        let start = io.tiles().start * phase.unit;
+        let to = io.rows::<T>();
+        rows.copy(from, value, start, to);
+    })
+}
+
+/// What to do for each row of the innermost dimension.
+struct Rows {
+    /// Offset of the input for each index of the outer dimensions, or [`NONE`].
+    outer: Vec<Box<[isize]>>,
+    /// The same for the innermost dimension.
+    inner: Box<[isize]>,
+    /// The part of the innermost dimension that shows consecutive elements.
+    middle: Range<usize>,
+}
+
+/// No element of the input: the constant.
+const NONE: isize = -1;
+
+impl Rows {
+    fn new(mut tables: Vec<Box<[isize]>>, output: &Shape) -> Rows {
+        let inner = tables.pop().unwrap_or_else(|| Box::new([0]));
+        debug_assert_eq!(tables.len() + 1, output.rank().max(1));
+        let middle = longest_run(&inner);
+        Rows { outer: tables, inner, middle }
+    }
+
+    /// Writes the elements `start..` of the output to `to`.
+    fn copy<T: Copy>(&self, from: &[T], value: T, start: usize, to: &mut [T]) {
+        let len = self.inner.len();
+        let mut done = 0;
+        while done < to.len() {
+            let (row, column) = ((start + done) / len, (start + done) % len);
+            let end = len.min(column + to.len() - done);
+            let part = &mut to[done..done + end - column];
+            match self.row(row) {
+                Some(base) => self.copy_row(&from[base..], value, column, part),
+                None => part.fill(value),
+            }
+            done += end - column;
+        }
+    }
+
+    /// Where row `row` of the output begins in the input; `None` for a row of constants.
+    fn row(&self, mut row: usize) -> Option<usize> {
+        let mut base = 0;
+        for table in self.outer.iter().rev() {
+            let offset = table[row % table.len()];
+            if offset == NONE {
+                return None;
+            }
+            base += offset as usize;
+            row /= table.len();
+        }
+        Some(base)
+    }
+
+    fn copy_row<T: Copy>(&self, from: &[T], value: T, column: usize, to: &mut [T]) {
+        let end = column + to.len();
+        let middle = self.middle.start.clamp(column, end)..self.middle.end.clamp(column, end);
+        let mut edge = |columns: Range<usize>| {
+            for (to, at) in
+                to[columns.start - column..columns.end - column].iter_mut().zip(&self.inner[columns])
+            {
+                *to = if *at == NONE { value } else { from[*at as usize] };
+            }
+        };
+        edge(column..middle.start);
+        edge(middle.end..end);
+        if !middle.is_empty() {
+            let at = self.inner[middle.start] as usize;
+            to[middle.start - column..middle.end - column].copy_from_slice(&from[at..at + middle.len()]);
+        }
+    }
+}
+
+/// The longest part of a table that counts up by one.
+fn longest_run(table: &[isize]) -> Range<usize> {
+    let mut best = 0..0;
+    let mut start = 0;
+    for index in 0..table.len() {
+        let goes_on = index > start && table[index - 1] >= 0 && table[index] == table[index - 1] + 1;
+        if !goes_on {
+            start = index;
+        }
+        if table[index] >= 0 && index + 1 - start > best.len() {
+            best = start..index + 1;
+        }
+    }
+    best
+}
+
+/// The pads before and after each dimension.
+fn pads(node: &Builder<'_>, rank: usize) -> Result<Vec<(i64, i64)>, BuildError> {
+    let given = integers(node, 1)?.ok_or(BuildError::Missing { input: 1 })?;
+    let axes = integers(node, 3)?.unwrap_or_else(|| (0..rank as i64).collect());
+    if given.len() != 2 * axes.len() {
+        return Err(form(format!("{} pads for {} dimensions", given.len(), axes.len())));
+    }
+    let mut pads = alloc::vec![(0, 0); rank];
+    for (index, given_axis) in axes.iter().enumerate() {
+        pads[axis(*given_axis, rank)?] = (given[index], given[index + axes.len()]);
+    }
+    Ok(pads)
+}
+
+/// Which element of a dimension of `extent` stands at `index`, which may lie outside.
+fn source(mode: PadMode, index: i64, extent: i64) -> Option<i64> {
+    if (0..extent).contains(&index) {
+        return Some(index);
+    }
+    if extent == 0 {
+        return None;
+    }
+    match mode {
+        PadMode::Constant => None,
+        PadMode::Edge => Some(index.clamp(0, extent - 1)),
+        PadMode::Wrap => Some(index.rem_euclid(extent)),
+        PadMode::Reflect => {
+            // Back and forth without repeating the ends: a period of twice the extent less two.
+            let period = (2 * extent - 2).max(1);
+            let at = index.rem_euclid(period);
+            Some(if at < extent { at } else { period - at })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Isa;
+    use crate::kernel::testing::{run, run_one, tensor};
+    use inferry_core::ElementType;
+
+    fn padded(mode: PadMode, pads: &[i64], shape: [usize; 2]) -> Vec<i32> {
+        let data = tensor(&[1i32, 2, 3, 4, 5, 6], [2, 3]);
+        run_one::<i32>(&Pad { mode }, &[&data, &tensor(pads, [4])], shape)
+    }
+
+    #[test]
+    fn modes_as_the_standard_says() {
+        // numpy.pad of [[1, 2, 3], [4, 5, 6]].
+        assert_eq!(
+            padded(PadMode::Constant, &[1, 2, 0, 1], [3, 6]),
+            [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 0, 0, 0, 4, 5, 6, 0]
+        );
+        assert_eq!(
+            padded(PadMode::Edge, &[1, 2, 0, 1], [3, 6]),
+            [1, 1, 1, 2, 3, 3, 1, 1, 1, 2, 3, 3, 4, 4, 4, 5, 6, 6]
+        );
+        assert_eq!(
+            padded(PadMode::Reflect, &[1, 2, 0, 1], [3, 6]),
+            [6, 5, 4, 5, 6, 5, 3, 2, 1, 2, 3, 2, 6, 5, 4, 5, 6, 5]
+        );
+        assert_eq!(
+            padded(PadMode::Wrap, &[1, 2, 0, 1], [3, 6]),
+            [5, 6, 4, 5, 6, 4, 2, 3, 1, 2, 3, 1, 5, 6, 4, 5, 6, 4]
+        );
+        // Further than the extent: reflection goes back and forth.
+        assert_eq!(
+            padded(PadMode::Reflect, &[0, 5, 0, 0], [2, 8]),
+            [2, 1, 2, 3, 2, 1, 2, 3, 5, 4, 5, 6, 5, 4, 5, 6]
+        );
+    }
+
+    #[test]
+    fn negative_pads_take_away() {
+        assert_eq!(padded(PadMode::Constant, &[-1, -1, 0, 1], [1, 3]), [5, 6, 0]);
+        assert_eq!(padded(PadMode::Edge, &[0, 1, -1, -1], [1, 3]), [1, 1, 2]);
+    }
+
+    #[test]
+    fn a_value_and_axes() {
+        let inputs = [
+            Some(tensor(&[1f32, 2., 3., 4.], [2, 2])),
+            Some(tensor(&[1i64, 1], [2])),
+            Some(tensor(&[9f32], Shape::scalar())),
+            Some(tensor(&[-1i32], [1])),
+        ];
+        let outputs = [(ElementType::F32, [2, 4].into())];
+        let op = Pad { mode: PadMode::Constant };
+        let padded = run(&op, &inputs, &outputs, Isa::portable());
+        assert_eq!(padded[0].to_vec::<f32>().unwrap(), [9., 1., 2., 9., 9., 3., 4., 9.]);
+    }
+
+    #[test]
+    fn nothing_padded_is_all_value() {
+        let inputs =
+            [Some(tensor::<u8>(&[], [0, 2])), Some(tensor(&[1i64, 0, 1, 1], [4])), Some(tensor(&[7u8], [1]))];
+        let outputs = [(ElementType::U8, [2, 3].into())];
+        let padded = run(&Pad { mode: PadMode::Constant }, &inputs, &outputs, Isa::portable());
+        assert_eq!(padded[0].to_vec::<u8>().unwrap(), [7; 6]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Transpose: the same elements with the dimensions in another order.
+//!
+//! Dimensions that stay neighbours are merged first (a [`Walk`] does that), which turns most permutations of real models
+//! into one of two forms. Where the innermost dimension stays innermost, rows are copied. Else some dimension of the
+//! output, the *fast* one, runs along consecutive elements of the input: its plane with the innermost dimension is
+//! transposed in square blocks, so that both sides are touched a cache line at a time.
+
+use alloc::format;
+
+use inferry_engine::op::Transpose;
+
+use crate::io::Plain;
+use crate::kernel::arguments::form;
+use crate::kernel::simple::{simple, spread_rows};
+use crate::kernel::strided;
+use crate::kernel::walk::{Walk, dense_stride};
+use crate::kernel::{Builder, Built, by_size};
+
+/// Builds Transpose.
+pub(crate) fn transpose(op: &Transpose, node: &Builder<'_>) -> Built {
+    let data = node.input(0)?;
+    let rank = data.shape.rank();
+    let (element, output) = node.output(0);
+    let source = |dim: usize| op.perm.as_ref().map_or(rank - 1 - dim, |perm| perm[dim]);
+    if op.perm.as_ref().is_some_and(|perm| perm.len() != rank)
+        || output.rank() != rank
+        || (0..rank).any(|dim| source(dim) >= rank || data.shape[source(dim)] != output[dim])
+    {
+        return Err(form(format!("{} transposed by {:?} is not {output}", data.shape, op.perm)));
+    }
+    let walk = Walk::new(output, |dim| [dense_stride(&data.shape, source(dim))]);
+    let count = output.count();
+    by_size!("Transpose", *element, T => match Plane::of(&walk) {
+        Some(plane) => blocked::<T>(walk, plane, count),
+        None => strided::copy::<T>(walk, count),
+    })
+}
+
+/// How a permutation is seen by the blocked form: rows of the fast dimension, each `middle` times `last` elements.
+#[derive(Clone, Copy, Debug)]
+struct Plane {
+    /// Position of the fast dimension in the walk.
+    dim: usize,
+    /// Its extent.
+    fast: usize,
+    /// Elements of the output in one row of it.
+    row: usize,
+    /// Extent of the innermost dimension of the output, and its stride in the input.
+    last: usize,
+    stride: usize,
+}
+
+impl Plane {
+    /// `None` where whole rows can be copied, or the fast dimension is too short for blocks to pay.
+    fn of(walk: &Walk<1>) -> Option<Plane> {
+        let dims = walk.dims();
+        let inner = walk.inner();
+        let dim = dims.iter().position(|step| step.strides[0] == 1)?;
+        let fast = dims[dim].extent;
+        if dim + 1 == dims.len() || fast < 4 {
+            return None;
+        }
+        let row = dims[dim + 1..].iter().map(|step| step.extent).product();
+        Some(Plane { dim, fast, row, last: inner.extent, stride: inner.strides[0] as usize })
+    }
+}
+
+fn blocked<T: Plain>(walk: Walk<1>, plane: Plane, count: usize) -> Built {
+    let rows = count / plane.row.max(1);
+    let phase = spread_rows(rows, plane.row, 100 + 60 * size_of::<T>() as u64);
+    // The dimensions outside the fast one, and those between it and the innermost.
+    let outer = walk.part(0..plane.dim);
+    let middle = walk.part(plane.dim + 1..walk.dims().len() - 1);
+    let planes = plane.row / plane.last.max(1);
+    simple(phase, move |io| {
+        let from = io.input::<T>(0);
+        let tiles = io.tiles();
+        let to = io.rows::<T>();
+        let rows = tiles.start * (phase.unit / plane.row)
+            ..tiles.start * (phase.unit / plane.row) + to.len() / plane.row;
+        let mut row = rows.start;
+        while row < rows.end {
+            // Rows of one outer position.
+            let first = row % plane.fast;
+            let next = rows.end.min(row - first + plane.fast);
+            let base = outer.at(row / plane.fast)[0] + first;
+            let slab = &mut to[(row - rows.start) * plane.row..(next - rows.start) * plane.row];
+            for index in 0..planes {
+                let from = &from[base + middle.at(index)[0]..];
+                transpose_plane(
+                    from,
+                    plane.stride,
+                    &mut slab[index * plane.last..],
+                    plane.row,
+                    next - row,
+                    plane.last,
+                );
+            }
+            row = next;
+        }
+    })
+}
+
+/// Elements on the side of a block.
+const SIDE: usize = 8;
+
+/// `to[r * to_stride + c] = from[c * from_stride + r]` for `rows` and `columns` of the output.
+fn transpose_plane<T: Plain>(
+    from: &[T],
+    from_stride: usize,
+    to: &mut [T],
+    to_stride: usize,
+    rows: usize,
+    columns: usize,
+) {
+    let whole = (rows / SIDE * SIDE, columns / SIDE * SIDE);
+    for row in (0..whole.0).step_by(SIDE) {
+        for column in (0..whole.1).step_by(SIDE) {
+            let from = &from[column * from_stride + row..];
+            transpose_block(from, from_stride, &mut to[row * to_stride + column..], to_stride);
+        }
+    }
+    // What is left at the right and below.
+    let mut rest = |rows: core::ops::Range<usize>, columns: core::ops::Range<usize>| {
+        for row in rows {
+            for column in columns.clone() {
+                to[row * to_stride + column] = from[column * from_stride + row];
+            }
+        }
+    };
+    rest(0..whole.0, whole.1..columns);
+    rest(whole.0..rows, 0..columns);
+}
+
+#[inline(always)]
+fn transpose_block<T: Plain>(from: &[T], from_stride: usize, to: &mut [T], to_stride: usize) {
+    let block: [[T; SIDE]; SIDE] = core::array::from_fn(|column| {
+        from[column * from_stride..][..SIDE].try_into().expect("a slice of that length")
+    });
+    for row in 0..SIDE {
+        let line: [T; SIDE] = core::array::from_fn(|column| block[column][row]);
+        to[row * to_stride..][..SIDE].copy_from_slice(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::{run_one, tensor};
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use inferry_core::Shape;
+
+    /// By the definition: each element of the output looked up.
+    fn reference(shape: &[usize], perm: &[usize]) -> (Shape, Vec<u32>) {
+        let extents: Vec<usize> = perm.iter().map(|dim| shape[*dim]).collect();
+        let output = Shape::new(&extents).unwrap();
+        let mut values = vec![];
+        for index in 0..output.count() {
+            let mut rest = index;
+            let mut at = 0;
+            for dim in (0..perm.len()).rev() {
+                at += rest % output[dim] * dense_stride(shape, perm[dim]) as usize;
+                rest /= output[dim];
+            }
+            values.push(at as u32);
+        }
+        (output, values)
+    }
+
+    #[test]
+    fn permutations_of_every_form() {
+        let cases: &[(&[usize], &[usize])] = &[
+            (&[19, 21], &[1, 0]),
+            (&[2, 9, 17], &[0, 2, 1]),
+            (&[2, 9, 17], &[2, 1, 0]),
+            (&[2, 9, 17], &[1, 0, 2]),
+            (&[2, 9, 17], &[1, 2, 0]),
+            (&[2, 3, 8, 9], &[0, 2, 3, 1]),
+            (&[2, 8, 9, 3], &[0, 3, 1, 2]),
+            (&[3, 4, 5, 6], &[3, 2, 1, 0]),
+            (&[3, 4, 5, 6], &[0, 2, 1, 3]),
+            (&[2, 8, 3, 4, 5], &[4, 1, 3, 0, 2]),
+            (&[1, 5, 1, 8], &[3, 0, 1, 2]),
+            (&[5], &[0]),
+            (&[], &[]),
+            (&[4, 0, 3], &[2, 0, 1]),
+        ];
+        for (shape, perm) in cases {
+            let (output, wanted) = reference(shape, perm);
+            let count: usize = shape.iter().product();
+            let values: Vec<u32> = (0..count as u32).collect();
+            let data = tensor(&values, Shape::new(shape).unwrap());
+            let op = Transpose { perm: Some(perm.to_vec()) };
+            assert_eq!(run_one::<u32>(&op, &[&data], output.clone()), wanted, "{shape:?} by {perm:?}");
+            let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
+            let wanted: Vec<u8> = wanted.iter().map(|value| *value as u8).collect();
+            let data = tensor(&bytes, Shape::new(shape).unwrap());
+            assert_eq!(run_one::<u8>(&op, &[&data], output), wanted, "{shape:?} by {perm:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_permutation_dimensions_are_reversed() {
+        let data = tensor(&[1i64, 2, 3, 4, 5, 6], [2, 3]);
+        assert_eq!(run_one::<i64>(&Transpose { perm: None }, &[&data], [3, 2]), [1, 4, 2, 5, 3, 6]);
+    }
+}
