@@ -273,7 +273,9 @@ impl<'a> Importer<'a> {
         let (bodies, captured) = self.bodies(proto, inputs.len())?;
         let view = NodeView::new(proto, opset, self.external, &bodies);
         let import = registry::find(view.domain(), view.op_type());
-        let Imported { op, constants } = import.ok_or_else(|| view.refuse("is not supported"))?(&view)?;
+        let imported = import.ok_or_else(|| view.refuse("is not supported"))?(&view)?;
+        inputs = imported.arrange(inputs);
+        let Imported { op, constants, .. } = imported;
         for name in captured {
             inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
         }

@@ -28,6 +28,5 @@ mod wire;
 pub use error::{ImportError, UnsupportedOp};
 pub use external::{ExternalData, ExternalError, NoExternalData};
 pub use import::{Limits, Options, import};
-#[allow(unused_imports)] // until the first operator is imported
 pub(crate) use node::{Imported, NodeView};
 pub use wire::WireError;

@@ -37,18 +37,37 @@ pub(crate) struct Imported {
     pub(crate) op: Arc<dyn Op>,
     /// Constants to put at these input positions.
     pub(crate) constants: Vec<(usize, Tensor)>,
+    /// Which input of the operator each input of the node is, where the two differ. Constants come after.
+    pub(crate) inputs_at: Option<&'static [usize]>,
 }
 
 impl Imported {
     /// An operator without further inputs.
     pub(crate) fn with(op: impl Op) -> Imported {
-        Imported { op: Arc::new(op), constants: Vec::new() }
+        Imported { op: Arc::new(op), constants: Vec::new(), inputs_at: None }
     }
 
     /// Puts a constant at an input position: what an older version of the operator had as an attribute.
     pub(crate) fn constant(mut self, input: usize, tensor: Tensor) -> Imported {
         self.constants.push((input, tensor));
         self
+    }
+
+    /// Says which input of the operator each input of the node is: `[0, 2]` makes the node's second one the operator's third.
+    pub(crate) fn inputs_at(mut self, positions: &'static [usize]) -> Imported {
+        self.inputs_at = Some(positions);
+        self
+    }
+
+    /// The node's own inputs where the operator has them.
+    pub(crate) fn arrange<T>(&self, inputs: Vec<Option<T>>) -> Vec<Option<T>> {
+        let Some(positions) = self.inputs_at else { return inputs };
+        let mut arranged: Vec<Option<T>> = Vec::new();
+        for (input, position) in inputs.into_iter().zip(positions) {
+            arranged.resize_with(arranged.len().max(position + 1), || None);
+            arranged[*position] = input;
+        }
+        arranged
     }
 }
 

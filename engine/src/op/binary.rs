@@ -2,11 +2,12 @@
 
 use alloc::vec::Vec;
 
-use inferry_core::ElementType;
+use inferry_core::{ElementType, Tensor};
 
 use super::rules::{self, ANY, BOOL, FLOAT, NUMBER, WIDE};
-use super::{Inputs, Op, OpError};
+use super::{Inputs, Op, OpError, legacy};
 use crate::graph::Fact;
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `a, b`: a function of two elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,7 +145,8 @@ impl Op for Where {
     }
 }
 
-/// `x, min?, max?`: `x` brought between two scalars.
+/// `x, min?, max?`: `x` brought between two scalars, which have the type of `x`. With `x` of another float type they may also
+/// be f32: older models have them as attributes, and those are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Clip;
 
@@ -157,8 +159,62 @@ impl Op for Clip {
         inputs.at_most(3, 1)?;
         let x = inputs.typed(0, &NUMBER)?;
         for index in [1, 2] {
-            rules::check_single(index, inputs.alike_optional(index, x)?)?;
+            rules::check_single(index, inputs.alike_or_f32(index, x)?)?;
         }
         rules::one(x.element, x.shape.clone())
     }
+}
+
+/// All functions of two numbers: their names tell which.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    legacy::refuse_axis(node)?;
+    Ok(Imported::with(match node.op_type() {
+        "Add" => Binary::Add,
+        "Sub" => Binary::Sub,
+        "Mul" => Binary::Mul,
+        "Div" => Binary::Div,
+        "Pow" => Binary::Pow,
+        "Mod" => Binary::Mod { fmod: node.flag("fmod", false)? },
+        "PRelu" => Binary::PRelu,
+        "And" => Binary::And,
+        "Or" => Binary::Or,
+        "Xor" => Binary::Xor,
+        "Equal" => Binary::Equal,
+        "Less" => Binary::Less,
+        "LessOrEqual" => Binary::LessOrEqual,
+        "Greater" => Binary::Greater,
+        "GreaterOrEqual" => Binary::GreaterOrEqual,
+        _ => return Err(node.refuse("is no function of two numbers")),
+    }))
+}
+
+/// Max, Min, Sum and Mean.
+pub(crate) fn import_variadic(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=usize::MAX, 1..=1)?;
+    Ok(Imported::with(match node.op_type() {
+        "Max" => Variadic::Max,
+        "Min" => Variadic::Min,
+        "Sum" => Variadic::Sum,
+        "Mean" => Variadic::Mean,
+        _ => return Err(node.refuse("is no function of many numbers")),
+    }))
+}
+
+/// Where.
+pub(crate) fn import_where(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(3..=3, 1..=1)?;
+    Ok(Imported::with(Where))
+}
+
+/// Clip; before operator set 11 the bounds were attributes.
+pub(crate) fn import_clip(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=3, 1..=1)?;
+    let mut imported = Imported::with(Clip);
+    for (position, name) in [(1, "min"), (2, "max")] {
+        if let Some(bound) = node.float(name)? {
+            imported = imported.constant(position, Tensor::scalar(bound));
+        }
+    }
+    Ok(imported)
 }

@@ -4,8 +4,10 @@ use alloc::vec::Vec;
 
 use inferry_core::ElementType;
 
-use super::{Inputs, Op, OpError, rules};
+use super::rules::{self, BOOL};
+use super::{Inputs, Op, OpError};
 use crate::graph::Fact;
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: each element as another type. Floats are cut towards zero when they become integers; numbers become text and text
 /// numbers as the standard says.
@@ -28,7 +30,7 @@ impl Op for Cast {
     }
 }
 
-/// `x`: itself.
+/// `x`: itself. Also Dropout, whose other two inputs (ratio, training mode) are not read; the training mode must be false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity;
 
@@ -38,7 +40,37 @@ impl Op for Identity {
     }
 
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
-        inputs.at_most(1, 1)?;
+        inputs.at_most(3, 1)?;
+        if let Some(training) = inputs.typed_optional(2, &BOOL)? {
+            let mode = training.constant.as_ref().and_then(|tensor| tensor.to_vec::<bool>().ok());
+            if mode.is_none_or(|mode| mode.contains(&true)) {
+                return Err(OpError::Unsupported(
+                    "a training mode (input 2) that is not always false".into(),
+                ));
+            }
+        }
         Ok(alloc::vec![inputs.required(0)?.clone()])
     }
+}
+
+/// Cast.
+pub(crate) fn import_cast(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let to = node.element("to")?.ok_or_else(|| node.refuse_attribute("to", "is missing"))?;
+    Ok(Imported::with(Cast { to, saturate: node.flag("saturate", true)? }))
+}
+
+/// Identity.
+pub(crate) fn import_identity(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    Ok(Imported::with(Identity))
+}
+
+/// Dropout, which does nothing outside of training.
+pub(crate) fn import_dropout(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=3, 1..=2)?;
+    if node.has_output(1) {
+        return Err(node.refuse("the mask of Dropout (output 1) is not supported"));
+    }
+    Ok(Imported::with(Identity))
 }

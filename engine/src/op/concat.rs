@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::rules;
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `inputs...`: joined along an axis; all other extents are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,4 +51,11 @@ fn sum(a: &Dim, b: &Dim) -> Result<Dim, OpError> {
         (Dim::Fixed(0), other) | (other, Dim::Fixed(0)) => Ok(other.clone()),
         _ => Ok(Dim::Unknown),
     }
+}
+
+/// Concat.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=usize::MAX, 1..=1)?;
+    let axis = node.int("axis")?.ok_or_else(|| node.refuse_attribute("axis", "is missing"))?;
+    Ok(Imported::with(Concat { axis }))
 }

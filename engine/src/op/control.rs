@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::rules::{self, BOOL, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Body, Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `condition, captures...`: the outputs of one of two graphs, which have no formal inputs.
 #[derive(Clone, Debug)]
@@ -76,4 +77,21 @@ fn either(index: usize, yes: &Fact, no: &Fact) -> Result<Fact, OpError> {
         _ => ShapeFact::unknown(),
     };
     Ok(Fact::new(yes.element, shape))
+}
+
+/// If. The importer has read the graphs and put their captures behind the condition.
+pub(crate) fn import_if(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 0..=usize::MAX)?;
+    let bodies = alloc::vec![node.body("then_branch")?, node.body("else_branch")?];
+    for (body, branch) in bodies.iter().zip(["then_branch", "else_branch"]) {
+        let (given, wanted) = (body.graph.outputs.len(), node.outputs());
+        if given < wanted {
+            return Err(node.refuse_attribute(branch, format!("has {given} outputs, the node has {wanted}")));
+        }
+        let formal = body.graph.inputs.len().saturating_sub(body.captures.len());
+        if formal > 0 {
+            return Err(node.refuse_attribute(branch, format!("takes {formal} inputs; it may have none")));
+        }
+    }
+    Ok(Imported::with(If { bodies }))
 }

@@ -9,8 +9,9 @@ use alloc::vec::Vec;
 use inferry_core::ElementType;
 
 use super::rules::{self, BYTE, FLOAT, INT32, shape_error};
-use super::{Inputs, Op, OpError, Window};
+use super::{Inputs, Op, OpError, Window, window};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, w, b?`: convolution (cross-correlation, as everybody calls it).
 #[derive(Clone, Debug, PartialEq)]
@@ -208,4 +209,34 @@ fn check_channels(input: usize, vector: Option<&Fact>, shape: &ShapeFact) -> Res
 /// As [`check_channels`], but one number for all is fine too.
 fn check_single_or_channels(input: usize, vector: Option<&Fact>, shape: &ShapeFact) -> Result<(), OpError> {
     if rules::check_single(input, vector).is_ok() { Ok(()) } else { check_channels(input, vector, shape) }
+}
+
+/// Conv.
+pub(crate) fn import_conv(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=3, 1..=1)?;
+    Ok(Imported::with(Conv { window: window::import(node)?, group: node.count_or("group", 1)? }))
+}
+
+/// ConvTranspose.
+pub(crate) fn import_conv_transpose(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=3, 1..=1)?;
+    let output_shape = node.extents("output_shape")?;
+    Ok(Imported::with(ConvTranspose {
+        window: window::import(node)?,
+        group: node.count_or("group", 1)?,
+        output_padding: node.extents("output_padding")?,
+        output_shape: (!output_shape.is_empty()).then_some(output_shape),
+    }))
+}
+
+/// ConvInteger.
+pub(crate) fn import_conv_integer(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=4, 1..=1)?;
+    Ok(Imported::with(ConvInteger { window: window::import(node)?, group: node.count_or("group", 1)? }))
+}
+
+/// QLinearConv.
+pub(crate) fn import_qlinear_conv(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(8..=9, 1..=1)?;
+    Ok(Imported::with(QLinearConv { window: window::import(node)?, group: node.count_or("group", 1)? }))
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::rules::{self, INT64, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, shape`: broadcast together with a tensor of this shape; so an extent of 1 in `shape` keeps that of `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,4 +70,16 @@ impl Op for Tile {
     fn value_inputs(&self) -> &'static [usize] {
         &[1]
     }
+}
+
+/// Expand.
+pub(crate) fn import_expand(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(Expand))
+}
+
+/// Tile.
+pub(crate) fn import_tile(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(Tile))
 }

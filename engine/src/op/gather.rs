@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::rules::{self, INDEX, INT64, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, indices`: slices of `data` along an axis; the indices' dimensions take the axis' place. Negative indices count from
 /// the end.
@@ -111,4 +112,22 @@ impl Op for GatherElements {
         }
         rules::one(data.element, indices.shape.clone())
     }
+}
+
+/// Gather.
+pub(crate) fn import_gather(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(Gather { axis: node.int_or("axis", 0)? }))
+}
+
+/// GatherND.
+pub(crate) fn import_gather_nd(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(GatherNd { batch_dims: node.count_or("batch_dims", 0)? }))
+}
+
+/// GatherElements.
+pub(crate) fn import_gather_elements(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(GatherElements { axis: node.int_or("axis", 0)? }))
 }

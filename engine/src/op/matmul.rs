@@ -8,6 +8,7 @@ use inferry_core::ElementType;
 use super::rules::{self, BYTE, FLOAT, WIDE, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `a, b`: as numpy's `matmul`: the last two dimensions are matrices, those before broadcast; a vector counts as a row
 /// on the left and as a column on the right.
@@ -146,4 +147,33 @@ fn check_inner(a: &Dim, b: &Dim) -> Result<(), OpError> {
         }
         _ => Ok(()),
     }
+}
+
+/// MatMul.
+pub(crate) fn import_matmul(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(MatMul))
+}
+
+/// Gemm. The `broadcast` of operator set 6 only forbade what is allowed always since.
+pub(crate) fn import_gemm(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=3, 1..=1)?;
+    Ok(Imported::with(Gemm {
+        alpha: node.float_or("alpha", 1.0)?,
+        beta: node.float_or("beta", 1.0)?,
+        trans_a: node.flag("transA", false)?,
+        trans_b: node.flag("transB", false)?,
+    }))
+}
+
+/// MatMulInteger.
+pub(crate) fn import_matmul_integer(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=4, 1..=1)?;
+    Ok(Imported::with(MatMulInteger))
+}
+
+/// QLinearMatMul.
+pub(crate) fn import_qlinear_matmul(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(8..=8, 1..=1)?;
+    Ok(Imported::with(QLinearMatMul))
 }

@@ -6,31 +6,32 @@
 //!
 //! One family of operators a file: structs, facts, ONNX importer, tests.
 
-mod binary;
-mod cast;
-mod concat;
-mod control;
-mod conv;
-mod expand;
-mod gather;
-mod matmul;
-mod norm;
-mod pad;
-mod pool;
+pub(crate) mod binary;
+pub(crate) mod cast;
+pub(crate) mod concat;
+pub(crate) mod control;
+pub(crate) mod conv;
+pub(crate) mod expand;
+pub(crate) mod gather;
+mod legacy;
+pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod pad;
+pub(crate) mod pool;
 mod program;
-mod quantize;
-mod reduce;
-mod reshape;
-mod resize;
-mod rnn;
+pub(crate) mod quantize;
+pub(crate) mod reduce;
+pub(crate) mod reshape;
+pub(crate) mod resize;
+pub(crate) mod rnn;
 mod rules;
-mod shape;
-mod slice;
-mod softmax;
-mod split;
-mod transpose;
-mod unary;
-mod window;
+pub(crate) mod shape;
+pub(crate) mod slice;
+pub(crate) mod softmax;
+pub(crate) mod split;
+pub(crate) mod transpose;
+pub(crate) mod unary;
+pub(crate) mod window;
 
 pub use binary::*;
 pub use cast::*;

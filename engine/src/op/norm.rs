@@ -7,6 +7,7 @@ use inferry_core::ElementType;
 use super::rules::{self, FLOAT, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, scale, bias, mean, variance`: each channel of `[N, C, ...]` with the statistics of the training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,4 +102,43 @@ impl Op for InstanceNormalization {
         }
         rules::one(x.element, x.shape.clone())
     }
+}
+
+/// BatchNormalization, with the statistics of the training.
+pub(crate) fn import_batch(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(5..=5, 1..=5)?;
+    if node.flag("training_mode", false)? {
+        return Err(node.refuse_attribute("training_mode", "training is not supported"));
+    }
+    // Before operator set 14 the further outputs told that the node trains.
+    if node.outputs() > 1 {
+        return Err(node.refuse("outputs beyond the first are for training, which is not supported"));
+    }
+    if !node.flag("spatial", true)? {
+        let problem = "0 (statistics for each element instead of each channel) is not supported";
+        return Err(node.refuse_attribute("spatial", problem));
+    }
+    Ok(Imported::with(BatchNormalization { epsilon: node.float_or("epsilon", 1e-5)? }))
+}
+
+/// LayerNormalization.
+pub(crate) fn import_layer(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=3, 1..=3)?;
+    // The statistics are computed and given as f32, number 1.
+    let stash = node.int_or("stash_type", 1)?;
+    if stash != 1 {
+        return Err(
+            node.refuse_attribute("stash_type", alloc::format!("{stash} is not supported, only 1 (f32)"))
+        );
+    }
+    Ok(Imported::with(LayerNormalization {
+        axis: node.int_or("axis", -1)?,
+        epsilon: node.float_or("epsilon", 1e-5)?,
+    }))
+}
+
+/// InstanceNormalization.
+pub(crate) fn import_instance(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(3..=3, 1..=1)?;
+    Ok(Imported::with(InstanceNormalization { epsilon: node.float_or("epsilon", 1e-5)? }))
 }

@@ -3,12 +3,15 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use inferry_core::Tensor;
+
 use super::rules::{self, INDEX, INT64, shape_error};
-use super::{Inputs, Op, OpError};
+use super::{Inputs, Op, OpError, legacy};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, pads, value?, axes?`: so many elements added at the begin and end of each axis (begins first, then ends); negative
-/// numbers cut off.
+/// numbers cut off. The value is one number of the type of the data or, for floats, also f32 (an attribute in older models).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pad {
     /// What is put there.
@@ -76,7 +79,7 @@ impl Op for Pad {
         inputs.at_most(4, 1)?;
         let data = inputs.required(0)?;
         let pads = inputs.typed(1, &INT64)?;
-        rules::check_single(2, inputs.alike_optional(2, data)?)?;
+        rules::check_single(2, inputs.alike_or_f32(2, data)?)?;
         let axes = inputs.typed_optional(3, &INDEX)?;
         let Some(dims) = data.shape.dims() else { return rules::one(data.element, ShapeFact::unknown()) };
         let stated = axes.and_then(Fact::integers);
@@ -98,5 +101,26 @@ impl Op for Pad {
 
     fn value_inputs(&self) -> &'static [usize] {
         &[1, 3]
+    }
+}
+
+/// Pad; before operator set 11 the pads and the value were attributes.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=4, 1..=1)?;
+    let mode = match node.text("mode")? {
+        None | Some("constant") => PadMode::Constant,
+        Some("reflect") => PadMode::Reflect,
+        Some("edge") => PadMode::Edge,
+        Some("wrap") => PadMode::Wrap,
+        Some(other) => return Err(node.refuse_attribute("mode", format!("\"{other}\" is not known"))),
+    };
+    if !node.has_input(1) && !node.has("pads") {
+        return Err(node.refuse("the pads are missing"));
+    }
+    let imported = legacy::ints_as_input(node, Pad { mode }, "pads", 1)?;
+    // Zero is what is put there anyway, of the data's own type.
+    match node.float("value")?.filter(|value| *value != 0.0) {
+        Some(value) => Ok(imported.constant(2, Tensor::scalar(value))),
+        None => Ok(imported),
     }
 }

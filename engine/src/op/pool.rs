@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use inferry_core::ElementType;
 
 use super::rules::{self, FLOAT, FLOAT_OR_BYTE, shape_error};
-use super::{Inputs, Op, OpError, Window};
+use super::{Inputs, Op, OpError, Window, window};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: the largest number in each window. Outputs `y, indices?`; the indices are i64 into the flattened `x`.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,4 +112,43 @@ fn check_spatial(dims: &[Dim]) -> Result<(), OpError> {
         return Ok(());
     }
     shape_error(format!("pooling over {} dimensions; at least 3 are needed", dims.len()))
+}
+
+/// MaxPool.
+pub(crate) fn import_max_pool(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=2)?;
+    let storage_order = node.int_or("storage_order", 0)?;
+    if !(0..=1).contains(&storage_order) {
+        return Err(node.refuse_attribute("storage_order", format!("{storage_order} is neither 0 nor 1")));
+    }
+    let ceil = node.flag("ceil_mode", false)?;
+    Ok(Imported::with(MaxPool { window: import_window(node)?, ceil, storage_order }))
+}
+
+/// AveragePool.
+pub(crate) fn import_average_pool(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    Ok(Imported::with(AveragePool {
+        window: import_window(node)?,
+        ceil: node.flag("ceil_mode", false)?,
+        count_include_pad: node.flag("count_include_pad", false)?,
+    }))
+}
+
+/// GlobalAveragePool and GlobalMaxPool.
+pub(crate) fn import_global(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let kind = match node.op_type() {
+        "GlobalMaxPool" => GlobalPoolKind::Max,
+        _ => GlobalPoolKind::Average,
+    };
+    Ok(Imported::with(GlobalPool { kind }))
+}
+
+fn import_window(node: &NodeView<'_>) -> Result<Window, ImportError> {
+    let window = window::import(node)?;
+    match window.kernel {
+        Some(_) => Ok(window),
+        None => Err(node.refuse_attribute("kernel_shape", "is missing")),
+    }
 }

@@ -8,6 +8,7 @@ use inferry_core::ElementType;
 use super::rules::{self, FLOAT, FLOAT_OR_INT32, QUANTIZED, QUANTIZED_OR_INT32, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, scale, zero_point?`: to integers, rounded to even, saturated. Scale and zero point are scalars, vectors along
 /// `axis`, or, with a block size, of the rank of `x`.
@@ -17,7 +18,7 @@ pub struct QuantizeLinear {
     pub axis: i64,
     /// How many neighbours along the axis share a scale; 0 when there are no blocks.
     pub block_size: usize,
-    /// The type of the output when there is no zero point; with one, the types must agree.
+    /// The type of the output when there is no zero point, whose type it has otherwise.
     pub to: ElementType,
 }
 
@@ -128,4 +129,34 @@ fn check_zero_point(scale: &Fact, zero: Option<&Fact>) -> Result<(), OpError> {
         return Ok(());
     }
     shape_error(format!("a zero point of shape {} with a scale of shape {}", zero.shape, scale.shape))
+}
+
+/// QuantizeLinear.
+pub(crate) fn import_quantize(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=3, 1..=1)?;
+    // 0 stands for "that of the zero point", as does leaving it out.
+    let stated = match node.int("output_dtype")? {
+        None | Some(0) => None,
+        Some(_) => node.element("output_dtype")?,
+    };
+    Ok(Imported::with(QuantizeLinear {
+        axis: node.int_or("axis", 1)?,
+        block_size: node.count_or("block_size", 0)?,
+        to: stated.unwrap_or(ElementType::U8),
+    }))
+}
+
+/// DequantizeLinear.
+pub(crate) fn import_dequantize(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=3, 1..=1)?;
+    Ok(Imported::with(DequantizeLinear {
+        axis: node.int_or("axis", 1)?,
+        block_size: node.count_or("block_size", 0)?,
+    }))
+}
+
+/// DynamicQuantizeLinear.
+pub(crate) fn import_dynamic(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=3)?;
+    Ok(Imported::with(DynamicQuantizeLinear))
 }

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use inferry_core::ElementType;
 
 use super::rules::{self, INT64, NUMBER, ORDERED, WIDE, shape_error};
-use super::{Inputs, Op, OpError};
+use super::{Inputs, Op, OpError, legacy};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, axes?`: one number for all elements along the axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,4 +152,39 @@ fn without(dims: &[Dim], reduced: &[bool], keep_dims: bool) -> ShapeFact {
         (true, false) => None,
     });
     ShapeFact(Some(kept.collect()))
+}
+
+/// ReduceSum and its family; before operator set 18 (ReduceSum: 13) the axes were an attribute.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=2, 1..=1)?;
+    let kind = match node.op_type() {
+        "ReduceSum" => ReduceKind::Sum,
+        "ReduceMean" => ReduceKind::Mean,
+        "ReduceMax" => ReduceKind::Max,
+        "ReduceMin" => ReduceKind::Min,
+        "ReduceProd" => ReduceKind::Prod,
+        "ReduceL1" => ReduceKind::L1,
+        "ReduceL2" => ReduceKind::L2,
+        "ReduceLogSum" => ReduceKind::LogSum,
+        "ReduceLogSumExp" => ReduceKind::LogSumExp,
+        "ReduceSumSquare" => ReduceKind::SumSquare,
+        _ => return Err(node.refuse("is no reduction")),
+    };
+    let reduce = Reduce {
+        kind,
+        keep_dims: node.flag("keepdims", true)?,
+        noop_with_empty_axes: node.flag("noop_with_empty_axes", false)?,
+    };
+    legacy::ints_as_input(node, reduce, "axes", 1)
+}
+
+/// ArgMax and ArgMin.
+pub(crate) fn import_arg(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    Ok(Imported::with(ArgReduce {
+        max: node.op_type() == "ArgMax",
+        axis: node.int_or("axis", 0)?,
+        keep_dims: node.flag("keepdims", true)?,
+        select_last: node.flag("select_last_index", false)?,
+    }))
 }

@@ -4,8 +4,9 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::rules::{self, INT64, shape_error};
-use super::{Inputs, Op, OpError};
+use super::{Inputs, Op, OpError, legacy};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, shape`: -1 stands for what is left over, 0 for the extent of `data` in that place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -199,4 +200,31 @@ impl Op for Unsqueeze {
     fn value_inputs(&self) -> &'static [usize] {
         &[1]
     }
+}
+
+/// Reshape.
+pub(crate) fn import_reshape(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(Reshape { allow_zero: node.flag("allowzero", false)? }))
+}
+
+/// Flatten.
+pub(crate) fn import_flatten(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    Ok(Imported::with(Flatten { axis: node.int_or("axis", 1)? }))
+}
+
+/// Squeeze; before operator set 13 the axes were an attribute.
+pub(crate) fn import_squeeze(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=2, 1..=1)?;
+    legacy::ints_as_input(node, Squeeze, "axes", 1)
+}
+
+/// Unsqueeze; before operator set 13 the axes were an attribute.
+pub(crate) fn import_unsqueeze(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=2, 1..=1)?;
+    if !node.has_input(1) && !node.has("axes") {
+        return Err(node.refuse("the axes are missing"));
+    }
+    legacy::ints_as_input(node, Unsqueeze, "axes", 1)
 }

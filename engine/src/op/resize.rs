@@ -6,9 +6,12 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use inferry_core::Tensor;
+
 use super::rules::{self, FLOAT, FLOAT32, INT64, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, roi?, scales?, sizes?`: exactly one of scales and sizes is given, one number for each of `axes`.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +76,8 @@ pub enum NearestMode {
     Floor,
     /// The one behind.
     Ceil,
+    /// The one before along an axis that grows, the one behind along one that shrinks (operator set 10 and before).
+    FloorOrCeil,
 }
 
 /// What the sizes of a [`Resize`] mean.
@@ -278,4 +283,98 @@ fn check_count(input: usize, what: &str, given: usize, wanted: usize) -> Result<
         return Ok(());
     }
     shape_error(format!("input {input} has {given} {what}; {wanted} are needed"))
+}
+
+/// Resize. Before operator set 11 it had two inputs, data and scales, and one way to place the outputs.
+pub(crate) fn import_resize(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    if node.opset() < 11 {
+        node.counts(2..=2, 1..=1)?;
+        return Ok(Imported::with(old(node)?).inputs_at(&[0, 2]));
+    }
+    node.counts(1..=4, 1..=1)?;
+    let (coordinates, nearest) = placing(node)?;
+    let axes = node.ints("axes")?;
+    Ok(Imported::with(Resize {
+        mode: mode(node)?,
+        coordinates,
+        nearest,
+        antialias: node.flag("antialias", false)?,
+        exclude_outside: node.flag("exclude_outside", false)?,
+        extrapolation: node.float_or("extrapolation_value", 0.0)?,
+        axes: axes.filter(|axes| !axes.is_empty()),
+        keep_aspect: match node.text("keep_aspect_ratio_policy")? {
+            None | Some("stretch") => KeepAspect::Stretch,
+            Some("not_larger") => KeepAspect::NotLarger,
+            Some("not_smaller") => KeepAspect::NotSmaller,
+            Some(other) => return Err(unknown(node, "keep_aspect_ratio_policy", other)),
+        },
+    }))
+}
+
+/// Upsample, which Resize has taken the place of. Before operator set 9 the scales were an attribute.
+pub(crate) fn import_upsample(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=2, 1..=1)?;
+    let imported = Imported::with(old(node)?).inputs_at(&[0, 2]);
+    match node.floats("scales")? {
+        Some(scales) => {
+            let scales = Tensor::from_slice(&scales, [scales.len()]);
+            Ok(imported.constant(2, scales.expect("as many values as the vector is long")))
+        }
+        None if node.has_input(1) => Ok(imported),
+        None => Err(node.refuse("the scales are missing")),
+    }
+}
+
+/// What Resize was before operator set 11, and Upsample.
+fn old(node: &NodeView<'_>) -> Result<Resize, ImportError> {
+    Ok(Resize {
+        mode: mode(node)?,
+        coordinates: CoordinateMode::Asymmetric,
+        nearest: NearestMode::FloorOrCeil,
+        antialias: false,
+        exclude_outside: false,
+        extrapolation: 0.0,
+        axes: None,
+        keep_aspect: KeepAspect::Stretch,
+    })
+}
+
+fn mode(node: &NodeView<'_>) -> Result<ResizeMode, ImportError> {
+    match node.text("mode")? {
+        None | Some("nearest") => Ok(ResizeMode::Nearest),
+        // Upsample 7 wrote the latter.
+        Some("linear" | "bilinear") => Ok(ResizeMode::Linear),
+        Some("cubic") => Ok(ResizeMode::Cubic { coeff_a: node.float_or("cubic_coeff_a", -0.75)? }),
+        Some(other) => Err(unknown(node, "mode", other)),
+    }
+}
+
+/// Where outputs lie, and which neighbour is the nearest.
+fn placing(node: &NodeView<'_>) -> Result<(CoordinateMode, NearestMode), ImportError> {
+    let nearest = match node.text("nearest_mode")? {
+        None | Some("round_prefer_floor") => NearestMode::RoundPreferFloor,
+        Some("round_prefer_ceil") => NearestMode::RoundPreferCeil,
+        Some("floor") => NearestMode::Floor,
+        Some("ceil") => NearestMode::Ceil,
+        Some(other) => return Err(unknown(node, "nearest_mode", other)),
+    };
+    let attribute = "coordinate_transformation_mode";
+    let coordinates = match node.text(attribute)? {
+        None | Some("half_pixel") => CoordinateMode::HalfPixel,
+        Some("half_pixel_symmetric") => CoordinateMode::HalfPixelSymmetric,
+        Some("pytorch_half_pixel") => CoordinateMode::PytorchHalfPixel,
+        Some("align_corners") => CoordinateMode::AlignCorners,
+        Some("asymmetric") => CoordinateMode::Asymmetric,
+        Some("tf_crop_and_resize") => CoordinateMode::TfCropAndResize,
+        // (x + 0.5) / s, only in operator set 11: the floor of that is half-pixel, rounded with halves upwards.
+        Some("tf_half_pixel_for_nn") if nearest == NearestMode::Floor => {
+            return Ok((CoordinateMode::HalfPixel, NearestMode::RoundPreferCeil));
+        }
+        Some(other) => return Err(unknown(node, attribute, other)),
+    };
+    Ok((coordinates, nearest))
+}
+
+fn unknown(node: &NodeView<'_>, attribute: &str, value: &str) -> ImportError {
+    node.refuse_attribute(attribute, format!("\"{value}\" is not supported"))
 }

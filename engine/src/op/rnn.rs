@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::rules::{self, FLOAT, INT32, shape_error};
 use super::{Inputs, Op, OpError, Unary};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// Which way a recurrent layer walks along the sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,4 +241,110 @@ fn check_dims(input: usize, fact: &Fact, wanted: &[Dim]) -> Result<(), OpError> 
         ShapeFact(Some(wanted.to_vec())),
         fact.shape
     ))
+}
+
+/// LSTM.
+pub(crate) fn import_lstm(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(3..=8, 0..=3)?;
+    let direction = direction(node)?;
+    Ok(Imported::with(Lstm {
+        hidden: hidden(node)?,
+        direction,
+        activations: activations(node, direction, &[Unary::Sigmoid, Unary::Tanh, Unary::Tanh])?,
+        clip: node.float("clip")?,
+        input_forget: node.flag("input_forget", false)?,
+        batch_first: node.flag("layout", false)?,
+    }))
+}
+
+/// GRU.
+pub(crate) fn import_gru(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(3..=6, 0..=2)?;
+    let direction = direction(node)?;
+    Ok(Imported::with(Gru {
+        hidden: hidden(node)?,
+        direction,
+        activations: activations(node, direction, &[Unary::Sigmoid, Unary::Tanh])?,
+        clip: node.float("clip")?,
+        linear_before_reset: node.flag("linear_before_reset", false)?,
+        batch_first: node.flag("layout", false)?,
+    }))
+}
+
+/// RNN.
+pub(crate) fn import_rnn(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(3..=6, 0..=2)?;
+    let direction = direction(node)?;
+    Ok(Imported::with(Rnn {
+        hidden: hidden(node)?,
+        direction,
+        activations: activations(node, direction, &[Unary::Tanh])?,
+        clip: node.float("clip")?,
+        batch_first: node.flag("layout", false)?,
+    }))
+}
+
+fn direction(node: &NodeView<'_>) -> Result<Direction, ImportError> {
+    match node.text("direction")? {
+        None | Some("forward") => Ok(Direction::Forward),
+        Some("reverse") => Ok(Direction::Reverse),
+        Some("bidirectional") => Ok(Direction::Bidirectional),
+        Some(other) => Err(node.refuse_attribute("direction", format!("\"{other}\" is not known"))),
+    }
+}
+
+fn hidden(node: &NodeView<'_>) -> Result<usize, ImportError> {
+    match node.count_or("hidden_size", 0)? {
+        0 => Err(node.refuse_attribute("hidden_size", "is missing or 0")),
+        hidden => Ok(hidden),
+    }
+}
+
+/// The activations of all directions; `usual` are those of one direction when the node names none.
+fn activations(
+    node: &NodeView<'_>,
+    direction: Direction,
+    usual: &[Unary],
+) -> Result<Vec<Activation>, ImportError> {
+    let wanted = usual.len() * direction.count();
+    let Some(names) = node.texts("activations")?.filter(|names| !names.is_empty()) else {
+        return Ok(usual.iter().cycle().take(wanted).map(|kind| Activation { kind: *kind }).collect());
+    };
+    if names.len() != wanted {
+        return Err(
+            node.refuse_attribute("activations", format!("has {} names instead of {wanted}", names.len()))
+        );
+    }
+    let mut alphas = node.floats("activation_alpha")?.unwrap_or_default().into_iter();
+    let mut betas = node.floats("activation_beta")?.unwrap_or_default().into_iter();
+    let mut kinds = Vec::new();
+    for name in names {
+        let kind = activation(name, &mut alphas, &mut betas);
+        let unknown = || node.refuse_attribute("activations", format!("\"{name}\" is not supported"));
+        kinds.push(Activation { kind: kind.ok_or_else(unknown)? });
+    }
+    Ok(kinds)
+}
+
+/// The function of this name. Those that have parameters take the next ones from the lists; when a list has run out, the
+/// parameter is that of the operator of the same name.
+fn activation(
+    name: &str,
+    alphas: &mut impl Iterator<Item = f32>,
+    betas: &mut impl Iterator<Item = f32>,
+) -> Option<Unary> {
+    let mut alpha = |default| alphas.next().unwrap_or(default);
+    Some(match name.to_ascii_lowercase().as_str() {
+        "sigmoid" => Unary::Sigmoid,
+        "tanh" => Unary::Tanh,
+        "relu" => Unary::Relu,
+        "softsign" => Unary::Softsign,
+        "softplus" => Unary::Softplus,
+        "leakyrelu" => Unary::LeakyRelu { alpha: alpha(0.01) },
+        "thresholdedrelu" => Unary::ThresholdedRelu { alpha: alpha(1.0) },
+        "elu" => Unary::Elu { alpha: alpha(1.0) },
+        "hardsigmoid" => Unary::HardSigmoid { alpha: alpha(0.2), beta: betas.next().unwrap_or(0.5) },
+        // The standard also names Affine and ScaledTanh, which are no operators.
+        _ => return None,
+    })
 }

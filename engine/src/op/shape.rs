@@ -8,6 +8,7 @@ use inferry_core::{ElementType, Tensor};
 use super::rules::{self, INT64, RANGE, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data`: its extents, as i64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,4 +167,32 @@ fn count(start: Number, limit: Number, delta: Number) -> Result<usize, OpError> 
         }
         _ => refuse(),
     }
+}
+
+/// Shape.
+pub(crate) fn import_shape(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    Ok(Imported::with(ShapeOf { start: node.int_or("start", 0)?, end: node.int("end")? }))
+}
+
+/// Size.
+pub(crate) fn import_size(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    Ok(Imported::with(SizeOf))
+}
+
+/// ConstantOfShape.
+pub(crate) fn import_constant_of_shape(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let value = node.tensor("value")?.unwrap_or_else(|| Tensor::scalar(0.0f32));
+    if value.len() != 1 {
+        return Err(node.refuse_attribute("value", format!("has {} elements instead of one", value.len())));
+    }
+    Ok(Imported::with(ConstantOfShape { value }))
+}
+
+/// Range.
+pub(crate) fn import_range(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(3..=3, 1..=1)?;
+    Ok(Imported::with(Range))
 }

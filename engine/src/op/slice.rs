@@ -4,8 +4,9 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::rules::{self, INDEX, shape_error};
-use super::{Inputs, Op, OpError};
+use super::{Inputs, Op, OpError, legacy};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, starts, ends, axes?, steps?`: as `data[start:end:step]` of numpy along each axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,4 +165,20 @@ fn check_lists(
         None if count <= rank => Ok((0..count).collect()),
         None => shape_error(format!("{count} starts for {rank} dimensions")),
     }
+}
+
+/// Slice; before operator set 10 everything but the data was an attribute.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=5, 1..=1)?;
+    let mut imported = Imported::with(Slice);
+    for (position, name) in [(1, "starts"), (2, "ends"), (3, "axes")] {
+        match node.ints(name)? {
+            Some(values) => imported = imported.constant(position, legacy::int64s(&values)),
+            None if position < 3 && !node.has_input(position) => {
+                return Err(node.refuse(format!("{name} are missing")));
+            }
+            None => {}
+        }
+    }
+    Ok(imported)
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::rules::{self, FLOAT};
 use super::{Inputs, Op, OpError};
 use crate::graph::Fact;
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: exponentials along an axis, divided by their sum; or the logarithm of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,4 +35,15 @@ impl Op for Softmax {
         }
         rules::one(x.element, x.shape.clone())
     }
+}
+
+/// Softmax and LogSoftmax; before operator set 13 all dimensions from the axis on counted as one.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let flatten = node.opset() < 13;
+    Ok(Imported::with(Softmax {
+        axis: node.int_or("axis", if flatten { 1 } else { -1 })?,
+        log: node.op_type() == "LogSoftmax",
+        flatten,
+    }))
 }

@@ -4,8 +4,9 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::rules::{self, INT64, shape_error};
-use super::{Inputs, Op, OpError};
+use super::{Inputs, Op, OpError, legacy};
 use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, split?`: parts along an axis, one an output; their extents are given by `split` or as equal as possible (the
 /// last one is smaller).
@@ -87,4 +88,14 @@ fn stated(split: &Fact, whole: &Dim) -> Result<Vec<Dim>, OpError> {
         }
         _ => Ok(extents),
     }
+}
+
+/// Split; before operator set 13 the extents were an attribute, since 18 the number of parts may be one.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=2, 1..=usize::MAX)?;
+    let num_outputs = match node.int("num_outputs")? {
+        Some(_) => Some(node.count_or("num_outputs", 0)?),
+        None => None,
+    };
+    legacy::ints_as_input(node, Split { axis: node.int_or("axis", 0)?, num_outputs }, "split", 1)
 }

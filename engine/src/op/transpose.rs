@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::rules::{self, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data`: dimension `i` of the output is dimension `perm[i]` of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,4 +45,11 @@ fn check_permutation(perm: &[usize], rank: usize) -> Result<(), OpError> {
         return Ok(());
     }
     shape_error(format!("{perm:?} is no order of {rank} dimensions"))
+}
+
+/// Transpose.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let perm = if node.has("perm") { Some(node.extents("perm")?) } else { None };
+    Ok(Imported::with(Transpose { perm }))
 }

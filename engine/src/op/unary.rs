@@ -7,6 +7,7 @@ use inferry_core::ElementType;
 use super::rules::{self, BOOL, FLOAT, NUMBER, SIGNED};
 use super::{Inputs, Op, OpError};
 use crate::graph::Fact;
+use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: a function of each element. The output has the shape and type of `x` (bool for the questions).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -180,5 +181,68 @@ impl Op for Unary {
             _ => x.element,
         };
         rules::one(element, x.shape.clone())
+    }
+}
+
+/// All functions of one number: their names tell which, their parameters are attributes.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let alpha = |default| node.float_or("alpha", default);
+    Ok(Imported::with(match node.op_type() {
+        "Abs" => Unary::Abs,
+        "Neg" => Unary::Neg,
+        "Exp" => Unary::Exp,
+        "Log" => Unary::Log,
+        "Sqrt" => Unary::Sqrt,
+        "Reciprocal" => Unary::Reciprocal,
+        "Erf" => Unary::Erf,
+        "Sigmoid" => Unary::Sigmoid,
+        "Tanh" => Unary::Tanh,
+        "Relu" => Unary::Relu,
+        "HardSwish" => Unary::HardSwish,
+        "Softplus" => Unary::Softplus,
+        "Softsign" => Unary::Softsign,
+        "Mish" => Unary::Mish,
+        "Sin" => Unary::Sin,
+        "Cos" => Unary::Cos,
+        "Tan" => Unary::Tan,
+        "Asin" => Unary::Asin,
+        "Acos" => Unary::Acos,
+        "Atan" => Unary::Atan,
+        "Sinh" => Unary::Sinh,
+        "Cosh" => Unary::Cosh,
+        "Asinh" => Unary::Asinh,
+        "Acosh" => Unary::Acosh,
+        "Atanh" => Unary::Atanh,
+        "Floor" => Unary::Floor,
+        "Ceil" => Unary::Ceil,
+        "Round" => Unary::Round,
+        "Sign" => Unary::Sign,
+        "Not" => Unary::Not,
+        "IsNaN" => Unary::IsNaN,
+        "IsInf" => Unary::IsInf {
+            positive: node.flag("detect_positive", true)?,
+            negative: node.flag("detect_negative", true)?,
+        },
+        "LeakyRelu" => Unary::LeakyRelu { alpha: alpha(0.01)? },
+        "Elu" => Unary::Elu { alpha: alpha(1.0)? },
+        "Celu" => Unary::Celu { alpha: alpha(1.0)? },
+        "Selu" => Unary::Selu { alpha: alpha(SELU_ALPHA)?, gamma: node.float_or("gamma", SELU_GAMMA)? },
+        "HardSigmoid" => Unary::HardSigmoid { alpha: alpha(0.2)?, beta: node.float_or("beta", 0.5)? },
+        "ThresholdedRelu" => Unary::ThresholdedRelu { alpha: alpha(1.0)? },
+        "Gelu" => Unary::Gelu { tanh: approximate(node)? },
+        _ => return Err(node.refuse("is no function of one number")),
+    }))
+}
+
+// The standard writes them with more digits than an f32 holds.
+const SELU_ALPHA: f32 = 1.673_263_2;
+const SELU_GAMMA: f32 = 1.050_701;
+
+fn approximate(node: &NodeView<'_>) -> Result<bool, ImportError> {
+    match node.text("approximate")? {
+        None | Some("none") => Ok(false),
+        Some("tanh") => Ok(true),
+        Some(other) => Err(node.refuse_attribute("approximate", alloc::format!("\"{other}\" is not known"))),
     }
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::OpError;
 use super::rules::{shape_error, too_large};
 use crate::graph::Dim;
+use crate::onnx::{ImportError, NodeView};
 
 /// What slides over the spatial dimensions.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -318,4 +319,22 @@ fn check_count(what: &str, given: usize, wanted: usize) -> Result<(), OpError> {
         return Ok(());
     }
     shape_error(format!("{what} has {given} numbers instead of {wanted}"))
+}
+
+/// The window of a convolution or pooling node: `kernel_shape`, `strides`, `dilations`, `pads`, `auto_pad`.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Window, ImportError> {
+    let kernel = node.extents("kernel_shape")?;
+    let padding = match node.text("auto_pad")? {
+        None | Some("" | "NOTSET") => Padding::Explicit(node.extents("pads")?),
+        Some("SAME_UPPER") => Padding::SameUpper,
+        Some("SAME_LOWER") => Padding::SameLower,
+        Some("VALID") => Padding::Valid,
+        Some(other) => return Err(node.refuse_attribute("auto_pad", format!("\"{other}\" is not known"))),
+    };
+    Ok(Window {
+        kernel: (!kernel.is_empty()).then_some(kernel),
+        strides: node.extents("strides")?,
+        dilations: node.extents("dilations")?,
+        padding,
+    })
 }
