@@ -1,5 +1,7 @@
 //! What can be refused about tensors, as types.
 
+use alloc::boxed::Box;
+
 use super::element::ElementType;
 use super::layout::LayoutError;
 use super::shape::{RankTooHigh, Shape};
@@ -120,7 +122,7 @@ pub enum TensorError {
         /// The shape that was asked for.
         asked: Shape,
         /// What there is room for.
-        room: Room,
+        room: Box<Room>,
     },
 }
 

@@ -5,6 +5,7 @@
 //! elements in row-major order goes forward through memory. So there are no transposed, broadcast or reversed layouts;
 //! the kernels of a device have their own index arithmetic for those.
 
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use heapless::Vec;
@@ -84,9 +85,9 @@ pub enum LayoutError {
     #[error("elements of shape {from} cannot be copied to shape {to}")]
     Shapes {
         /// Shape of the source.
-        from: Shape,
+        from: Box<Shape>,
         /// Shape of the destination.
-        to: Shape,
+        to: Box<Shape>,
     },
     /// The elements would reach beyond the storage.
     #[error("the layout needs {needed} bytes, the storage has {available}")]
@@ -326,7 +327,7 @@ mod tests {
     #[test]
     fn a_region_outside_is_refused_and_an_empty_one_is_not() {
         let parent = Layout::dense([4, 5].into(), 1).unwrap();
-        assert_eq!(parent.region(&[0..4]), Err(LayoutError::Rank { given: 1, rank: 2 }));
+        assert_eq!(parent.region(&[0..4, 0..5, 0..1]), Err(LayoutError::Rank { given: 3, rank: 2 }));
         for (start, end) in [(0, 6), (6, 6), (3, 2), (usize::MAX, usize::MAX)] {
             let refused = Err(LayoutError::Range { dim: 1, start, end, extent: 5 });
             assert_eq!(parent.region(&[0..4, start..end]), refused);

@@ -245,3 +245,150 @@ fn filled(values: usize, shape: &Shape) -> Result<(), TensorError> {
     }
     Err(TensorError::Count { values, wanted: shape.count(), shape: shape.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{vec, vec::Vec};
+
+    #[test]
+    fn a_fresh_tensor_is_dense_and_zero() {
+        for element in ElementType::ALL {
+            let tensor = Tensor::zeros(element, [4, 3, 2]);
+            assert_eq!((tensor.len(), tensor.byte_len()), (24, 24 * element.size()));
+            assert_eq!(tensor.layout().strides(), [6, 2, 1].map(|stride| stride * element.size()));
+            assert!(tensor.is_dense() && !tensor.is_read_only() && !tensor.is_empty());
+            assert!(tensor.lease_read().unwrap().bytes().iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn scalars_and_tensors_without_elements_have_usable_data() {
+        let scalar = Tensor::scalar(7i64);
+        assert_eq!((scalar.len(), scalar.shape().rank()), (1, 0));
+        assert_eq!(*scalar.as_slice::<i64>().unwrap(), [7]);
+        assert_eq!(scalar.view::<i64>().unwrap()[[]], 7);
+        for shape in [Shape::from([0]), [0, 0, 0, 0].into(), [3, 0, usize::MAX].into()] {
+            let mut empty = Tensor::zeros(ElementType::F32, shape.clone());
+            assert_eq!((empty.len(), empty.byte_len(), empty.is_dense()), (0, 0, true));
+            assert_eq!(empty.shape().rank(), shape.rank());
+            assert!(empty.as_slice_mut::<f32>().unwrap().is_empty());
+            assert_eq!(empty.to_vec::<f32>().unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn a_typed_access_asks_for_the_type_of_the_elements() {
+        // Not even the family and width that others allow: the f16 that is read as bf16 is another number.
+        fn allowed<T: Element>(tensor: &Tensor) -> bool {
+            let allowed = tensor.as_slice::<T>().is_ok();
+            assert_eq!(tensor.view::<T>().is_ok(), allowed);
+            assert_eq!(tensor.to_vec::<T>().is_ok(), allowed);
+            allowed
+        }
+        for element in ElementType::ALL {
+            let tensor = Tensor::zeros(element, [2]);
+            let allowed: Vec<ElementType> = [
+                (allowed::<bool>(&tensor), ElementType::Bool),
+                (allowed::<i8>(&tensor), ElementType::I8),
+                (allowed::<i16>(&tensor), ElementType::I16),
+                (allowed::<i32>(&tensor), ElementType::I32),
+                (allowed::<i64>(&tensor), ElementType::I64),
+                (allowed::<u8>(&tensor), ElementType::U8),
+                (allowed::<u16>(&tensor), ElementType::U16),
+                (allowed::<u32>(&tensor), ElementType::U32),
+                (allowed::<u64>(&tensor), ElementType::U64),
+                (allowed::<half::f16>(&tensor), ElementType::F16),
+                (allowed::<half::bf16>(&tensor), ElementType::Bf16),
+                (allowed::<f32>(&tensor), ElementType::F32),
+                (allowed::<f64>(&tensor), ElementType::F64),
+            ]
+            .into_iter()
+            .filter_map(|(allowed, asked)| allowed.then_some(asked))
+            .collect();
+            assert_eq!(allowed, if element == ElementType::String { vec![] } else { vec![element] });
+        }
+    }
+
+    #[test]
+    fn values_that_do_not_fill_the_shape_are_refused() {
+        let count = |values, wanted, shape: Shape| TensorError::Count { values, wanted, shape };
+        assert_eq!(Tensor::from_slice(&[1u8; 5], [2, 3]).unwrap_err(), count(5, 6, [2, 3].into()));
+        let huge = Shape::from([usize::MAX, 2]);
+        assert_eq!(Tensor::from_slice(&[1u8; 5], &huge).unwrap_err(), count(5, usize::MAX, huge));
+        assert_eq!(Tensor::from_static(&[1u8; 5], [4]).unwrap_err(), count(5, 4, [4].into()));
+        assert!(matches!(
+            Tensor::from_bytes(ElementType::F32, [2], &[0; 7]),
+            Err(TensorError::Bytes { bytes: 7, wanted: 8, .. })
+        ));
+        let bits = TensorError::Bits { element: ElementType::Bool };
+        assert_eq!(Tensor::from_bytes(ElementType::Bool, [2], &[1, 2]).unwrap_err(), bits);
+    }
+
+    #[test]
+    fn sizes_that_no_memory_has_are_refused() {
+        for shape in [[usize::MAX, 2], [isize::MAX as usize / 4 + 1, 1]] {
+            let too_large = TensorError::TooLarge { element: ElementType::F32, shape: shape.into() };
+            assert_eq!(Tensor::try_zeros(ElementType::F32, shape).unwrap_err(), too_large);
+            assert!(Tensor::from_bytes(ElementType::F32, shape, &[]).is_err());
+        }
+        let bytes = (isize::MAX as usize / 64) * 64;
+        assert_eq!(Tensor::try_zeros(ElementType::U8, [bytes]).unwrap_err(), OutOfMemory { bytes }.into());
+        assert!(matches!(
+            Tensor::try_zeros(ElementType::String, [isize::MAX as usize / 24]),
+            Err(TensorError::OutOfMemory(_))
+        ));
+    }
+
+    #[test]
+    fn borrowed_memory_must_hold_and_align_the_elements() {
+        let storage = Storage::zeroed(64).unwrap();
+        let strided = |element, shape: [usize; 2], strides: [usize; 2], offset| {
+            Tensor::from_storage_strided(storage.clone(), element, shape, &strides, offset)
+                .map(|tensor| tensor.byte_range())
+        };
+        assert_eq!(strided(ElementType::I16, [2, 3], [32, 4], 6), Ok(6..48));
+        assert_eq!(strided(ElementType::I16, [3, 3], [24, 4], 6), Ok(6..64));
+        let reach = |needed| Err(LayoutError::Storage { needed, available: 64 }.into());
+        assert_eq!(strided(ElementType::I16, [3, 3], [24, 4], 8), reach(66));
+        assert_eq!(strided(ElementType::U8, [1, 1], [1, 1], usize::MAX), reach(usize::MAX));
+        let unaligned = |element, align, over| Err(TensorError::Unaligned { element, align, over });
+        assert_eq!(strided(ElementType::F32, [1, 1], [4, 4], 6), unaligned(ElementType::F32, 4, 2));
+        let bad = LayoutError::Stride { dim: 1, stride: 6, least: 4, element_size: 4 };
+        assert_eq!(strided(ElementType::F32, [1, 1], [8, 6], 0), Err(bad.into()));
+        let dense = Tensor::from_storage(storage.clone(), ElementType::U8, [65]);
+        assert_eq!(dense.unwrap_err(), LayoutError::Storage { needed: 65, available: 64 }.into());
+        let strings = Tensor::from_storage(storage.clone(), ElementType::String, [1]);
+        assert_eq!(strings.unwrap_err(), TensorError::Strings);
+    }
+
+    #[test]
+    fn handles_share_memory_and_not_their_shape() {
+        let tensor = Tensor::from_slice(&[1u8, 2, 3, 4], [4]).unwrap();
+        let mut other = tensor.clone();
+        other.set_shape([2, 2]).unwrap();
+        other.as_slice_mut::<u8>().unwrap()[3] = 9;
+        assert!(tensor.shares_storage(&other));
+        assert_eq!((tensor.shape().rank(), tensor.to_vec::<u8>().unwrap()), (1, vec![1, 2, 3, 9]));
+        assert!(!tensor.shares_storage(&Tensor::zeros(ElementType::U8, [4])));
+    }
+
+    #[test]
+    fn errors_name_what_was_asked_and_what_there_is() {
+        let tensor = Tensor::zeros(ElementType::F32, [2, 3]);
+        let said = |error: TensorError| std::format!("{error}");
+        assert_eq!(said(tensor.as_slice::<i64>().unwrap_err()), "the tensor holds f32, not i64");
+        assert_eq!(
+            said(tensor.region(&[0..2, 1..4]).unwrap_err()),
+            "range 1..4 of dimension 1 does not lie within its extent 3"
+        );
+        assert_eq!(
+            said(tensor.region(&[0..2, 1..2]).unwrap().set_shape([2, 2]).unwrap_err()),
+            "the tensor cannot take shape [2, 2]: it is a view within [2, 1]"
+        );
+        assert_eq!(
+            said(Tensor::from_bytes(ElementType::F32, [2], &[0; 7]).unwrap_err()),
+            "7 bytes do not fill the shape [2] of f32, which takes 8"
+        );
+    }
+}

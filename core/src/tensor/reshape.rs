@@ -2,6 +2,7 @@
 //!
 //! Nothing here moves or converts an element. All of it is about which bytes of a storage a handle means.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -79,8 +80,8 @@ impl Tensor {
         let (shape, element) = (shape.into(), self.element);
         if let Room::Within(limits) = &self.room {
             let within = self.layout.within(limits, &shape, element.size());
-            self.layout =
-                within.ok_or_else(|| TensorError::Room { asked: shape, room: self.room.clone() })?;
+            self.layout = within
+                .ok_or_else(|| TensorError::Room { asked: shape, room: Box::new(self.room.clone()) })?;
             return Ok(());
         }
         let Some(layout) = Layout::dense(shape.clone(), element.size()) else {
@@ -95,7 +96,7 @@ impl Tensor {
         } else if self.room == Room::Growing {
             *self = Tensor::try_zeros(element, shape)?;
         } else {
-            return Err(TensorError::Room { asked: shape, room: self.room.clone() });
+            return Err(TensorError::Room { asked: shape, room: Box::new(self.room.clone()) });
         }
         Ok(())
     }

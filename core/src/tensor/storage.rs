@@ -93,13 +93,13 @@ impl Block {
     /// # Safety
     /// As for `bytes`.
     unsafe fn texts(&self) -> &[String] {
-        let count = if self.strings { self.len / size_of::<String>() } else { 0 };
-        // SAFETY: a block of strings holds so many strings and nothing else. Of no strings only the alignment must be
-        // right, and a block that holds numbers may lie anywhere.
-        self.first.with(|first| match count {
-            0 => &[][..],
-            _ => unsafe { slice::from_raw_parts((*first).as_ptr().cast(), count) },
-        })
+        if !self.strings {
+            // Memory that holds numbers may lie anywhere, also where no string could.
+            return &[];
+        }
+        let count = self.len / size_of::<String>();
+        // SAFETY: a block of strings holds so many strings and nothing else; nobody writes them under the lease.
+        self.first.with(|first| unsafe { slice::from_raw_parts((*first).as_ptr().cast(), count) })
     }
 
     /// The memory as strings to write; none when it holds numbers.
@@ -108,12 +108,12 @@ impl Block {
     /// As for `bytes_mut`.
     #[expect(clippy::mut_from_ref, reason = "the lease is what makes the access exclusive")]
     unsafe fn texts_mut(&self) -> &mut [String] {
-        let count = if self.strings { self.len / size_of::<String>() } else { 0 };
+        if !self.strings {
+            return &mut [];
+        }
+        let count = self.len / size_of::<String>();
         // SAFETY: as in `texts`, and nobody else touches them under the writer's lease.
-        self.first.with_mut(|first| match count {
-            0 => &mut [][..],
-            _ => unsafe { slice::from_raw_parts_mut((*first).as_ptr().cast(), count) },
-        })
+        self.first.with_mut(|first| unsafe { slice::from_raw_parts_mut((*first).as_ptr().cast(), count) })
     }
 }
 
@@ -431,4 +431,164 @@ impl<T: Element> DerefMut for Typed<T, WriteLease> {
 
 fn pointer<T>(values: &mut Vec<T>) -> NonNull<u8> {
     NonNull::new(values.as_mut_ptr()).expect("a vector's pointer is never null").cast()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ElementType, Tensor, TensorError};
+    use super::*;
+    use std::vec;
+
+    /// Values that count their owners' ends, and that could come from any allocator.
+    struct Counted {
+        values: Vec<f32>,
+        dropped: Arc<AtomicWord>,
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl AsRef<[f32]> for Counted {
+        fn as_ref(&self) -> &[f32] {
+            &self.values
+        }
+    }
+
+    impl AsMut<[f32]> for Counted {
+        fn as_mut(&mut self) -> &mut [f32] {
+            &mut self.values
+        }
+    }
+
+    fn counted() -> (Counted, Arc<AtomicWord>) {
+        let dropped = Arc::new(AtomicWord::new(0));
+        (Counted { values: vec![1.0, 2.0, 3.0, 4.0], dropped: dropped.clone() }, dropped)
+    }
+
+    #[test]
+    fn tensors_leases_and_views_cross_threads() {
+        fn crosses<T: Send + Sync>() {}
+        crosses::<Tensor>();
+        crosses::<Storage>();
+        crosses::<ReadLease>();
+        crosses::<WriteLease>();
+        crosses::<super::super::Slice<'_, f32>>();
+        crosses::<super::super::ViewMut<'_, f32>>();
+        crosses::<super::super::StringsMut<'_>>();
+    }
+
+    #[test]
+    fn fresh_memory_is_zero_and_aligned_to_64_bytes() {
+        for len in [0, 1, 63, 64, 65, 1000] {
+            let storage = Storage::zeroed(len).unwrap();
+            assert_eq!(storage.address() % 64, 0);
+            assert_eq!(storage.read().unwrap().bytes(), vec![0; len]);
+        }
+    }
+
+    #[test]
+    fn an_owner_is_dropped_once_with_the_last_that_holds_its_memory() {
+        let (owner, dropped) = counted();
+        let first = owner.values.as_ptr();
+        let mut tensor =
+            Tensor::from_storage(Storage::exclusive::<f32, _>(owner), ElementType::F32, [2, 2]).unwrap();
+        assert_eq!(tensor.as_slice::<f32>().unwrap().as_ptr(), first);
+        tensor.as_slice_mut::<f32>().unwrap()[0] = 10.0;
+        let mut parts = tensor.split_mut(0, &[1]).unwrap();
+        drop(tensor);
+        let row = parts.remove(0).region(&[0..1, 0..1]).unwrap();
+        drop(parts);
+        let lease = row.lease_read().unwrap();
+        drop(row);
+        assert_eq!(
+            (lease.bytes(), dropped.load(Ordering::Relaxed)),
+            (&bytemuck::cast::<_, [u8; 8]>([10.0f32, 2.0])[..], 0)
+        );
+        drop(lease);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_shared_owner_is_read_in_place_and_never_written() {
+        let (owner, dropped) = counted();
+        let owner = Arc::new(owner);
+        struct Sharing(Arc<Counted>);
+        impl AsRef<[f32]> for Sharing {
+            fn as_ref(&self) -> &[f32] {
+                self.0.as_ref().as_ref()
+            }
+        }
+        let storage = Storage::shared::<f32, _>(Sharing(owner.clone()));
+        let mut tensor = Tensor::from_storage(storage, ElementType::F32, [2, 2]).unwrap();
+        assert_eq!(tensor.as_slice::<f32>().unwrap().as_ptr(), owner.values.as_ptr());
+        assert!(tensor.is_read_only());
+        assert_eq!(tensor.lease_write().unwrap_err(), LeaseError::ReadOnly);
+        assert_eq!(tensor.as_slice_mut::<f32>().unwrap_err(), TensorError::ReadOnly);
+        assert_eq!(tensor.view_mut::<f32>().unwrap_err(), TensorError::ReadOnly);
+        assert_eq!(tensor.region(&[1..2, 0..1]).unwrap().lease_write().unwrap_err(), LeaseError::ReadOnly);
+        drop(owner);
+        assert_eq!(dropped.load(Ordering::Relaxed), 0);
+        drop(tensor);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn an_owner_whose_values_lie_within_itself_does_not_move() {
+        let storage = Storage::exclusive::<u8, _>([1u8, 2, 3, 4]);
+        let tensor = Tensor::from_storage(storage, ElementType::U8, [4]).unwrap();
+        let moved = Box::new(tensor);
+        assert_eq!(moved.to_vec::<u8>().unwrap(), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn static_memory_is_used_in_place() {
+        static VALUES: [u16; 3] = [1, 2, 3];
+        let tensor = Tensor::from_static(&VALUES, [3]).unwrap();
+        assert_eq!(tensor.as_slice::<u16>().unwrap().as_ptr(), VALUES.as_ptr());
+        static mut OURS: [u16; 3] = [0; 3];
+        // SAFETY: nobody else can name it, and this test runs once.
+        let ours: &'static mut [u16] = unsafe { slice::from_raw_parts_mut((&raw mut OURS).cast(), 3) };
+        let first = ours.as_ptr();
+        let mut tensor = Tensor::from_storage(Storage::from_static_mut(ours), ElementType::U16, [3]).unwrap();
+        tensor.copy_from(&Tensor::from_static(&VALUES, [3]).unwrap()).unwrap();
+        assert_eq!(
+            (tensor.as_slice::<u16>().unwrap().as_ptr(), &*tensor.as_slice::<u16>().unwrap()),
+            (first, &VALUES[..])
+        );
+    }
+
+    #[test]
+    fn raw_memory_is_used_in_place() {
+        let mut memory = [1i32, 2, 3, 4];
+        let first = NonNull::from(&mut memory).cast();
+        // SAFETY: `memory` outlives the tensors of this block, and is not touched in it.
+        unsafe {
+            let written = Tensor::from_storage(Storage::from_raw(first, 8), ElementType::I32, [2]);
+            written.unwrap().as_slice_mut::<i32>().unwrap().fill(9);
+            let read =
+                Tensor::from_storage(Storage::from_raw_const(first, 16), ElementType::I32, [4]).unwrap();
+            assert_eq!(read.to_vec::<i32>().unwrap(), [9, 9, 3, 4]);
+            assert!(read.is_read_only());
+        }
+        assert_eq!(memory, [9, 9, 3, 4]);
+    }
+
+    #[test]
+    #[should_panic = "parts overlap"]
+    fn parts_that_overlap_are_never_made() {
+        let lease = Storage::zeroed(4).unwrap().write().unwrap();
+        lease.split(&[0..2, 1..3]);
+    }
+
+    #[test]
+    fn the_block_is_free_when_its_parts_are_gone() {
+        let storage = Storage::zeroed(4).unwrap();
+        let parts = storage.write().unwrap().split(&[0..2, 2..4]);
+        assert_eq!(storage.read().unwrap_err(), InUse { written: true });
+        drop(parts);
+        assert!(storage.read().is_ok());
+    }
 }
