@@ -3,7 +3,10 @@
 //! A [`Port`] is metadata that a compiled model owns a copy of: it has no storage and keeps nothing alive. Look-up by
 //! name is a short linear search, done once by whoever cares about its cost.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt;
 
 use crate::tensor::{ElementType, PartialShape};
 
@@ -16,8 +19,8 @@ pub enum Side {
     Output,
 }
 
-impl core::fmt::Display for Side {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Side::Input => "input",
             Side::Output => "output",
@@ -40,21 +43,98 @@ pub struct Port {
     pub shape: PartialShape,
 }
 
+/// As errors show it: `"image" f32 [1, 3, ?, ?]`. Characters that would break a line are escaped.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {} {}", self.name, self.element, self.shape)
+    }
+}
+
+/// The port of `ports`, which are all of one side, that `key` names.
+pub fn find(side: Side, ports: &[Port], key: impl PortKey) -> Result<&Port, PortError> {
+    match key.position(ports) {
+        Some(index) => Ok(&ports[index]),
+        None => Err(PortError::new(side, Some(key.describe()), key.is_index(), ports)),
+    }
+}
+
+/// The port of `ports`, which are all of one side, when there is exactly one.
+pub fn only(side: Side, ports: &[Port]) -> Result<&Port, PortError> {
+    match ports {
+        [port] => Ok(port),
+        _ => Err(PortError::new(side, None, false, ports)),
+    }
+}
+
+/// No port is what was asked for. Says what was asked and what there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortError {
+    /// The side that was searched.
+    pub side: Side,
+    /// The key in words; `None` when the only port was asked for.
+    pub asked: Option<String>,
+    /// True when an index was asked for that is too large.
+    pub out_of_range: bool,
+    /// All ports of the side.
+    pub candidates: Box<[Port]>,
+}
+
+impl PortError {
+    fn new(side: Side, asked: Option<String>, out_of_range: bool, ports: &[Port]) -> PortError {
+        PortError { side, asked, out_of_range, candidates: ports.into() }
+    }
+}
+
+impl core::error::Error for PortError {}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PortError { side, asked, candidates, .. } = self;
+        let count = candidates.len();
+        match asked {
+            Some(asked) => write!(f, "no {side} {asked}; ")?,
+            None => write!(f, "one {side} must be named; ")?,
+        }
+        match count {
+            0 => return f.write_str("there are none"),
+            1 => f.write_str("there is: ")?,
+            _ if self.out_of_range => write!(f, "there are {count}: ")?,
+            _ => f.write_str("there are: ")?,
+        }
+        for (index, port) in candidates.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{port}", if index == 0 { "" } else { ", " })?;
+        }
+        if count > SHOWN { write!(f, " and {} more", count - SHOWN) } else { Ok(()) }
+    }
+}
+
+/// How many ports an error lists: it stays one readable line for a model of hundreds.
+const SHOWN: usize = 8;
+
 /// Anything that names a port of one side: an index, a name, or the port itself.
 pub trait PortKey {
-    /// The index of the named port in `ports`, or what to say about it.
+    /// The index of the named port in `ports`, if it is there.
     fn position(&self, ports: &[Port]) -> Option<usize>;
 
     /// How to print the key in an error.
-    fn describe(&self) -> alloc::string::String;
+    fn describe(&self) -> String;
+
+    /// True for keys that count ports instead of naming them: what is wrong with such a key is its range.
+    fn is_index(&self) -> bool {
+        false
+    }
 }
 
 impl PortKey for usize {
+    fn is_index(&self) -> bool {
+        true
+    }
+
     fn position(&self, ports: &[Port]) -> Option<usize> {
         (*self < ports.len()).then_some(*self)
     }
 
-    fn describe(&self) -> alloc::string::String {
+    fn describe(&self) -> String {
         alloc::format!("#{self}")
     }
 }
@@ -64,28 +144,123 @@ impl PortKey for &str {
         ports.iter().position(|port| &*port.name == *self)
     }
 
-    fn describe(&self) -> alloc::string::String {
-        alloc::format!("\"{self}\"")
+    fn describe(&self) -> String {
+        alloc::format!("{self:?}")
     }
 }
 
-impl PortKey for &alloc::string::String {
+impl PortKey for &String {
     fn position(&self, ports: &[Port]) -> Option<usize> {
         self.as_str().position(ports)
     }
 
-    fn describe(&self) -> alloc::string::String {
+    fn describe(&self) -> String {
         self.as_str().describe()
     }
 }
 
 impl PortKey for &Port {
-    /// A port of another model is refused unless it is equal in every respect.
+    /// A port is found among clones of itself. The port of another model is refused, also when it is equal in every
+    /// respect: clones share their name, and a namesake has one of its own.
     fn position(&self, ports: &[Port]) -> Option<usize> {
-        (ports.get(self.index) == Some(*self)).then_some(self.index)
+        let same = |port: &&Port| *port == *self && Arc::ptr_eq(&port.name, &self.name);
+        ports.get(self.index).filter(same).map(|port| port.index)
     }
 
-    fn describe(&self) -> alloc::string::String {
-        alloc::format!("port {} #{} \"{}\" {} {}", self.side, self.index, self.name, self.element, self.shape)
+    fn describe(&self) -> String {
+        alloc::format!("#{} {self}", self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Dim;
+    use std::format;
+    use std::vec::Vec;
+
+    fn port(side: Side, index: usize, name: &str, element: ElementType, dims: &[Dim]) -> Port {
+        Port { side, index, name: name.into(), element, shape: PartialShape::new(dims).unwrap() }
+    }
+
+    fn inputs() -> [Port; 2] {
+        let dims = [Dim::Fixed(1), Dim::Fixed(3), Dim::Any, Dim::Any];
+        [
+            port(Side::Input, 0, "image", ElementType::F32, &dims),
+            port(Side::Input, 1, "top\nk", ElementType::I64, &[]),
+        ]
+    }
+
+    fn said(result: Result<&Port, PortError>) -> String {
+        format!("{}", result.unwrap_err())
+    }
+
+    #[test]
+    fn a_port_is_found_by_index_by_name_and_by_itself() {
+        let ports = inputs();
+        assert_eq!(find(Side::Input, &ports, 1).unwrap().index, 1);
+        assert_eq!(find(Side::Input, &ports, "top\nk").unwrap().index, 1);
+        assert_eq!(find(Side::Input, &ports, &String::from("image")).unwrap().index, 0);
+        assert_eq!(find(Side::Input, &ports, &ports[1].clone()).unwrap().index, 1);
+    }
+
+    #[test]
+    fn a_key_that_names_nothing_is_told_what_there_is() {
+        let ports = inputs();
+        assert_eq!(
+            said(find(Side::Input, &ports, "x")),
+            r#"no input "x"; there are: "image" f32 [1, 3, ?, ?], "top\nk" i64 []"#
+        );
+        assert_eq!(
+            said(find(Side::Input, &ports, 2)),
+            r#"no input #2; there are 2: "image" f32 [1, 3, ?, ?], "top\nk" i64 []"#
+        );
+        assert_eq!(said(find(Side::Output, &[], "x")), r#"no output "x"; there are none"#);
+        assert_eq!(
+            said(find(Side::Input, &ports[1..], "a\"b")),
+            r#"no input "a\"b"; there is: "top\nk" i64 []"#
+        );
+        let error = find(Side::Input, &ports, 2).unwrap_err();
+        assert_eq!((error.out_of_range, error.candidates.len()), (true, 2));
+        assert!(!find(Side::Input, &ports, "2").unwrap_err().out_of_range);
+    }
+
+    #[test]
+    fn a_port_of_another_model_or_side_is_refused_even_by_the_same_name() {
+        let ports = inputs();
+        let mut others: Vec<Port> = (0..5).map(|_| ports[0].clone()).collect();
+        others[0].index = 1;
+        others[1].name = "other".into();
+        others[2].element = ElementType::F16;
+        others[3].shape = PartialShape::unknown();
+        others[4].side = Side::Output;
+        for other in others.iter().chain(&inputs()) {
+            assert!(find(Side::Input, &ports, other).is_err(), "{other:?}");
+        }
+        assert_eq!(
+            said(find(Side::Input, &ports[..1], &others[2])),
+            r#"no input #0 "image" f16 [1, 3, ?, ?]; there is: "image" f32 [1, 3, ?, ?]"#
+        );
+    }
+
+    #[test]
+    fn a_port_need_not_be_named_when_it_is_the_only_one() {
+        let ports = inputs();
+        assert_eq!(only(Side::Input, &ports[..1]).unwrap().index, 0);
+        assert_eq!(
+            said(only(Side::Input, &ports)),
+            r#"one input must be named; there are: "image" f32 [1, 3, ?, ?], "top\nk" i64 []"#
+        );
+        assert_eq!(said(only(Side::Output, &[])), "one output must be named; there are none");
+    }
+
+    #[test]
+    fn an_error_stays_short_however_many_ports_there_are() {
+        let ports: Vec<Port> = (0..300)
+            .map(|index| port(Side::Input, index, &format!("in{index}"), ElementType::U8, &[]))
+            .collect();
+        let text = said(find(Side::Input, &ports, 300));
+        assert!(text.starts_with("no input #300; there are 300: \"in0\" u8 [], "), "{text}");
+        assert!(text.ends_with("\"in7\" u8 [] and 292 more"), "{text}");
     }
 }
