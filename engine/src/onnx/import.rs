@@ -13,12 +13,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::constant::constant;
-use super::error::{ImportError, UnsupportedOp};
+use super::error::ImportError;
 use super::external::{ExternalData, NoExternalData};
 use super::node::{Imported, NodeView, label};
 use super::order::topological;
-use super::proto::{AttributeValue, GraphProto, Merge, ModelProto, NodeProto, OperatorSet, ValueInfoProto};
+use super::proto::{GraphProto, Merge, ModelProto, NodeProto, OperatorSet, ValueInfoProto};
 use super::registry;
+use super::survey::{inner_graphs, is_constant, long_domain, unsupported};
 use super::tensor::tensor;
 use super::value::declared;
 use super::wire::{Budget, Message};
@@ -111,47 +112,11 @@ fn standard_opset(proto: &ModelProto<'_>) -> Result<i64, ImportError> {
 
 /// Finds all operators that the registry does not have, before anything else is looked at.
 fn check_operators(graph: &GraphProto<'_>, limit: usize) -> Result<(), ImportError> {
-    let mut unknown = BTreeMap::new();
-    let mut nodes = 0usize;
-    let mut graphs = Vec::from([graph]);
-    while let Some(graph) = graphs.pop() {
-        nodes += graph.nodes.len();
-        for node in &graph.nodes {
-            let domain = registry::domain(node.domain);
-            if !is_constant(node) && registry::find(domain, node.op_type).is_none() {
-                *unknown.entry((domain, node.op_type)).or_insert(0) += 1;
-            }
-            graphs.extend(inner_graphs(node).map(|(_, inner)| inner));
-        }
-    }
+    let (unknown, nodes) = unsupported(graph);
     if nodes > limit {
         return Err(ImportError::Limit { what: "nodes", limit });
     }
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let op = |((domain, name), count): ((&str, &str), usize)| UnsupportedOp {
-        domain: long_domain(domain).to_owned(),
-        name: name.to_owned(),
-        count,
-    };
-    Err(ImportError::Unsupported(unknown.into_iter().map(op).collect()))
-}
-
-fn is_constant(node: &NodeProto<'_>) -> bool {
-    node.op_type == "Constant" && registry::domain(node.domain).is_empty()
-}
-
-fn long_domain(domain: &str) -> &str {
-    if domain.is_empty() { "ai.onnx" } else { domain }
-}
-
-/// The graphs among a node's attributes.
-fn inner_graphs<'p, 'a>(node: &'p NodeProto<'a>) -> impl Iterator<Item = (&'a str, &'p GraphProto<'a>)> {
-    node.attributes.iter().filter_map(|attribute| match attribute.value() {
-        AttributeValue::Graph(graph) => Some((attribute.name, graph)),
-        _ => None,
-    })
+    if unknown.is_empty() { Ok(()) } else { Err(ImportError::Unsupported(unknown)) }
 }
 
 /// The names that a graph reads and does not define, each once, in the order of first reading.

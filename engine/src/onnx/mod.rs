@@ -8,6 +8,8 @@
 //! graphs explicit and asks the `registry` for each operator's importer, which lives with the operator and sees its
 //! node as a `NodeView`. After this room nothing knows of ONNX, protobuf or names.
 //!
+//! `survey` looks through a file without importing it, for people who ask what is in it.
+//!
 //! What it does *not* do: it infers no shapes and folds nothing (passes do), it writes no files, and it opens none: data
 //! outside of the model file comes through [`ExternalData`], which the host gives.
 
@@ -19,6 +21,7 @@ mod node;
 mod order;
 mod proto;
 mod registry;
+mod survey;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -29,4 +32,5 @@ pub use error::{ImportError, UnsupportedOp};
 pub use external::{ExternalData, ExternalError, NoExternalData};
 pub use import::{Limits, Options, import};
 pub(crate) use node::{Imported, NodeView};
+pub use survey::{Declaration, OperatorCount, Survey, survey};
 pub use wire::WireError;
