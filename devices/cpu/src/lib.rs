@@ -20,6 +20,7 @@ extern crate std;
 pub mod io;
 pub mod isa;
 pub mod kernel;
+pub mod math;
 pub mod pack;
 pub mod simd;
 pub mod single;
