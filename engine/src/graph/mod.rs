@@ -112,6 +112,15 @@ impl Graph {
         self.fact(id)?.constant.as_ref()
     }
 
+    /// Forgets what is known of all values but these. Their ids stay valid.
+    pub fn retain_facts(&mut self, keep: impl Fn(ValueId) -> bool) {
+        for (index, value) in self.values.iter_mut().enumerate() {
+            if !keep(ValueId(index as u32)) {
+                value.fact = None;
+            }
+        }
+    }
+
     /// For each value, by index: the node that writes it.
     pub fn writers(&self) -> Vec<Option<usize>> {
         let mut writers = alloc::vec![None; self.values.len()];

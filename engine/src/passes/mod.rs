@@ -2,23 +2,29 @@
 //!
 //! A pass leaves the graph in a state that `verify` accepts. Passes do not choose kernels or layouts of one device.
 
+mod drop_dead;
 mod fold;
 mod fold_affine;
 mod fuse;
 mod inline_if;
 mod pair_quantize;
+mod no_op;
 mod propagate;
+mod specialise;
 
 pub use fold_affine::fold_affine;
 pub use fuse::fuse;
 pub use pair_quantize::pair_quantize;
+pub use drop_dead::drop_dead;
+pub use no_op::bypass;
 pub use propagate::propagate;
+pub use specialise::specialise;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use inferry_core::Tensor;
+use inferry_core::{Shape, Tensor};
 
-use crate::graph::{Fact, GraphError};
+use crate::graph::{Fact, Graph, GraphError, verify};
 use crate::op::{Op, OpError};
 
 /// Arithmetic on constants, lent by a device.
@@ -76,6 +82,24 @@ pub enum PassError {
     /// An input of the graph without a declared element type.
     #[error("nothing is known of input \"{0}\", not even the type of its elements")]
     Unknown(String),
+    /// Not one shape an input.
+    #[error("{given} shapes are given for {wanted} inputs")]
+    InputCount {
+        /// Shapes given.
+        given: usize,
+        /// Inputs of the graph.
+        wanted: usize,
+    },
+    /// An input of a shape that the model does not admit.
+    #[error("input \"{name}\" is given the shape {given}; the model takes {wanted}")]
+    InputShape {
+        /// The input.
+        name: String,
+        /// The shape that was given.
+        given: Shape,
+        /// What the model declares.
+        wanted: String,
+    },
     /// A pass left a graph that breaks a rule.
     #[error("after {pass}: {source}")]
     Broken {
@@ -84,4 +108,13 @@ pub enum PassError {
         /// The rule.
         source: GraphError,
     },
+}
+
+/// Verifies a graph after a pass, in debug builds.
+fn check(graph: &Graph, pass: &'static str) -> Result<(), PassError> {
+    if cfg!(debug_assertions) {
+        verify(graph).map_err(|source| PassError::Broken { pass, source })
+    } else {
+        Ok(())
+    }
 }
