@@ -2,21 +2,29 @@
 //!
 //! A pass leaves the graph in a state that `verify` accepts. Passes do not choose kernels or layouts of one device.
 
+mod cancel_transposes;
 mod drop_dead;
 mod fold;
 mod fold_affine;
+mod fold_batch_norm;
+mod fold_pad;
 mod fuse;
 mod inline_if;
-mod pair_quantize;
 mod no_op;
+mod pair_quantize;
 mod propagate;
 mod specialise;
+#[cfg(test)]
+pub(crate) mod testing;
 
-pub use fold_affine::fold_affine;
-pub use fuse::fuse;
-pub use pair_quantize::pair_quantize;
+pub use cancel_transposes::cancel_transposes;
 pub use drop_dead::drop_dead;
+pub use fold_affine::fold_affine;
+pub use fold_batch_norm::fold_batch_norm;
+pub use fold_pad::fold_pad;
+pub use fuse::fuse;
 pub use no_op::bypass;
+pub use pair_quantize::pair_quantize;
 pub use propagate::propagate;
 pub use specialise::specialise;
 
