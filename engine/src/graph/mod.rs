@@ -97,6 +97,11 @@ impl Graph {
         &self.values[id.index()]
     }
 
+    /// All values, to change what is known of them.
+    pub fn values_mut(&mut self) -> &mut [Value] {
+        &mut self.values
+    }
+
     /// A value, to change.
     pub fn value_mut(&mut self, id: ValueId) -> &mut Value {
         &mut self.values[id.index()]

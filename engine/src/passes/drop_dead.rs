@@ -94,3 +94,88 @@ fn drop_unread(body: &mut Body) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Fact, ValueId, verify};
+    use crate::op::{Binary, If, MaxPool, Unary, Window};
+    use crate::passes::testing::Build;
+    use alloc::sync::Arc;
+    use inferry_core::ElementType;
+
+    #[test]
+    fn nodes_and_outputs_and_constants_that_nobody_reads_go() {
+        let mut build = Build::default();
+        let x = build.input("x", &[1, 1, 4, 4]);
+        let unused = build.constant("unused", &[1.0f32], [1]);
+        let dead = build.node(Binary::Add, &[x, unused], &[1, 1, 4, 4]);
+        _ = build.node(Unary::Relu, &[dead], &[1, 1, 4, 4]);
+        let window = Window { kernel: Some(vec![2, 2]), ..Window::default() };
+        let y = build.node(MaxPool { window, ceil: false, storage_order: 0 }, &[x], &[1, 1, 3, 3]);
+        let indices = build.graph.add_value("indices", Some(Fact::fixed(ElementType::I64, &[1, 1, 3, 3])));
+        build.graph.nodes[2].outputs.push(Some(indices));
+        let mut graph = build.finish(&[y]);
+        drop_dead(&mut graph);
+        verify(&graph).unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+        assert_eq!(graph.nodes[0].outputs, [Some(y), None]);
+        assert!(graph.fact(unused).is_none(), "its memory is let go");
+        assert!(graph.fact(x).is_some());
+    }
+
+    /// A node in a body that adds its two captures.
+    fn adding(constant: Option<Fact>) -> Body {
+        let mut inner = Graph::default();
+        let fact = Fact::fixed(ElementType::F32, &[1]);
+        let captured: Vec<ValueId> =
+            ["a", "b", "c"].map(|name| inner.add_value(name, Some(fact.clone()))).into();
+        if let Some(constant) = constant {
+            inner.value_mut(captured[1]).fact = Some(constant);
+        }
+        let z = inner.add_value("z", Some(fact));
+        let inputs = vec![Some(captured[1]), Some(captured[2])];
+        inner.nodes.push(Node { name: "".into(), op: Arc::new(Binary::Add), inputs, outputs: vec![Some(z)] });
+        (inner.inputs, inner.outputs) = (captured, vec![z]);
+        Body { graph: inner, captures: vec![1, 2, 3] }
+    }
+
+    #[test]
+    fn captures_that_are_not_read_or_constant_are_no_longer_carried() {
+        let mut build = Build::default();
+        let condition = build.input_of("condition", Fact::fixed(ElementType::Bool, &[]));
+        let a = build.input("a", &[1]);
+        let b = build.constant("b", &[2.0f32], [1]);
+        let c = build.input("c", &[1]);
+        let known = build.graph.fact(b).cloned();
+        let op = If { bodies: vec![adding(known.clone()), adding(known)] };
+        let y = build.node(op, &[condition, a, b, c], &[1]);
+        let mut graph = build.finish(&[y]);
+        drop_dead(&mut graph);
+        verify(&graph).unwrap();
+        assert_eq!(graph.nodes[0].inputs, [Some(condition), Some(c)]);
+        for body in graph.nodes[0].op.bodies() {
+            assert_eq!(body.captures, [1]);
+            assert_eq!(body.graph.inputs.len(), 1);
+            let constant = body.graph.nodes[0].inputs[0].unwrap();
+            assert!(body.graph.constant(constant).is_some(), "the constant lies in the body now");
+        }
+    }
+
+    #[test]
+    fn two_bodies_that_need_different_captures_keep_both() {
+        let mut build = Build::default();
+        let condition = build.input_of("condition", Fact::fixed(ElementType::Bool, &[]));
+        let [a, b, c] = ["a", "b", "c"].map(|name| build.input(name, &[1]));
+        let mut other = adding(None);
+        other.captures = vec![3, 1, 2];
+        let op = If { bodies: vec![adding(None), other] };
+        let y = build.node(op, &[condition, a, b, c], &[1]);
+        let mut graph = build.finish(&[y]);
+        drop_dead(&mut graph);
+        verify(&graph).unwrap();
+        assert_eq!(graph.nodes[0].inputs, [Some(condition), Some(a), Some(b), Some(c)]);
+        let bodies = graph.nodes[0].op.bodies();
+        assert_eq!((&bodies[0].captures[..], &bodies[1].captures[..]), (&[2, 3][..], &[1, 2][..]));
+    }
+}

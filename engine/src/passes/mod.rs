@@ -1,7 +1,10 @@
-//! Passes: rewrites of the graph, one a file, in the order of the list below.
+//! Passes: rewrites of the graph, one a file.
 //!
-//! A pass leaves the graph in a state that `verify` accepts. Passes do not choose kernels or layouts of one device.
+//! [`run`] does what is right for every device, in the order of its list. A device then calls [`specialise`] for the
+//! shapes of a run, and those of the others that suit its kernels ([`fuse`], [`pair_quantize`]). A pass leaves the graph in
+//! a state that [`verify`] accepts, and gives the same results. Passes do not choose kernels or layouts of one device.
 
+mod bodies;
 mod cancel_transposes;
 mod drop_dead;
 mod fold;
@@ -16,6 +19,7 @@ mod propagate;
 mod specialise;
 #[cfg(test)]
 pub(crate) mod testing;
+mod widen_half;
 
 pub use cancel_transposes::cancel_transposes;
 pub use drop_dead::drop_dead;
@@ -27,6 +31,7 @@ pub use no_op::bypass;
 pub use pair_quantize::pair_quantize;
 pub use propagate::propagate;
 pub use specialise::specialise;
+pub use widen_half::widen_half;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -34,6 +39,7 @@ use inferry_core::{Shape, Tensor};
 
 use crate::graph::{Fact, Graph, GraphError, verify};
 use crate::op::{Op, OpError};
+use bodies::everywhere;
 
 /// Arithmetic on constants, lent by a device.
 pub trait Evaluate {
@@ -116,6 +122,55 @@ pub enum PassError {
         /// The rule.
         source: GraphError,
     },
+}
+
+/// What [`run`] is to do besides what is right for every device.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// For devices without arithmetic on half floats: f16 and bf16 become f32 inside of the graph.
+    pub widen_half: bool,
+    /// Called after each pass with its name and the graph, for dumps.
+    pub observe: Option<&'a mut dyn FnMut(&'static str, &Graph)>,
+}
+
+/// Rewrites that need no arithmetic of a device and cannot fail, in their order.
+const REWRITES: [(&str, fn(&mut Graph)); 6] = [
+    ("bypass", bypass),
+    ("fold_pad", fold_pad),
+    ("fold_batch_norm", fold_batch_norm),
+    ("fold_affine", fold_affine),
+    ("cancel_transposes", cancel_transposes),
+    // Cancelled transposes leave an Identity.
+    ("bypass", bypass),
+];
+
+/// Runs the passes that are right for every device: facts and constants first, then rewrites, then what is dead goes.
+///
+/// # Errors
+/// What an operator refuses. The graph is then of no further use.
+pub fn run(graph: &mut Graph, evaluate: &dyn Evaluate, options: Options<'_>) -> Result<(), PassError> {
+    let mut observe = options.observe;
+    let mut done = |graph: &Graph, pass: &'static str| {
+        check(graph, pass)?;
+        if let Some(observe) = &mut observe {
+            observe(pass, graph);
+        }
+        Ok(())
+    };
+    propagate(graph, evaluate)?;
+    done(graph, "propagate")?;
+    if options.widen_half {
+        widen_half(graph)?;
+        done(graph, "widen_half")?;
+        propagate(graph, evaluate)?;
+        done(graph, "propagate")?;
+    }
+    for (name, rewrite) in REWRITES {
+        everywhere(graph, &rewrite);
+        done(graph, name)?;
+    }
+    drop_dead(graph);
+    done(graph, "drop_dead")
 }
 
 /// Verifies a graph after a pass, in debug builds.

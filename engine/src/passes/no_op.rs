@@ -101,3 +101,99 @@ fn steps_forward(graph: &Graph, slice: &Node) -> Option<bool> {
     let Some(steps) = slice.inputs.get(4).copied().flatten() else { return Some(true) };
     Some(graph.fact(steps)?.integers()?.iter().all(|step| *step > 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::verify;
+    use crate::op::{PadMode, Unary};
+    use crate::passes::testing::Build;
+    use inferry_core::ElementType;
+
+    #[test]
+    fn readers_read_what_the_node_read() {
+        let mut build = Build::default();
+        let x = build.input("x", &[2, 3]);
+        let a = build.node(Identity, &[x], &[2, 3]);
+        let b = build.node(Transpose { perm: Some(vec![0, 1]) }, &[a], &[2, 3]);
+        let c = build.node(Cast { to: ElementType::F32, saturate: true }, &[b], &[2, 3]);
+        let y = build.node(Unary::Relu, &[c], &[2, 3]);
+        let mut graph = build.finish(&[y]);
+        bypass(&mut graph);
+        verify(&graph).unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+        assert_eq!(graph.nodes[0].inputs, [Some(x)]);
+    }
+
+    #[test]
+    fn an_output_of_the_graph_keeps_its_name() {
+        let mut build = Build::default();
+        let x = build.input("x", &[2, 3]);
+        let a = build.node(Unary::Relu, &[x], &[2, 3]);
+        let b = build.node(Unary::Exp, &[a], &[2, 3]);
+        let y = build.node(Identity, &[a], &[2, 3]);
+        let z = build.node(Unary::Log, &[a], &[2, 3]);
+        let mut graph = build.finish(&[y, b, z]);
+        bypass(&mut graph);
+        verify(&graph).unwrap();
+        assert_eq!(graph.outputs, [y, b, z]);
+        assert_eq!(graph.nodes.len(), 3);
+        assert_eq!(graph.nodes[0].outputs, [Some(y)]);
+        assert!(graph.nodes[1..].iter().all(|node| node.inputs == [Some(y)]));
+    }
+
+    #[test]
+    fn an_input_or_output_that_is_handed_on_needs_its_node() {
+        let mut build = Build::default();
+        let x = build.input("x", &[2, 3]);
+        let y = build.node(Identity, &[x], &[2, 3]);
+        let r = build.node(Unary::Relu, &[x], &[2, 3]);
+        let z = build.node(Identity, &[r], &[2, 3]);
+        let mut graph = build.finish(&[y, r, z]);
+        bypass(&mut graph);
+        verify(&graph).unwrap();
+        assert_eq!(graph.nodes.len(), 3);
+    }
+
+    #[test]
+    fn a_slice_backwards_and_a_pad_that_shifts_are_no_copies() {
+        let slice = |step: i64, start: i64, end: i64| {
+            let mut build = Build::default();
+            let x = build.input("x", &[4]);
+            let numbers = [start, end, 0, step].map(|number| build.constant("", &[number], [1]));
+            let s = build.node(Slice, &[x, numbers[0], numbers[1], numbers[2], numbers[3]], &[4]);
+            let y = build.node(Unary::Relu, &[s], &[4]);
+            let mut graph = build.finish(&[y]);
+            bypass(&mut graph);
+            graph.nodes.len()
+        };
+        assert_eq!(slice(1, 0, 4), 1);
+        assert_eq!(slice(-1, 3, -5), 2);
+        let pad = |pads: [i64; 2]| {
+            let mut build = Build::default();
+            let x = build.input("x", &[4]);
+            let pads = build.constant("", &pads, [2]);
+            let p = build.node(Pad { mode: PadMode::Constant }, &[x, pads], &[4]);
+            let y = build.node(Unary::Relu, &[p], &[4]);
+            let mut graph = build.finish(&[y]);
+            bypass(&mut graph);
+            graph.nodes.len()
+        };
+        assert_eq!(pad([0, 0]), 1);
+        assert_eq!(pad([1, -1]), 2);
+    }
+
+    #[test]
+    fn a_reshape_to_the_same_shape_is_a_copy_and_another_is_not() {
+        for (extents, nodes) in [([2, 3], 1), ([3, 2], 2)] {
+            let mut build = Build::default();
+            let x = build.input("x", &[2, 3]);
+            let shape = build.constant("", &[extents[0] as i64, -1], [2]);
+            let r = build.node(Reshape { allow_zero: false }, &[x, shape], &extents);
+            let y = build.node(Unary::Relu, &[r], &extents);
+            let mut graph = build.finish(&[y]);
+            bypass(&mut graph);
+            assert_eq!(graph.nodes.len(), nodes);
+        }
+    }
+}

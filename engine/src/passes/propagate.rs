@@ -12,8 +12,9 @@
 //! what is known of their captures. Running it again after another pass, or with better known inputs, only adds to what is
 //! known. It does not remove nodes that nobody reads: `drop_dead` does.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::fold::fold;
@@ -23,6 +24,9 @@ use crate::graph::{Body, Dim, Fact, Graph, Node, ShapeFact};
 use crate::op::Inputs;
 
 /// Infers the facts of every value and folds what is constant. See the [module](self).
+///
+/// # Errors
+/// What an operator refuses. The graph is then left without its nodes and of no further use.
 pub fn propagate(graph: &mut Graph, evaluate: &dyn Evaluate) -> Result<(), PassError> {
     if let Some(id) = graph.inputs.iter().find(|id| graph.fact(**id).is_none()) {
         return Err(PassError::Unknown(graph.value(*id).name.as_ref().into()));
@@ -69,19 +73,18 @@ fn infer(graph: &mut Graph, node: &Node, evaluate: &dyn Evaluate) -> Result<bool
     Ok(folded.is_some())
 }
 
-/// Extents that could not be inferred keep the names that the model gives them. What else it declares is not believed: a
-/// declared number may be wrong in a file that still runs.
+/// Extents that could not be inferred keep the names that the model gives them, and a shape of which nothing could be
+/// inferred the number of dimensions. What else is declared is not believed: a number may be wrong in a file that runs.
 fn keep_names(shape: &mut ShapeFact, declared: &ShapeFact) {
     let Some(names) = declared.dims() else { return };
-    match &mut shape.0 {
-        Some(dims) if dims.len() == names.len() => {
-            for (dim, name) in dims.iter_mut().zip(names) {
-                if matches!((&dim, name), (Dim::Unknown, Dim::Symbol(_))) {
-                    *dim = name.clone();
-                }
-            }
+    let dims = shape.0.get_or_insert_with(|| vec![Dim::Unknown; names.len()]);
+    if dims.len() != names.len() {
+        return;
+    }
+    for (dim, name) in dims.iter_mut().zip(names) {
+        if matches!((&dim, name), (Dim::Unknown, Dim::Symbol(_))) {
+            *dim = name.clone();
         }
-        _ => {}
     }
 }
 
@@ -96,12 +99,186 @@ fn propagate_bodies(graph: &Graph, node: &mut Node, evaluate: &dyn Evaluate) -> 
                 body.graph.value_mut(inner).fact = Some(fact.clone());
             }
         }
-        let within =
-            |source| PassError::Body { node: graph.describe(node), source: alloc::boxed::Box::new(source) };
+        let within = |source| PassError::Body { node: graph.describe(node), source: Box::new(source) };
         propagate(&mut body.graph, evaluate).map_err(within)?;
     }
     if let Some(op) = node.op.with_bodies(bodies) {
         node.op = op;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Symbol, ValueId};
+    use crate::op::{Binary, Concat, Gather, If, Reshape, ShapeOf, Unary};
+    use crate::passes::NoArithmetic;
+    use crate::passes::testing::{Build, Integers};
+    use alloc::string::{String, ToString};
+    use inferry_core::ElementType;
+
+    fn symbol(name: &str) -> Dim {
+        Dim::Symbol(Symbol(name.into()))
+    }
+
+    fn facts(graph: &Graph, id: ValueId) -> String {
+        graph.fact(id).unwrap().to_string()
+    }
+
+    /// `y = Reshape(x, [Shape(x)[0], 3 * 4])`
+    fn flatten(batch: Dim) -> (Build, ValueId) {
+        let mut build = Build::default();
+        let dims = ShapeFact(Some(vec![batch, Dim::Fixed(3), Dim::Fixed(4)]));
+        let x = build.input_of("x", Fact::new(ElementType::F32, dims));
+        let s = build.node_of(ShapeOf { start: 0, end: None }, &[Some(x)], "s", None);
+        let zero = build.constant("zero", &[0i64], [1]);
+        let n = build.node_of(Gather { axis: 0 }, &[Some(s), Some(zero)], "n", None);
+        let (three, four) = (build.constant("three", &[3i64], [1]), build.constant("four", &[4i64], [1]));
+        let m = build.node_of(Binary::Mul, &[Some(three), Some(four)], "m", None);
+        let target = build.node_of(Concat { axis: 0 }, &[Some(n), Some(m)], "target", None);
+        let declared = ShapeFact(Some(vec![symbol("N"), Dim::Fixed(99)]));
+        let fact = Some(Fact::new(ElementType::F32, declared));
+        let y = build.node_of(Reshape { allow_zero: false }, &[Some(x), Some(target)], "y", fact);
+        (build, y)
+    }
+
+    #[test]
+    fn shape_arithmetic_of_fixed_shapes_folds_away() {
+        let (build, y) = flatten(Dim::Fixed(2));
+        let mut graph = build.finish(&[y]);
+        propagate(&mut graph, &Integers).unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+        assert_eq!(facts(&graph, y), "f32[2, 12]");
+    }
+
+    #[test]
+    fn names_are_kept_where_nothing_is_inferred_and_declared_numbers_are_not_believed() {
+        let (build, y) = flatten(symbol("batch"));
+        let mut graph = build.finish(&[y]);
+        propagate(&mut graph, &Integers).unwrap();
+        // What can be computed is: 3 * 4.
+        assert_eq!(graph.nodes.len(), 4);
+        assert_eq!(facts(&graph, y), "f32[N, ?]");
+    }
+
+    #[test]
+    fn a_device_without_arithmetic_leaves_the_nodes() {
+        let (build, y) = flatten(Dim::Fixed(2));
+        let mut graph = build.finish(&[y]);
+        propagate(&mut graph, &NoArithmetic).unwrap();
+        // Only Shape knows its answer by itself.
+        assert_eq!(graph.nodes.len(), 4);
+    }
+
+    #[test]
+    fn a_node_that_fails_is_left_for_the_run() {
+        let mut build = Build::default();
+        let (one, zero) = (build.constant("one", &[1i64], [1]), build.constant("zero", &[0i64], [1]));
+        let y = build.node_of(Binary::Div, &[Some(one), Some(zero)], "y", None);
+        let mut graph = build.finish(&[y]);
+        propagate(&mut graph, &Integers).unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+        assert_eq!(facts(&graph, y), "i64[1]");
+    }
+
+    #[test]
+    fn an_operator_that_refuses_its_inputs_is_named() {
+        let mut build = Build::default();
+        let (a, b) = (build.input("a", &[2]), build.input("b", &[3]));
+        let y = build.node_of(Binary::Add, &[Some(a), Some(b)], "y", None);
+        let error = propagate(&mut build.finish(&[y]), &Integers).unwrap_err();
+        assert!(error.to_string().starts_with("node Add that writes \"y\": "), "{error}");
+    }
+
+    /// `y = If(condition, x) { then: Relu(x) } else { x }`, with the shape that the then-branch asks of `x`.
+    fn conditional(condition: Option<bool>) -> (Graph, ValueId) {
+        let mut build = Build::default();
+        let x = build.input("x", &[2, 3]);
+        let condition = match condition {
+            Some(value) => build.constant("c", &[value], inferry_core::Shape::scalar()),
+            None => build.input_of("c", Fact::fixed(ElementType::Bool, &[])),
+        };
+        let branch = |relu: bool| {
+            let mut inner = Graph::default();
+            let captured = inner.add_value("x", None);
+            inner.inputs = vec![captured];
+            inner.outputs = vec![captured];
+            if relu {
+                let z = inner.add_value("z", None);
+                let (inputs, outputs) = (vec![Some(captured)], vec![Some(z)]);
+                inner.nodes.push(Node {
+                    name: "relu".into(),
+                    op: alloc::sync::Arc::new(Unary::Relu),
+                    inputs,
+                    outputs,
+                });
+                inner.outputs = vec![z];
+            }
+            Body { graph: inner, captures: vec![1] }
+        };
+        let op = If { bodies: vec![branch(true), branch(false)] };
+        let y = build.node_of(op, &[Some(condition), Some(x)], "y", None);
+        (build.finish(&[y]), y)
+    }
+
+    #[test]
+    fn bodies_learn_what_is_known_of_their_captures() {
+        let (mut graph, y) = conditional(None);
+        propagate(&mut graph, &Integers).unwrap();
+        assert_eq!(facts(&graph, y), "f32[2, 3]");
+        let body = &graph.nodes[0].op.bodies()[0].graph;
+        assert_eq!(facts(body, body.outputs[0]), "f32[2, 3]");
+    }
+
+    #[test]
+    fn a_constant_condition_leaves_the_branch_that_it_takes() {
+        let (mut graph, y) = conditional(Some(true));
+        propagate(&mut graph, &Integers).unwrap();
+        crate::graph::verify(&graph).unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+        assert_eq!((graph.nodes[0].op.name(), graph.nodes[0].outputs[0]), ("Relu", Some(y)));
+        assert_eq!(&*graph.value(y).name, "y");
+        let (mut graph, y) = conditional(Some(false));
+        propagate(&mut graph, &Integers).unwrap();
+        crate::graph::verify(&graph).unwrap();
+        // The branch hands on what it captures, and the graph's output keeps its name.
+        assert_eq!((graph.nodes[0].op.name(), graph.nodes[0].outputs[0]), ("Identity", Some(y)));
+    }
+
+    #[test]
+    fn a_branch_that_is_not_taken_may_not_fit() {
+        let (mut graph, _) = conditional(Some(false));
+        let mut bodies = graph.nodes[0].op.bodies().to_vec();
+        let misfit = alloc::sync::Arc::new(crate::op::Transpose { perm: Some(vec![0, 1, 2]) });
+        bodies[0].graph.nodes[0].op = misfit;
+        graph.nodes[0].op = graph.nodes[0].op.with_bodies(bodies).unwrap();
+        let mut taken = graph.clone();
+        propagate(&mut graph, &Integers).unwrap();
+        let yes = taken.add_constant("", inferry_core::Tensor::scalar(true));
+        taken.nodes[0].inputs[0] = Some(yes);
+        assert!(propagate(&mut taken, &Integers).is_err());
+    }
+
+    #[test]
+    fn huge_outputs_of_small_inputs_are_not_folded() {
+        let mut build = Build::default();
+        let one = build.constant("one", &[1i64], [1]);
+        let shape = build.constant("shape", &[1i64 << 26], [1]);
+        let y = build.node_of(crate::op::Expand, &[Some(one), Some(shape)], "y", None);
+        struct Fails;
+        impl Evaluate for Fails {
+            fn evaluate(
+                &self,
+                op: &dyn crate::op::Op,
+                _: &[Option<&inferry_core::Tensor>],
+                _: &[Fact],
+            ) -> Option<Result<Vec<inferry_core::Tensor>, String>> {
+                panic!("{} is to be computed", op.name())
+            }
+        }
+        let mut graph = build.finish(&[y]);
+        propagate(&mut graph, &Fails).unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+    }
 }

@@ -14,7 +14,8 @@
 use alloc::string::ToString;
 use inferry_core::Shape;
 
-use super::{Evaluate, PassError, bypass, check, drop_dead, propagate};
+use super::bodies::everywhere;
+use super::{Evaluate, PassError, bypass, cancel_transposes, check, drop_dead, propagate};
 use crate::graph::{Dim, Graph, ShapeFact};
 
 /// The graph for inputs of these shapes, in the order of its inputs.
@@ -36,8 +37,58 @@ pub fn specialise(graph: &Graph, shapes: &[Shape], evaluate: &dyn Evaluate) -> R
         fact.shape = ShapeFact(Some(shape.iter().copied().map(Dim::Fixed).collect()));
     }
     propagate(&mut graph, evaluate)?;
-    bypass(&mut graph);
+    everywhere(&mut graph, &bypass);
+    everywhere(&mut graph, &cancel_transposes);
+    everywhere(&mut graph, &bypass);
     drop_dead(&mut graph);
     check(&graph, "specialise")?;
     Ok(graph)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Fact, Symbol};
+    use crate::op::{Binary, Concat, Gather, Reshape, ShapeOf};
+    use crate::passes::testing::{Build, Integers};
+    use inferry_core::ElementType;
+
+    /// `y = Reshape(x, [Shape(x)[0] * 2, Shape(x)[1]])` of `x: f32[N, 4, 2]`
+    fn graph() -> Graph {
+        let mut build = Build::default();
+        let dims = [Dim::Symbol(Symbol("N".into())), Dim::Fixed(4), Dim::Fixed(2)];
+        let x = build.input_of("x", Fact::new(ElementType::F32, ShapeFact(Some(dims.into()))));
+        let s = build.node_of(ShapeOf { start: 0, end: None }, &[Some(x)], "", None);
+        let [zero, one, two] = [0i64, 1, 2].map(|number| build.constant("", &[number], [1]));
+        let n = build.node_of(Gather { axis: 0 }, &[Some(s), Some(zero)], "", None);
+        let double = build.node_of(Binary::Mul, &[Some(n), Some(two)], "", None);
+        let four = build.node_of(Gather { axis: 0 }, &[Some(s), Some(one)], "", None);
+        let target = build.node_of(Concat { axis: 0 }, &[Some(double), Some(four)], "", None);
+        let y = build.node_of(Reshape { allow_zero: false }, &[Some(x), Some(target)], "y", None);
+        build.finish(&[y])
+    }
+
+    #[test]
+    fn all_arithmetic_on_shapes_becomes_constants() {
+        let general = graph();
+        let expected = "x: f32[3, 4, 2]
+----
+y: f32[6, 4] = Reshape { allow_zero: false }(x, i64[2] {6, 4})
+----
+y
+";
+        let special = specialise(&general, &[Shape::from([3, 4, 2])], &Integers).unwrap();
+        assert_eq!(special.to_string(), expected);
+        // The general graph can be fitted to other shapes.
+        let special = specialise(&general, &[Shape::from([5, 4, 2])], &Integers).unwrap();
+        assert_eq!(special.fact(special.outputs[0]).unwrap().to_string(), "f32[10, 4]");
+    }
+
+    #[test]
+    fn shapes_that_the_model_does_not_take_are_refused_by_name() {
+        let error = |shapes: &[Shape]| specialise(&graph(), shapes, &Integers).unwrap_err().to_string();
+        assert_eq!(error(&[]), "0 shapes are given for 1 inputs");
+        let expected = "input \"x\" is given the shape [3, 5, 2]; the model takes [N, 4, 2]";
+        assert_eq!(error(&[Shape::from([3, 5, 2])]), expected);
+    }
 }
