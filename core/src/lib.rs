@@ -13,8 +13,9 @@
 //! What this crate does *not* do: it never blocks, never reads a clock of its own, never spawns, and never names a
 //! thread, a promise or ONNX. Those live in the hosts (`inferry` for desktop threads) and in `inferry-engine`.
 //!
-//! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs;
-//! [`parallel`] and [`turn`] are what runs it.
+//! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs; [`request`] is
+//! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
+//! [`turn`] what it lends; [`device`] is what a device must give; [`pool`] hands out idle requests of one model.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -23,15 +24,24 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
+pub mod device;
+pub mod executor;
 pub mod parallel;
+pub mod pipeline;
+pub mod pool;
 pub mod port;
 pub mod request;
 mod sync;
 pub mod tensor;
 pub mod turn;
+pub mod unwind;
 
 pub use clock::Clock;
+pub use device::{CompiledModel, Device, Work};
+pub use executor::{Executor, Inline, Lend, Submitted};
 pub use parallel::{Parallel, Serial};
+pub use pipeline::Pipeline;
 pub use port::{Port, PortKey};
+pub use request::{InferError, InferErrorKind, Request, Run, Task, Verdict};
 pub use tensor::{Dim, Element, ElementType, PartialShape, Shape, Tensor};
 pub use turn::{Slice, Stop, Turn};

@@ -1,0 +1,102 @@
+//! What a device must give.
+//!
+//! A [`Device`] compiles a graph into a [`CompiledModel`]: ports, the names of its stages, and [`prepare`]. What `prepare`
+//! gives is a [`Work`]: everything one request will ever need besides its tensors. The request owns the tensors (the
+//! [`Bindings`]) and polls the work, stage by stage; the pipeline that the host makes says on which executor.
+//!
+//! A device does not start threads, does not wait, and does not know of requests, runs or callbacks.
+//!
+//! [`prepare`]: CompiledModel::prepare
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::task::{Context, Poll};
+
+use crate::port::Port;
+use crate::request::{Bindings, Failure, PrepareError};
+use crate::turn::Turn;
+
+/// Something that can compile graphs and run them.
+pub trait Device {
+    /// What it compiles; the core does not name it.
+    type Graph: ?Sized;
+    /// How it compiles.
+    type Options;
+    /// Why it did not.
+    type Error: core::error::Error + Send + Sync + 'static;
+
+    /// The device's name, as in `cpu`.
+    fn name(&self) -> &str;
+
+    /// Compiles a graph.
+    fn compile(
+        &self,
+        graph: &Self::Graph,
+        options: &Self::Options,
+    ) -> Result<Arc<dyn CompiledModel>, Self::Error>;
+}
+
+/// What a stage does for a living, so that a host can choose its executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StageKind {
+    /// It computes: run it where there are cores to spare.
+    Compute,
+    /// It blocks its thread until a device is done: run it on a thread of that device's own, never on a compute thread.
+    Wait,
+}
+
+/// A stage as a device describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageInfo {
+    /// Its name, for errors and traces.
+    pub name: &'static str,
+    /// What it does.
+    pub kind: StageKind,
+}
+
+/// A model compiled for a device; any number of requests share it.
+pub trait CompiledModel: Send + Sync {
+    /// The inputs, in the model's order; `inputs()[i].index == i`.
+    fn inputs(&self) -> &[Port];
+
+    /// The outputs, in the model's order.
+    fn outputs(&self) -> &[Port];
+
+    /// The stages of a run, in order: one that computes, unless the device says otherwise. At least 1, at most
+    /// [`MAX_STAGES`](crate::request::MAX_STAGES).
+    fn stages(&self) -> &[StageInfo] {
+        &[StageInfo { name: "infer", kind: StageKind::Compute }]
+    }
+
+    /// Everything one request will ever need besides its tensors. The only place that allocates; called again only after
+    /// a panic has left a request's work in doubt.
+    fn prepare(&self) -> Result<Box<dyn Work>, PrepareError>;
+}
+
+/// The working memory of one request, and the position of its run.
+///
+/// `Send` everywhere: what cannot move between threads stays in a table on the thread that made it, and the work holds
+/// an id.
+pub trait Work: Send {
+    /// A new run begins. Forget where the run before stood: it may have ended at any stage, or between two polls of one.
+    fn begin(&mut self) {}
+
+    /// Runs a stage, or goes on with it.
+    ///
+    /// `io` holds the bound tensors, leased for the run. Between blocks of work (at most about 2 ms) the stage asks
+    /// [`Turn::stop_requested`], and then gives up with [`Failure::stopped`]; and [`Turn::used_up`], and then wakes
+    /// itself (`cx.waker().wake_by_ref()`) and returns `Pending`. A stage that waits for something else keeps the waker
+    /// and returns `Pending`: the request is parked, no thread waits, and the wake may come from anywhere. As with any
+    /// future, a stage may be polled without having been woken. A cancel wakes a parked stage; it may return `Pending`
+    /// again when it cannot stop yet, and the run still ends as cancelled.
+    ///
+    /// A failure ends the run: later stages are not polled. After a panic the work is dropped and prepared anew.
+    fn poll_stage(
+        &mut self,
+        stage: usize,
+        io: &mut Bindings,
+        turn: &Turn<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>>;
+}

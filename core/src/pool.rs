@@ -1,0 +1,1 @@
+//! Several requests of one model, handed out one by one.

@@ -1,0 +1,192 @@
+//! What a request refuses before a run exists, as types that name the port and say what was asked and what exists.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::port::{Port, PortError, Side};
+use crate::request::error::{BoxError, InferErrorKind};
+use crate::tensor::{ElementType, InUse, PartialShape, Shape};
+
+/// A port as errors name it: `input #0 "image"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortName {
+    /// Input or output.
+    pub side: Side,
+    /// Position among the ports of its side.
+    pub index: usize,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl From<&Port> for PortName {
+    fn from(port: &Port) -> Self {
+        PortName { side: port.side, index: port.index, name: port.name.clone() }
+    }
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} #{} \"{}\"", self.side, self.index, self.name)
+    }
+}
+
+/// Why a tensor could not be bound to a port, or the tensor of a port not be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// A run is under way and owns the tensors.
+    #[error("the request is busy with a run")]
+    Busy,
+    /// A run is under way; it has been cancelled and is not over yet.
+    #[error("the request is busy with a run that has been cancelled")]
+    Cancelling,
+    /// No port is what was asked for.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The tensor has another element type than the port.
+    #[error("{port} takes {wanted}, not {given}")]
+    Element {
+        /// The port.
+        port: PortName,
+        /// The tensor's type.
+        given: ElementType,
+        /// The port's type.
+        wanted: ElementType,
+    },
+    /// The tensor's shape is not one the port takes.
+    #[error("{port} takes the shape {wanted}, not {given}")]
+    Shape {
+        /// The port.
+        port: PortName,
+        /// The tensor's shape.
+        given: Box<Shape>,
+        /// The port's shape.
+        wanted: Box<PartialShape>,
+    },
+    /// The tensor may only be read, so it cannot be an output.
+    #[error("{port} cannot be written to read-only memory")]
+    ReadOnly {
+        /// The port.
+        port: PortName,
+    },
+    /// A view or another run holds the bytes of the bound tensor.
+    #[error("{port} cannot be used")]
+    InUse {
+        /// The port.
+        port: PortName,
+        /// Who holds it.
+        source: InUse,
+    },
+    /// Two ports of one run would share bytes of which one writes.
+    #[error("{port} shares its storage with {other}")]
+    Shared {
+        /// The output.
+        port: PortName,
+        /// The other port.
+        other: PortName,
+    },
+    /// A fresh tensor of the port's size could not be had.
+    #[error("a tensor for {port} is too large")]
+    TooLarge {
+        /// The port.
+        port: PortName,
+    },
+}
+
+impl BindError {
+    /// The kind.
+    pub fn kind(&self) -> InferErrorKind {
+        match self {
+            BindError::Busy => InferErrorKind::Busy,
+            BindError::Cancelling => InferErrorKind::Cancelled,
+            BindError::Port(error) if error.out_of_range => InferErrorKind::OutOfRange,
+            BindError::Port(_) => InferErrorKind::NotFound,
+            BindError::Element { .. } | BindError::Shape { .. } | BindError::ReadOnly { .. } => {
+                InferErrorKind::InvalidInput
+            }
+            BindError::InUse { .. } | BindError::Shared { .. } => InferErrorKind::InUse,
+            BindError::TooLarge { .. } => InferErrorKind::OutOfMemory,
+        }
+    }
+}
+
+/// Why a device could not give a request its working memory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// There was no memory.
+    #[error("no memory for the {bytes} bytes of a request")]
+    OutOfMemory {
+        /// Bytes that were asked for.
+        bytes: usize,
+    },
+    /// The pipeline does not have the stages of the model.
+    #[error("the pipeline has {given} stages, the model {wanted}")]
+    Stages {
+        /// Stages of the pipeline.
+        given: usize,
+        /// Stages of the model; at most [`MAX_STAGES`](crate::request::MAX_STAGES) are possible.
+        wanted: usize,
+    },
+    /// A tensor for a port could not be made.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The device failed.
+    #[error("the device could not prepare a request")]
+    Device(#[source] BoxError),
+}
+
+impl PrepareError {
+    /// The kind.
+    pub fn kind(&self) -> InferErrorKind {
+        match self {
+            PrepareError::OutOfMemory { .. } => InferErrorKind::OutOfMemory,
+            PrepareError::Stages { .. } => InferErrorKind::InvalidInput,
+            PrepareError::Bind(error) => error.kind(),
+            PrepareError::Device(_) => InferErrorKind::Device,
+        }
+    }
+}
+
+/// Why a run did not start. The request is as it was before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A run is under way.
+    #[error("the request is busy with a run")]
+    Busy,
+    /// A run is under way; it has been cancelled and is not over yet.
+    #[error("the request is busy with a run that has been cancelled")]
+    Cancelling,
+    /// The request was stopped.
+    #[error("the request has been stopped")]
+    Stopped,
+    /// A bound tensor does not fit, or is held by somebody else.
+    #[error(transparent)]
+    Bind(BindError),
+    /// The device's memory had to be rebuilt after a panic, and could not be.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The executor of the first stage did not take the run.
+    #[error("the executor \"{executor}\" refused the run")]
+    Refused {
+        /// The executor's name.
+        executor: String,
+    },
+}
+
+impl StartError {
+    /// The kind.
+    pub fn kind(&self) -> InferErrorKind {
+        match self {
+            StartError::Busy => InferErrorKind::Busy,
+            StartError::Cancelling => InferErrorKind::Cancelled,
+            StartError::Stopped => InferErrorKind::Disposed,
+            StartError::Bind(error) => error.kind(),
+            StartError::Prepare(error) => error.kind(),
+            StartError::Refused { .. } => InferErrorKind::Abandoned,
+        }
+    }
+}
