@@ -218,3 +218,81 @@ pub(crate) fn import_clip(node: &NodeView<'_>) -> Result<Imported, ImportError> 
     }
     Ok(imported)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn two_inputs_broadcast_and_agree_in_type() {
+        let cases = [
+            (Binary::Add, ["f32[N, 1, 4]", "f32[3, 1]"], "f32[N, 3, 4]"),
+            (Binary::Mul, ["u8[2]", "u8[]"], "u8[2]"),
+            (Binary::Equal, ["string[2]", "string[2]"], "bool[2]"),
+            (Binary::Less, ["i64[2]", "i64[1]"], "bool[2]"),
+            (Binary::And, ["bool[2]", "bool[2]"], "bool[2]"),
+            (Binary::Pow, ["f32[2]", "i64[]"], "f32[2]"),
+            (Binary::PRelu, ["f32[1, 3, N, N]", "f32[3, 1, 1]"], "f32[1, 3, N, N]"),
+            (
+                Binary::Add,
+                ["f32[2]", "f64[2]"],
+                "input 1 is f64; it must have the same type as the input before",
+            ),
+            (Binary::Add, ["bool[2]", "bool[2]"], "input 0 is bool; a number type is needed"),
+            (Binary::Or, ["f32[2]", "f32[2]"], "input 0 is f32; bool is needed"),
+            (
+                Binary::Pow,
+                ["u8[2]", "u8[2]"],
+                "input 0 is u8; a float type or an integer type of 32 or 64 bits is needed",
+            ),
+            (Binary::Add, ["f32[2]", "f32[3]"], "[2] does not broadcast with [3]"),
+            (
+                Binary::PRelu,
+                ["f32[1, 3]", "f32[4, 3]"],
+                "input 1 of shape [4, 3] does not broadcast to [1, 3]",
+            ),
+            (Binary::Add, ["f32[2]", ""], "input 1 is missing"),
+        ];
+        for (op, inputs, expect) in cases {
+            check(op, &inputs, expect);
+        }
+    }
+
+    #[test]
+    fn many_inputs_broadcast_too() {
+        check(Variadic::Max, &["i8[2, 1]", "i8[3]", "i8[]"], "i8[2, 3]");
+        check(Variadic::Sum, &["f32[N]"], "f32[N]");
+        check(Variadic::Mean, &["i32[2]"], "input 0 is i32; a float type is needed");
+        check(Variadic::Max, &["f32[2]", "", "f32[2]"], "input 1 is missing");
+        check(Where, &["bool[2, 1]", "string[3]", "string[]"], "string[2, 3]");
+        check(Where, &["u8[2]", "f32[2]", "f32[2]"], "input 0 is u8; bool is needed");
+    }
+
+    #[test]
+    fn clip_takes_scalars_of_its_type_and_attributes_of_older_models() {
+        check(Clip, &["i32[N]", "i32[]", "i32[1]"], "i32[N]");
+        check(Clip, &["f16[N]", "", "f32(6)"], "f16[N]");
+        check(Clip, &["i32[N]", "f32(0)"], "input 1 is f32; it must have the same type as the input before");
+        check(Clip, &["f32[N]", "", "f32[2]"], "input 2 must be one number, its shape is [2]");
+        let clip = node("Clip", &["x"], &["y"]);
+        check_import(
+            &clip.clone().float("min", 0.0).float("max", 6.0),
+            6,
+            Clip,
+            &["1: f32(0.0)", "2: f32(6.0)"],
+        );
+        check_import(&clip.clone().float("max", 6.0), 6, Clip, &["2: f32(6.0)"]);
+        check_import(&clip, 13, Clip, &[]);
+    }
+
+    #[test]
+    fn the_old_broadcasting_at_an_axis_is_refused_by_name() {
+        let add = node("Add", &["a", "b"], &["y"]).int("broadcast", 1);
+        check_import(&add, 6, Binary::Add, &[]);
+        let message = "attribute \"axis\": broadcasting at an axis (operator set 6) is not supported";
+        check_refused(&add.int("axis", 1), 6, message);
+        check_import(&node("Mod", &["a", "b"], &["y"]).int("fmod", 1), 10, Binary::Mod { fmod: true }, &[]);
+    }
+}

@@ -74,3 +74,44 @@ pub(crate) fn import_dropout(node: &NodeView<'_>) -> Result<Imported, ImportErro
     }
     Ok(Imported::with(Identity))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn a_cast_changes_the_type_alone() {
+        let to = |to| Cast { to, saturate: true };
+        check(to(ElementType::I8), &["f32[N, 2]"], "i8[N, 2]");
+        check(to(ElementType::F32), &["string[]"], "f32[]");
+        let cast = node("Cast", &["x"], &["y"]);
+        check_import(&cast.clone().int("to", 10), 6, to(ElementType::F16), &[]);
+        let exact = Cast { to: ElementType::I64, saturate: false };
+        check_import(&cast.clone().int("to", 7).int("saturate", 0), 19, exact, &[]);
+        check_refused(&cast, 13, "attribute \"to\": is missing");
+        check_refused(
+            &cast.int("to", 17),
+            19,
+            "attribute \"to\": element type float8e4m3fn is not supported",
+        );
+    }
+
+    #[test]
+    fn identity_hands_constants_on() {
+        check(Identity, &["i64{1, 2}"], "i64{1, 2}");
+        check(Identity, &["string[N]"], "string[N]");
+    }
+
+    #[test]
+    fn dropout_is_identity_unless_it_trains() {
+        let dropout = |outputs: &[&str]| node("Dropout", &["x", "ratio", "training"], outputs);
+        check_import(&dropout(&["y"]), 12, Identity, &[]);
+        check_refused(&dropout(&["y", "mask"]), 12, "the mask of Dropout (output 1) is not supported");
+        check(Identity, &["f32[N]", "f32(0.5)", "bool(false)"], "f32[N]");
+        let training = "a training mode (input 2) that is not always false is not supported";
+        check(Identity, &["f32[N]", "", "bool(true)"], training);
+        check(Identity, &["f32[N]", "", "bool[]"], training);
+    }
+}

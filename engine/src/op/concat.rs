@@ -59,3 +59,39 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     let axis = node.int("axis")?.ok_or_else(|| node.refuse_attribute("axis", "is missing"))?;
     Ok(Imported::with(Concat { axis }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn extents_add_up_along_the_axis() {
+        let cases = [
+            (1, ["f32[N, 3]", "f32[N, 4]"], "f32[N, 7]"),
+            (-1, ["f32[N, 3]", "f32[2, 4]"], "f32[2, 7]"),
+            (0, ["f32[N, 3]", "f32[2, 3]"], "f32[?, 3]"),
+            (0, ["f32[N]", "f32[0]"], "f32[N]"),
+            (0, ["f32[...]", "f32[2, 3]"], "f32[?, 3]"),
+            (0, ["f32[...]", "f32[...]"], "f32[...]"),
+            (2, ["f32[N, 3]", "f32[N, 4]"], "axis 2 does not exist in 2 dimensions"),
+            (0, ["f32[N, 3]", "f32[N, 4]"], "extents 3 and 4 must be equal"),
+            (0, ["f32[2, 3]", "f32[3]"], "input 1 must have 2 dimensions, its shape is [3]"),
+            (0, ["f32[2]", "i64[3]"], "input 1 is i64; it must have the same type as the input before"),
+            (0, ["f32[18446744073709551615]", "f32[1]"], "an extent overflows"),
+            (0, ["f32[2]", ""], "input 1 is missing"),
+        ];
+        for (axis, inputs, expect) in cases {
+            check(Concat { axis }, &inputs, expect);
+        }
+        check(Concat { axis: 0 }, &["i64[2]"], "i64[2]");
+        check(Concat { axis: 0 }, &[], "input 0 is missing");
+    }
+
+    #[test]
+    fn the_axis_must_be_stated() {
+        check_import(&node("Concat", &["a", "b"], &["y"]).int("axis", -1), 11, Concat { axis: -1 }, &[]);
+        check_refused(&node("Concat", &["a", "b"], &["y"]), 11, "attribute \"axis\": is missing");
+    }
+}

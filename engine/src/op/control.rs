@@ -95,3 +95,50 @@ pub(crate) fn import_if(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     }
     Ok(Imported::with(If { bodies }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::testing::{check, check_outputs, fact};
+
+    /// A body whose outputs have these facts.
+    fn body(outputs: &[&str]) -> Body {
+        let mut body = Body { graph: Default::default(), captures: Vec::new() };
+        for output in outputs {
+            let id = body.graph.add_value("", fact(output));
+            body.graph.outputs.push(id);
+        }
+        body
+    }
+
+    fn branches(yes: &[&str], no: &[&str]) -> If {
+        If { bodies: alloc::vec![body(yes), body(no)] }
+    }
+
+    #[test]
+    fn what_holds_of_both_branches_holds() {
+        let both = || branches(&["f32[N, 3]", "i64[2]"], &["f32[N, 4]", "i64[1, 2]"]);
+        check(both(), &["bool[]"], "f32[N, ?] | i64[...]");
+        check(both(), &["bool(true)"], "f32[N, 3] | i64[2]");
+        check(both(), &["bool(false)", "f32[...]"], "f32[N, 4] | i64[1, 2]");
+        check(both(), &["f32[]"], "input 0 is f32; bool is needed");
+        check(both(), &["bool[2]"], "input 0 must be one number, its shape is [2]");
+    }
+
+    #[test]
+    fn branches_must_agree_in_number_and_type() {
+        check(
+            branches(&["f32[2]"], &["i64[2]"]),
+            &["bool[]"],
+            "output 0 is f32 in the then-branch and i64 in the else-branch",
+        );
+        check_outputs(
+            branches(&["f32[2]"], &["f32[2]"]),
+            2,
+            &["bool[]"],
+            "output 1 is asked for, the then-branch has 1",
+        );
+        check(branches(&[""], &["f32[2]"]), &["bool[]"], "nothing is known of output 0 of the then-branch");
+        check(If { bodies: Vec::new() }, &["bool[]"], "0 bodies instead of two");
+    }
+}

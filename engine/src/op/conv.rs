@@ -240,3 +240,127 @@ pub(crate) fn import_qlinear_conv(node: &NodeView<'_>) -> Result<Imported, Impor
     node.counts(8..=9, 1..=1)?;
     Ok(Imported::with(QLinearConv { window: window::import(node)?, group: node.count_or("group", 1)? }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+    use crate::op::{Padding, Window};
+
+    fn window(strides: &[usize], pads: &[usize]) -> Window {
+        let padding = Padding::Explicit(pads.to_vec());
+        Window { strides: strides.to_vec(), padding, ..Window::default() }
+    }
+
+    #[test]
+    fn convolutions_know_their_output() {
+        let plain = |group| Conv { window: Window::default(), group };
+        let padded = Conv { window: window(&[], &[1, 1, 1, 1]), group: 1 };
+        let cases = [
+            (plain(1), ["f32[2, 3, 8, 9]", "f32[5, 3, 3, 2]", "f32[5]"], "f32[2, 5, 6, 8]"),
+            (plain(1), ["f16[N, 3, 8]", "f16[5, 3, 3]", ""], "f16[N, 5, 6]"),
+            (plain(3), ["f32[1, 3, 8]", "f32[6, 1, 1]", ""], "f32[1, 6, 8]"),
+            (plain(1), ["f32[1, 3, H]", "f32[6, 3, 3]", ""], "f32[1, 6, ?]"),
+            // A window that keeps every extent keeps their names, too.
+            (padded.clone(), ["f32[1, 3, H, W]", "f32[6, 3, 3, 3]", ""], "f32[1, 6, H, W]"),
+            (padded, ["f32[1, 3, H, W]", "f32[6, 3, ?, 3]", ""], "f32[1, 6, ?, W]"),
+            (plain(1), ["f32[...]", "f32[6, 3, 3]", ""], "f32[?, 6, ?]"),
+            (plain(1), ["f32[...]", "f32[...]", ""], "f32[...]"),
+            (
+                plain(1),
+                ["f32[1, 4, 8]", "f32[6, 3, 3]", ""],
+                "input 0 has 4 channels; input 1 takes 3 in each of 1 groups",
+            ),
+            (plain(2), ["f32[1, 2, 8]", "f32[5, 1, 3]", ""], "5 output channels do not split into 2 groups"),
+            (plain(0), ["f32[1, 2, 8]", "f32[5, 1, 3]", ""], "group is 0"),
+            (plain(1), ["f32[1, 3, 8]", "f32[5, 3, 3]", "f32[4]"], "input 2 must have 5 elements, not 4"),
+            (
+                plain(1),
+                ["f32[1, 3, 8]", "f32[5, 3, 3]", "f32[5, 1]"],
+                "input 2 must be a vector, its shape is [5, 1]",
+            ),
+            (
+                plain(1),
+                ["f32[1, 3]", "f32[5, 3]", ""],
+                "data of 2 and weights of 2 dimensions; both must have the same number, at least 3",
+            ),
+            (plain(1), ["i32[1, 3, 8]", "i32[5, 3, 3]", ""], "input 0 is i32; a float type is needed"),
+        ];
+        for (op, inputs, expect) in cases {
+            check(op, &inputs, expect);
+        }
+        let stated = Window { kernel: Some(alloc::vec![2]), ..Window::default() };
+        check(
+            Conv { window: stated, group: 1 },
+            &["f32[1, 3, 8]", "f32[5, 3, 3]"],
+            "extents 2 and 3 must be equal",
+        );
+    }
+
+    #[test]
+    fn transposed_convolutions_know_their_output() {
+        let plain = |group| ConvTranspose {
+            window: window(&[2, 2], &[]),
+            group,
+            output_padding: alloc::vec![0, 1],
+            output_shape: None,
+        };
+        check(plain(1), &["f32[1, 3, 4, 4]", "f32[3, 5, 2, 2]", "f32[5]"], "f32[1, 5, 8, 9]");
+        check(plain(3), &["f32[1, 3, H, 4]", "f32[3, 5, 2, 2]"], "f32[1, 15, ?, 9]");
+        check(plain(1), &["f32[1, 4, 4, 4]", "f32[3, 5, 2, 2]"], "extents 4 and 3 must be equal");
+        check(plain(2), &["f32[1, 3, 4, 4]", "f32[3, 5, 2, 2]"], "3 channels do not split into 2 groups");
+        let stated = ConvTranspose { output_shape: Some(alloc::vec![9, 9]), ..plain(1) };
+        check(stated, &["f32[N, 3, H, W]", "f32[3, 5, 2, 2]"], "f32[N, 5, 9, 9]");
+    }
+
+    #[test]
+    fn integer_convolutions_check_their_zero_points() {
+        let integer = ConvInteger { window: Window::default(), group: 1 };
+        check(integer.clone(), &["u8[1, 3, 8]", "i8[5, 3, 3]", "u8[]", "i8[5]"], "i32[1, 5, 6]");
+        check(integer.clone(), &["u8[1, 3, 8]", "i8[5, 3, 3]"], "i32[1, 5, 6]");
+        check(
+            integer.clone(),
+            &["u8[1, 3, 8]", "i8[5, 3, 3]", "i8[]"],
+            "input 2 is i8; it must have the same type as the input before",
+        );
+        check(
+            integer,
+            &["u8[1, 3, 8]", "i8[5, 3, 3]", "u8[]", "i8[4]"],
+            "input 3 must have 5 elements, not 4",
+        );
+        let linear = || QLinearConv { window: Window::default(), group: 1 };
+        let mut inputs =
+            ["u8[1, 3, 8]", "f32[]", "u8[]", "i8[5, 3, 3]", "f32[5]", "i8[5]", "f32[]", "i8[]", "i32[5]"];
+        check(linear(), &inputs, "i8[1, 5, 6]");
+        check(linear(), &inputs[..8], "i8[1, 5, 6]");
+        inputs[4] = "f32[4]";
+        check(linear(), &inputs, "input 4 must have 5 elements, not 4");
+        inputs[4] = "f32[]";
+        inputs[8] = "f32[5]";
+        check(linear(), &inputs, "input 8 is f32; i32 is needed");
+    }
+
+    #[test]
+    fn attributes_become_the_window() {
+        let conv = node("Conv", &["x", "w", "b"], &["y"]).int("group", 2).ints("strides", &[2, 2]);
+        let pads = conv.ints("pads", &[1, 1, 1, 1]);
+        check_import(&pads, 6, Conv { window: window(&[2, 2], &[1, 1, 1, 1]), group: 2 }, &[]);
+        let transpose = node("ConvTranspose", &["x", "w"], &["y"]).ints("output_padding", &[1, 1]);
+        let expect = ConvTranspose {
+            window: Window::default(),
+            group: 1,
+            output_padding: alloc::vec![1, 1],
+            output_shape: None,
+        };
+        check_import(&transpose, 11, expect.clone(), &[]);
+        let stated = ConvTranspose { output_shape: Some(alloc::vec![9, 9]), ..expect };
+        check_import(&transpose.ints("output_shape", &[9, 9]), 11, stated, &[]);
+        check_refused(
+            &node("Conv", &["x", "w"], &["y"]).int("group", -1),
+            11,
+            "attribute \"group\": -1 is negative",
+        );
+        check_refused(&node("QLinearConv", &["x", "s"], &["y"]), 10, "2 inputs where 8 to 9 are wanted");
+    }
+}

@@ -83,3 +83,44 @@ pub(crate) fn import_tile(node: &NodeView<'_>) -> Result<Imported, ImportError> 
     node.counts(2..=2, 1..=1)?;
     Ok(Imported::with(Tile))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::testing::check;
+
+    #[test]
+    fn expansion_broadcasts_both_ways() {
+        let cases = [
+            (["f32[3, 1]", "i64{2, 1, 6}"], "f32[2, 3, 6]"),
+            (["f32[3, 4]", "i64{1}"], "f32[3, 4]"),
+            (["f32[N, 1]", "i64{1, 5}"], "f32[N, 5]"),
+            (["f32[3, 1]", "i64[3]"], "f32[?, 3, ?]"),
+            (["f32[3]", "i64[?]"], "f32[...]"),
+            (["f32[3]", "i64{0}"], "[3] does not broadcast with [0]"),
+            (["f32[3]", "i64{-1}"], "input 1 asks for an extent of -1"),
+            (["f32[3]", "i64[99]"], "9 dimensions; at most 8 are supported"),
+            (["f32[3]", "i64(3)"], "input 1 must have 1 dimensions, its shape is []"),
+        ];
+        for (inputs, expect) in cases {
+            check(Expand, &inputs, expect);
+        }
+    }
+
+    #[test]
+    fn tiles_multiply() {
+        let cases = [
+            (["f32[2, N]", "i64{3, 1}"], "f32[6, N]"),
+            (["f32[2, N]", "i64{3, 2}"], "f32[6, ?]"),
+            (["f32[2, N]", "i64{0, 0}"], "f32[0, 0]"),
+            (["f32[2, 3]", "i64[2]"], "f32[?, ?]"),
+            (["f32[...]", "i64{1, 2}"], "f32[?, ?]"),
+            (["f32[2, 3]", "i64{2}"], "1 repeats for 2 dimensions"),
+            (["f32[2]", "i64{-1}"], "input 1 asks for an extent of -1"),
+            (["f32[4]", "i64{9223372036854775807}"], "the number of elements overflows"),
+        ];
+        for (inputs, expect) in cases {
+            check(Tile, &inputs, expect);
+        }
+    }
+}

@@ -131,3 +131,67 @@ pub(crate) fn import_gather_elements(node: &NodeView<'_>) -> Result<Imported, Im
     node.counts(2..=2, 1..=1)?;
     Ok(Imported::with(GatherElements { axis: node.int_or("axis", 0)? }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import};
+
+    #[test]
+    fn indices_take_the_place_of_the_axis() {
+        let gather = |axis| Gather { axis };
+        check(gather(0), &["f32[30000, 384]", "i64[B, S]"], "f32[B, S, 384]");
+        check(gather(1), &["f32[N, 3, 4]", "i32[]"], "f32[N, 4]");
+        check(gather(-1), &["f32[N, 3]", "i64{0, 1}"], "f32[N, 2]");
+        check(gather(0), &["f32[...]", "i64[]"], "f32[...]");
+        check(gather(0), &["f32[3]", "i64[...]"], "f32[...]");
+        check(gather(2), &["f32[N, 3]", "i64[]"], "axis 2 does not exist in 2 dimensions");
+        check(gather(0), &["f32[]", "i64[]"], "axis 0 does not exist in 0 dimensions");
+        check(gather(0), &["f32[3]", "f32[]"], "input 1 is f32; i32 or i64 is needed");
+        check(
+            gather(0),
+            &["f32[1, 1, 1, 1, 1]", "i64[1, 1, 1, 1, 1]"],
+            "9 dimensions; at most 8 are supported",
+        );
+    }
+
+    #[test]
+    fn tuples_of_indices_pick_slices() {
+        let nd = |batch_dims| GatherNd { batch_dims };
+        check(nd(0), &["f32[2, 3, 4]", "i64[7, 2]"], "f32[7, 4]");
+        check(nd(0), &["f32[2, 3, 4]", "i64[1]"], "f32[3, 4]");
+        check(nd(1), &["f32[B, 3, 4]", "i64[B, 7, 1]"], "f32[B, 7, 4]");
+        check(nd(0), &["f32[2, 3]", "i64[7, ?]"], "f32[...]");
+        check(
+            nd(0),
+            &["f32[2, 3]", "i64[]"],
+            "input 1 is a scalar; its last dimension must hold the indices",
+        );
+        check(
+            nd(0),
+            &["f32[2, 3]", "i64[7, 3]"],
+            "tuples of 3 indices into 2 dimensions behind 0 shared ones",
+        );
+        check(nd(3), &["f32[2, 3]", "i64[7, 2]"], "batch_dims is 3, the inputs are [2, 3] and [7, 2]");
+        check(nd(1), &["f32[2, 3]", "i64[7, 1]"], "extents 2 and 7 must be equal");
+    }
+
+    #[test]
+    fn elements_have_the_shape_of_the_indices() {
+        let elements = GatherElements { axis: 1 };
+        check(elements, &["f32[3, 3]", "i64[2, 9]"], "f32[2, 9]");
+        check(elements, &["f32[N, 3]", "i64[...]"], "f32[...]");
+        check(elements, &["f32[3, 3]", "i64[4, 3]"], "indices of shape [4, 3] reach beyond [3, 3]");
+        check(elements, &["f32[3, 3]", "i64[3]"], "input 1 must have 2 dimensions, its shape is [3]");
+        check(elements, &["f32[3]", "i64[3]"], "axis 1 does not exist in 1 dimensions");
+    }
+
+    #[test]
+    fn attributes_have_their_defaults() {
+        let plain = |name| node(name, &["x", "i"], &["y"]);
+        check_import(&plain("Gather"), 6, Gather { axis: 0 }, &[]);
+        check_import(&plain("GatherND").int("batch_dims", 1), 12, GatherNd { batch_dims: 1 }, &[]);
+        check_import(&plain("GatherElements").int("axis", -1), 11, GatherElements { axis: -1 }, &[]);
+    }
+}

@@ -177,3 +177,72 @@ pub(crate) fn import_qlinear_matmul(node: &NodeView<'_>) -> Result<Imported, Imp
     node.counts(8..=8, 1..=1)?;
     Ok(Imported::with(QLinearMatMul))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import};
+
+    #[test]
+    fn matrices_multiply_as_in_numpy() {
+        let cases = [
+            (["f32[2, 3]", "f32[3, 4]"], "f32[2, 4]"),
+            (["f32[N, M, 3]", "f32[3, 4]"], "f32[N, M, 4]"),
+            (["f32[5, 1, 2, 3]", "f32[7, 3, 4]"], "f32[5, 7, 2, 4]"),
+            (["f32[3]", "f32[3, 4]"], "f32[4]"),
+            (["f32[2, 3]", "f32[3]"], "f32[2]"),
+            (["f32[3]", "f32[3]"], "f32[]"),
+            (["f32[5, 2, 3]", "f32[3]"], "f32[5, 2]"),
+            (["f32[2, K]", "f32[3, 4]"], "f32[2, 4]"),
+            (["f32[...]", "f32[3, 4]"], "f32[...]"),
+            (["i32[2, 3]", "i32[3, 4]"], "i32[2, 4]"),
+            (
+                ["f32[2, 3]", "f32[4, 4]"],
+                "the rows of input 0 have 3 elements, the columns of input 1 have 4",
+            ),
+            (["f32[]", "f32[3, 4]"], "input 0 is a scalar; a vector or matrix is needed"),
+            (["f32[2, 2, 3]", "f32[3, 3, 4]"], "[2] does not broadcast with [3]"),
+            (
+                ["i8[2, 3]", "i8[3, 4]"],
+                "input 0 is i8; a float type or an integer type of 32 or 64 bits is needed",
+            ),
+        ];
+        for (inputs, expect) in cases {
+            check(MatMul, &inputs, expect);
+        }
+    }
+
+    #[test]
+    fn gemm_multiplies_matrices_and_adds_what_broadcasts() {
+        let plain = Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
+        let both = Gemm { trans_a: true, trans_b: true, ..plain };
+        check(plain, &["f32[N, 3]", "f32[3, 4]", "f32[4]"], "f32[N, 4]");
+        check(both, &["f32[3, 2]", "f32[4, 3]"], "f32[2, 4]");
+        check(plain, &["f32[...]", "f32[3, 4]"], "f32[?, 4]");
+        check(
+            plain,
+            &["f32[2, 3]", "f32[3, 4]", "f32[3]"],
+            "input 2 of shape [3] does not broadcast to [2, 4]",
+        );
+        check(plain, &["f32[2, 3, 1]", "f32[3, 4]"], "input 0 must be a matrix, its shape is [2, 3, 1]");
+        let gemm = node("Gemm", &["a", "b", "c"], &["y"]).float("alpha", 0.5).int("transB", 1);
+        let expect = Gemm { alpha: 0.5, trans_b: true, ..plain };
+        check_import(&gemm.clone().int("broadcast", 1), 6, expect, &[]);
+        check_import(&gemm, 13, expect, &[]);
+    }
+
+    #[test]
+    fn integer_products_give_i32_or_the_type_of_the_zero_point() {
+        check(MatMulInteger, &["u8[2, 3]", "i8[3, 4]", "u8[]", "i8[4]"], "i32[2, 4]");
+        check(
+            MatMulInteger,
+            &["u8[2, 3]", "i8[3, 4]", "i8[]"],
+            "input 2 is i8; it must have the same type as the input before",
+        );
+        let mut inputs = ["u8[2, 3]", "f32[]", "u8[]", "i8[3, 4]", "f32[]", "i8[]", "f32[]", "i8[]"];
+        check(QLinearMatMul, &inputs, "i8[2, 4]");
+        inputs[7] = "";
+        check(QLinearMatMul, &inputs, "input 7 is missing");
+    }
+}

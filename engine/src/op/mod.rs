@@ -29,6 +29,8 @@ pub(crate) mod shape;
 pub(crate) mod slice;
 pub(crate) mod softmax;
 pub(crate) mod split;
+#[cfg(test)]
+mod testing;
 pub(crate) mod transpose;
 pub(crate) mod unary;
 pub(crate) mod window;

@@ -142,3 +142,54 @@ pub(crate) fn import_instance(node: &NodeView<'_>) -> Result<Imported, ImportErr
     node.counts(3..=3, 1..=1)?;
     Ok(Imported::with(InstanceNormalization { epsilon: node.float_or("epsilon", 1e-5)? }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn normalisation_keeps_the_shape_and_checks_the_channels() {
+        let batch = BatchNormalization { epsilon: 1e-5 };
+        let four = |x, scale| [x, scale, "f32[3]", "f32[3]", "f32[3]"];
+        check(batch, &four("f32[N, 3, H]", "f32[3]"), "f32[N, 3, H]");
+        check(batch, &four("f16[N, C, H]", "f32[3]"), "f16[N, C, H]");
+        check(batch, &four("f32[N, 3, H]", "f32[4]"), "input 1 must have 3 elements, not 4");
+        check(batch, &["f32[5]", "f32[1]", "f32[1]", "f32[1]", "f32[1]"], "f32[5]");
+        check(batch, &["f32[5, 3]", "f32[3]", "f32[3]", "f32[3]"], "input 4 is missing");
+        let instance = InstanceNormalization { epsilon: 1e-5 };
+        check(instance, &["f32[N, 3, H]", "f32[3]", "f32[3]"], "f32[N, 3, H]");
+        check(
+            instance,
+            &["f32[N, 3]", "f32[3]", "f32[3]"],
+            "input 0 needs 3 dimensions, its shape is [N, 3]",
+        );
+    }
+
+    #[test]
+    fn layers_also_give_their_statistics() {
+        let layer = |axis| LayerNormalization { axis, epsilon: 1e-5 };
+        check(layer(-1), &["f32[N, S, 8]", "f32[8]", "f32[8]"], "f32[N, S, 8]");
+        check(layer(1), &["f16[N, 4, 8]", "f16[4, 8]"], "f16[N, 4, 8] | f32[N, 1, 1] | f32[N, 1, 1]");
+        check(layer(3), &["f32[N, 4, 8]", "f32[8]"], "axis 3 does not exist in 3 dimensions");
+        check(layer(-1), &["f32[N, 4, 8]", "f32[7]"], "input 1 of shape [7] does not broadcast to [N, 4, 8]");
+        let stash = node("LayerNormalization", &["x", "s"], &["y"]).int("stash_type", 16);
+        check_refused(&stash, 17, "attribute \"stash_type\": 16 is not supported, only 1 (f32)");
+    }
+
+    #[test]
+    fn training_is_refused() {
+        let inputs = &["x", "s", "b", "m", "v"];
+        let batch = node("BatchNormalization", inputs, &["y"]).float("epsilon", 0.1);
+        check_import(&batch.clone().int("is_test", 1), 6, BatchNormalization { epsilon: 0.1 }, &[]);
+        check_import(&batch, 15, BatchNormalization { epsilon: 0.1 }, &[]);
+        let training = "attribute \"training_mode\": training is not supported";
+        check_refused(&batch.clone().int("training_mode", 1), 15, training);
+        let spatial =
+            "attribute \"spatial\": 0 (statistics for each element instead of each channel) is not supported";
+        check_refused(&batch.int("spatial", 0), 7, spatial);
+        let outputs = "outputs beyond the first are for training, which is not supported";
+        check_refused(&node("BatchNormalization", inputs, &["y", "mean"]), 9, outputs);
+    }
+}

@@ -124,3 +124,63 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
         None => Ok(imported),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn edges_are_added_or_cut_off() {
+        let constant = Pad { mode: PadMode::Constant };
+        let cases: &[(&[&str], &str)] = &[
+            (&["f32[2, N]", "i64{1, 0, 3, 0}"], "f32[6, N]"),
+            (&["f32[2, N]", "i64{0, 1, 0, 0}"], "f32[2, ?]"),
+            (&["f32[5]", "i64{-1, -2}"], "f32[2]"),
+            (&["f32[5]", "i64{-5, 3}"], "f32[3]"),
+            (&["f32[2, 3]", "i64{1, 2}", "f32(1)", "i64{-1}"], "f32[2, 6]"),
+            (&["f16[2]", "i64{1, 2}", "f32(1)"], "f16[5]"),
+            (&["f32[2, 3]", "i64[4]"], "f32[?, ?]"),
+            (&["f32[2, 3]", "i64[2]", "", "i64{1}"], "f32[2, ?]"),
+            (&["f32[2, 3]", "i64{1, 2}", "", "i64[1]"], "f32[?, ?]"),
+            (&["f32[...]", "i64{1, 1}"], "f32[...]"),
+            (&["f32[5]", "i64{-4, -2}"], "more is cut off dimension 0 than its 5 elements"),
+            (&["f32[5]", "i64{1}"], "input 1 has 1 numbers; 1 axes need 2"),
+            (&["f32[5]", "i64{9223372036854775807, 9223372036854775807}"], "an extent overflows"),
+            (&["f32[5]", "i64{-9223372036854775808, 0}"], "more is cut off dimension 0 than its 5 elements"),
+            (
+                &["i32[5]", "i64{1, 1}", "f32(1)"],
+                "input 2 is f32; it must have the same type as the input before",
+            ),
+            (&["f32[5]", "i64{1, 1}", "f32[2]"], "input 2 must be one number, its shape is [2]"),
+            (&["f32[5]", "i64{1, 1}", "", "i64{1}"], "axis 1 does not exist in 1 dimensions"),
+        ];
+        for (inputs, expect) in cases {
+            check(constant, inputs, expect);
+        }
+        let edge = Pad { mode: PadMode::Edge };
+        check(edge, &["f32[0]", "i64{1, 1}"], "dimension 0 has no elements to repeat at its edges");
+        check(edge, &["f32[1]", "i64{1, 1}"], "f32[3]");
+    }
+
+    #[test]
+    fn pads_and_value_were_attributes() {
+        let old = node("Pad", &["x"], &["y"]).ints("pads", &[1, 1]).text("mode", "reflect");
+        check_import(&old, 6, Pad { mode: PadMode::Reflect }, &["1: i64{1, 1}"]);
+        let constant = node("Pad", &["x"], &["y"]).ints("pads", &[1, 1]);
+        check_import(
+            &constant.clone().float("value", 0.0),
+            6,
+            Pad { mode: PadMode::Constant },
+            &["1: i64{1, 1}"],
+        );
+        let valued = constant.float("value", 2.0);
+        check_import(&valued, 6, Pad { mode: PadMode::Constant }, &["1: i64{1, 1}", "2: f32(2.0)"]);
+        let new = node("Pad", &["x", "pads", "", "axes"], &["y"]).text("mode", "wrap");
+        check_import(&new, 19, Pad { mode: PadMode::Wrap }, &[]);
+        check_refused(&node("Pad", &["x"], &["y"]), 11, "the pads are missing");
+        let mirror = node("Pad", &["x", "pads"], &["y"]).text("mode", "mirror");
+        check_refused(&mirror, 19, "attribute \"mode\": \"mirror\" is not known");
+    }
+}

@@ -152,3 +152,54 @@ fn import_window(node: &NodeView<'_>) -> Result<Window, ImportError> {
         None => Err(node.refuse_attribute("kernel_shape", "is missing")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    fn window(kernel: &[usize], strides: &[usize]) -> Window {
+        Window { kernel: Some(kernel.to_vec()), strides: strides.to_vec(), ..Window::default() }
+    }
+
+    #[test]
+    fn pools_shrink_the_spatial_dimensions() {
+        let max = |ceil| MaxPool { window: window(&[3, 3], &[2, 2]), ceil, storage_order: 0 };
+        check(max(false), &["f32[1, 3, 8, 9]"], "f32[1, 3, 3, 4]");
+        check(max(true), &["u8[1, 3, 8, 9]"], "u8[1, 3, 4, 4]");
+        check(max(false), &["f32[N, C, H, 9]"], "f32[N, C, ?, 4] | i64[N, C, ?, 4]");
+        check(max(false), &["f32[...]"], "f32[?, ?, ?, ?]");
+        check(max(false), &["i32[1, 3, 8, 9]"], "input 0 is i32; a float type, i8 or u8 is needed");
+        check(max(false), &["f32[1, 3, 8]"], "a kernel of 2 dimensions over 1 spatial dimensions");
+        check(max(false), &["f32[1, 3]"], "pooling over 2 dimensions; at least 3 are needed");
+        let average = AveragePool { window: window(&[2], &[]), ceil: false, count_include_pad: false };
+        check(average.clone(), &["f16[1, 3, 8]"], "f16[1, 3, 7]");
+        check(average, &["i8[1, 3, 8]"], "input 0 is i8; a float type is needed");
+        let global = GlobalPool { kind: GlobalPoolKind::Average };
+        check(global, &["f32[N, 3, H, W]"], "f32[N, 3, 1, 1]");
+        check(global, &["f32[...]"], "f32[...]");
+    }
+
+    #[test]
+    fn pools_of_every_version_are_read() {
+        let max = node("MaxPool", &["x"], &["y"]).ints("kernel_shape", &[2, 2]);
+        let expect = MaxPool { window: window(&[2, 2], &[]), ceil: false, storage_order: 0 };
+        check_import(&max, 6, expect.clone(), &[]);
+        let new = max.clone().int("ceil_mode", 1).int("storage_order", 1).ints("dilations", &[2, 2]);
+        let dilated = Window { dilations: alloc::vec![2, 2], ..window(&[2, 2], &[]) };
+        check_import(&new, 12, MaxPool { window: dilated, ceil: true, storage_order: 1 }, &[]);
+        check_refused(&max.int("storage_order", 2), 12, "attribute \"storage_order\": 2 is neither 0 nor 1");
+        check_refused(&node("AveragePool", &["x"], &["y"]), 7, "attribute \"kernel_shape\": is missing");
+        let average =
+            node("AveragePool", &["x"], &["y"]).ints("kernel_shape", &[2]).int("count_include_pad", 1);
+        let expect = AveragePool { window: window(&[2], &[]), ceil: false, count_include_pad: true };
+        check_import(&average, 7, expect, &[]);
+        check_import(
+            &node("GlobalMaxPool", &["x"], &["y"]),
+            6,
+            GlobalPool { kind: GlobalPoolKind::Max },
+            &[],
+        );
+    }
+}

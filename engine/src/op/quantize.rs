@@ -160,3 +160,66 @@ pub(crate) fn import_dynamic(node: &NodeView<'_>) -> Result<Imported, ImportErro
     node.counts(1..=1, 1..=3)?;
     Ok(Imported::with(DynamicQuantizeLinear))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn the_zero_point_tells_the_type() {
+        let quantize = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8 };
+        check(quantize, &["f32[N, 3]", "f32[]", "i8[]"], "i8[N, 3]");
+        check(quantize, &["f16[N, 3]", "f16[3]"], "u8[N, 3]");
+        check(quantize, &["f32[N, 3]", "f32[1]", "u16[]"], "u16[N, 3]");
+        check(QuantizeLinear { to: ElementType::I16, ..quantize }, &["f32[2]", "f32[]"], "i16[2]");
+        check(quantize, &["f32[N, 3]", "f32[4]"], "extents 4 and 3 must be equal");
+        check(
+            quantize,
+            &["f32[N, 3]", "f32[3]", "u8[2]"],
+            "a zero point of shape [2] with a scale of shape [3]",
+        );
+        check(quantize, &["f32[3]", "f32[3]"], "axis 1 does not exist in 1 dimensions");
+        check(
+            quantize,
+            &["f32[3]", "f32[]", "i32[]"],
+            "input 2 is i32; an integer type of 8 or 16 bits is needed",
+        );
+        check(quantize, &["i8[3]", "f32[]"], "input 0 is i8; a float type or i32 is needed");
+    }
+
+    #[test]
+    fn the_scale_tells_the_type_of_real_numbers() {
+        let back = DequantizeLinear { axis: 0, block_size: 0 };
+        check(back, &["i8[5, 3]", "f32[5]", "i8[5]"], "f32[5, 3]");
+        check(back, &["i32[N]", "f16[]"], "f16[N]");
+        check(
+            back,
+            &["u8[N]", "f32[]", "i8[]"],
+            "input 2 is i8; it must have the same type as the input before",
+        );
+        let blocks = DequantizeLinear { axis: 1, block_size: 2 };
+        check(blocks, &["i8[4, 5]", "f32[4, 3]", "i8[4, 3]"], "f32[4, 5]");
+        check(
+            blocks,
+            &["i8[4, 5]", "f32[4, 2]"],
+            "a scale of shape [4, 2] does not fit [4, 5] with axis 1, block size 2",
+        );
+        check(DynamicQuantizeLinear, &["f32[N, 3]"], "u8[N, 3] | f32[] | u8[]");
+        check(DynamicQuantizeLinear, &["f16[N]"], "input 0 is f16; f32 is needed");
+    }
+
+    #[test]
+    fn versions_differ_in_axis_blocks_and_type() {
+        let quantize = node("QuantizeLinear", &["x", "s"], &["y"]);
+        let expect = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8 };
+        check_import(&quantize, 10, expect, &[]);
+        let new = quantize.clone().int("axis", 0).int("block_size", 16).int("output_dtype", 3);
+        check_import(&new, 21, QuantizeLinear { axis: 0, block_size: 16, to: ElementType::I8 }, &[]);
+        let half_byte = quantize.int("output_dtype", 22);
+        check_refused(&half_byte, 21, "attribute \"output_dtype\": element type int4 is not supported");
+        let back = node("DequantizeLinear", &["x", "s", "z"], &["y"]).int("axis", -1);
+        check_import(&back, 13, DequantizeLinear { axis: -1, block_size: 0 }, &[]);
+    }
+}

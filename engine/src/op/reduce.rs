@@ -188,3 +188,61 @@ pub(crate) fn import_arg(node: &NodeView<'_>) -> Result<Imported, ImportError> {
         select_last: node.flag("select_last_index", false)?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import};
+
+    const SUM: Reduce = Reduce { kind: ReduceKind::Sum, keep_dims: true, noop_with_empty_axes: false };
+
+    #[test]
+    fn reduced_dimensions_become_one_or_go() {
+        let drop = Reduce { keep_dims: false, ..SUM };
+        let noop = Reduce { noop_with_empty_axes: true, ..SUM };
+        let cases = [
+            (SUM, ["f32[N, 3, 4]", "i64{1}"], "f32[N, 1, 4]"),
+            (drop, ["f32[N, 3, 4]", "i64{-1, 0}"], "f32[3]"),
+            (SUM, ["f32[N, 3]", ""], "f32[1, 1]"),
+            (drop, ["f32[N, 3]", "i64{}"], "f32[]"),
+            (noop, ["f32[N, 3]", ""], "f32[N, 3]"),
+            (noop, ["f32[N, 3]", "i64{0}"], "f32[1, 3]"),
+            // Axes that are not known yet leave their number, if that is known.
+            (SUM, ["f32[N, 3]", "i64[1]"], "f32[?, ?]"),
+            (drop, ["f32[N, 3]", "i64[1]"], "f32[?]"),
+            (drop, ["f32[N, 3]", "i64[?]"], "f32[...]"),
+            (SUM, ["f32[...]", "i64{0}"], "f32[...]"),
+            (SUM, ["f32[N, 3]", "i64{2}"], "axis 2 does not exist in 2 dimensions"),
+            (SUM, ["f32[N, 3]", "i64{0, -2}"], "axis -2 is named twice"),
+            (drop, ["f32[N]", "i64[2]"], "2 axes for 1 dimensions"),
+            (SUM, ["i8[N]", ""], "input 0 is i8; a float type or an integer type of 32 or 64 bits is needed"),
+            (SUM, ["f32[N]", "f32[1]"], "input 1 is f32; i64 is needed"),
+        ];
+        for (op, inputs, expect) in cases {
+            check(op, &inputs, expect);
+        }
+        check(Reduce { kind: ReduceKind::Max, ..SUM }, &["bool[2]"], "bool[1]");
+    }
+
+    #[test]
+    fn the_place_of_an_element_is_i64() {
+        let arg = |axis, keep_dims| ArgReduce { max: true, axis, keep_dims, select_last: false };
+        check(arg(1, true), &["f32[N, 3]"], "i64[N, 1]");
+        check(arg(-2, false), &["u8[N, 3]"], "i64[3]");
+        check(arg(2, false), &["f32[N, 3]"], "axis 2 does not exist in 2 dimensions");
+        check(arg(1, false), &["f32[N, 0]"], "no element is the largest or smallest along axis 1 of [N, 0]");
+    }
+
+    #[test]
+    fn axes_were_attributes() {
+        let sum = node("ReduceSum", &["x"], &["y"]).ints("axes", &[1, 2]).int("keepdims", 0);
+        check_import(&sum, 11, Reduce { keep_dims: false, ..SUM }, &["1: i64{1, 2}"]);
+        let sum = node("ReduceSum", &["x", "axes"], &["y"]).int("noop_with_empty_axes", 1);
+        check_import(&sum, 13, Reduce { noop_with_empty_axes: true, ..SUM }, &[]);
+        let min = node("ReduceMin", &["x"], &["y"]);
+        check_import(&min, 6, Reduce { kind: ReduceKind::Min, ..SUM }, &[]);
+        let arg = node("ArgMin", &["x"], &["y"]).int("axis", -1).int("select_last_index", 1);
+        check_import(&arg, 12, ArgReduce { max: false, axis: -1, keep_dims: true, select_last: true }, &[]);
+    }
+}

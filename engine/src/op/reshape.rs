@@ -228,3 +228,104 @@ pub(crate) fn import_unsqueeze(node: &NodeView<'_>) -> Result<Imported, ImportEr
     }
     legacy::ints_as_input(node, Unsqueeze, "axes", 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn reshape_fills_in_what_is_left_open() {
+        let cases = [
+            (["f32[2, 3, 4]", "i64{6, 4}"], "f32[6, 4]"),
+            (["f32[2, 3, 4]", "i64{0, -1}"], "f32[2, 12]"),
+            (["f32[2, 3, 4]", "i64{-1}"], "f32[24]"),
+            (["f32[]", "i64{1, 1}"], "f32[1, 1]"),
+            (["f32[1]", "i64{}"], "f32[]"),
+            (["f32[0, 3]", "i64{0, -1}"], "[0, 3] cannot become [0, -1]"),
+            (["f32[0, 3]", "i64{-1, 3}"], "f32[0, 3]"),
+            // Names cancel out: heads of attention, rows of a batch.
+            (["f32[B, S, 384]", "i64{0, 0, 12, 32}"], "f32[B, S, 12, 32]"),
+            (["f32[B, S, 12, 32]", "i64{0, 0, -1}"], "f32[B, S, 384]"),
+            (["f32[B, 4, 3]", "i64{-1, 12}"], "f32[?, 12]"),
+            (["f32[B, 1, 3]", "i64{-1, 3}"], "f32[?, 3]"),
+            (["f32[B, 1, 1]", "i64{-1}"], "f32[B]"),
+            (["f32[?, 4, 3]", "i64{0, -1}"], "f32[?, 12]"),
+            (["f32[...]", "i64{0, -1, 5}"], "f32[?, ?, 5]"),
+            (["f32[2, 3]", "i64[3]"], "f32[?, ?, ?]"),
+            (["f32[2, 3]", "i64[?]"], "f32[...]"),
+            (["f32[2, 3]", "i64{4, 2}"], "[2, 3] cannot become [4, 2]"),
+            (["f32[2, 3]", "i64{4, -1}"], "[2, 3] cannot become [4, -1]"),
+            (["f32[2, 3]", "i64{-1, -1}"], "[2, 3] cannot become [-1, -1]"),
+            (["f32[2, 3]", "i64{-2, 3}"], "[2, 3] cannot become [-2, 3]"),
+            (["f32[6]", "i64{6, 0}"], "[6] cannot become [6, 0]"),
+            (["f32[2]", "i64[9]"], "9 dimensions; at most 8 are supported"),
+            (["f32[2]", "i64[99999999999]"], "9 dimensions; at most 8 are supported"),
+            (["f32[2]", "i64[1, 1]"], "input 1 must have 1 dimensions, its shape is [1, 1]"),
+            (["f32[2]", "i64{9223372036854775807, 9223372036854775807}"], "the number of elements overflows"),
+            (["f32[2]", "i32{2}"], "input 1 is i32; i64 is needed"),
+        ];
+        for (inputs, expect) in cases {
+            check(Reshape { allow_zero: false }, &inputs, expect);
+        }
+        check(Reshape { allow_zero: true }, &["f32[2, 0]", "i64{0, 5}"], "f32[0, 5]");
+        check(Reshape { allow_zero: true }, &["f32[2, 3]", "i64{0, 5}"], "[2, 3] cannot become [0, 5]");
+    }
+
+    #[test]
+    fn flatten_makes_a_matrix() {
+        let flatten = |axis| Flatten { axis };
+        check(flatten(1), &["f32[N, 3, 4]"], "f32[N, 12]");
+        check(flatten(0), &["f32[2, 3, 4]"], "f32[1, 24]");
+        check(flatten(3), &["f32[2, 3, 4]"], "f32[24, 1]");
+        check(flatten(-1), &["f32[2, 3, 4]"], "f32[6, 4]");
+        check(flatten(2), &["f32[N, 3, 4]"], "f32[?, 4]");
+        check(flatten(1), &["f32[...]"], "f32[?, ?]");
+        check(flatten(4), &["f32[2, 3, 4]"], "axis 4 does not exist in 3 dimensions");
+    }
+
+    #[test]
+    fn dimensions_of_one_come_and_go() {
+        let squeeze = [
+            (["f32[1, N, 1]", "i64{0}"], "f32[N, 1]"),
+            (["f32[1, 3, 1]", "i64{-1, 0}"], "f32[3]"),
+            (["f32[1, 3, 1]", ""], "f32[3]"),
+            (["f32[1, N, 1]", ""], "f32[...]"),
+            (["f32[?, 3]", "i64{0}"], "f32[3]"),
+            (["f32[1, 3, 1]", "i64[1]"], "f32[?, ?]"),
+            (["f32[1, 3, 1]", "i64[4]"], "4 axes for 3 dimensions"),
+            (["f32[1, 3]", "i64{1}"], "dimension 1 has extent 3; only 1 can be squeezed"),
+            (["f32[1, 3]", "i64{2}"], "axis 2 does not exist in 2 dimensions"),
+        ];
+        for (inputs, expect) in squeeze {
+            check(Squeeze, &inputs, expect);
+        }
+        let unsqueeze = [
+            (["f32[N, 3]", "i64{0, -1}"], "f32[1, N, 3, 1]"),
+            (["f32[]", "i64{0}"], "f32[1]"),
+            (["f32[N, 3]", "i64(1)"], "f32[N, 1, 3]"),
+            (["f32[N, 3]", "i64[2]"], "f32[?, ?, ?, ?]"),
+            (["f32[N, 3]", "i64[?]"], "f32[...]"),
+            (["f32[N, 3]", "i64{0, 0}"], "axis 0 is named twice"),
+            (["f32[N, 3]", "i64{3}"], "axis 3 does not exist in 3 dimensions"),
+            (["f32[1, 1, 1, 1, 1, 1, 1, 1]", "i64{0}"], "9 dimensions; at most 8 are supported"),
+        ];
+        for (inputs, expect) in unsqueeze {
+            check(Unsqueeze, &inputs, expect);
+        }
+    }
+
+    #[test]
+    fn axes_were_attributes() {
+        check_import(&node("Squeeze", &["x"], &["y"]).ints("axes", &[0, 2]), 6, Squeeze, &["1: i64{0, 2}"]);
+        check_import(&node("Squeeze", &["x"], &["y"]), 11, Squeeze, &[]);
+        check_import(&node("Unsqueeze", &["x"], &["y"]).ints("axes", &[-1]), 11, Unsqueeze, &["1: i64{-1}"]);
+        check_import(&node("Unsqueeze", &["x", "axes"], &["y"]), 13, Unsqueeze, &[]);
+        check_refused(&node("Unsqueeze", &["x"], &["y"]), 13, "the axes are missing");
+        let reshape = node("Reshape", &["x", "shape"], &["y"]);
+        check_import(&reshape.clone().int("allowzero", 1), 14, Reshape { allow_zero: true }, &[]);
+        check_import(&reshape, 6, Reshape { allow_zero: false }, &[]);
+        check_import(&node("Flatten", &["x"], &["y"]), 6, Flatten { axis: 1 }, &[]);
+    }
+}

@@ -378,3 +378,154 @@ fn placing(node: &NodeView<'_>) -> Result<(CoordinateMode, NearestMode), ImportE
 fn unknown(node: &NodeView<'_>, attribute: &str, value: &str) -> ImportError {
     node.refuse_attribute(attribute, format!("\"{value}\" is not supported"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    fn nearest() -> Resize {
+        Resize {
+            mode: ResizeMode::Nearest,
+            coordinates: CoordinateMode::HalfPixel,
+            nearest: NearestMode::RoundPreferFloor,
+            antialias: false,
+            exclude_outside: false,
+            extrapolation: 0.0,
+            axes: None,
+            keep_aspect: KeepAspect::Stretch,
+        }
+    }
+
+    fn on_axes(axes: &[i64]) -> Resize {
+        Resize { axes: Some(axes.to_vec()), ..nearest() }
+    }
+
+    #[test]
+    fn scales_or_sizes_decide_the_extents() {
+        let cases: &[(Resize, &[&str], &str)] = &[
+            (nearest(), &["f32[1, 3, 4, 5]", "", "f32{1, 1, 2, 2}"], "f32[1, 3, 8, 10]"),
+            (nearest(), &["f32[1, 3, 4, 5]", "", "f32{1, 1, 0.6, 0.5}"], "f32[1, 3, 2, 2]"),
+            (nearest(), &["u8[N, 3, H, 5]", "", "f32{1, 1, 2, 2}"], "u8[N, 3, ?, 10]"),
+            (nearest(), &["f32[N, 3, H, W]", "", "", "i64{1, 3, 7, 9}"], "f32[1, 3, 7, 9]"),
+            (on_axes(&[-1, 2]), &["f32[N, 3, H, W]", "", "", "i64{9, 7}"], "f32[N, 3, 7, 9]"),
+            (nearest(), &["f32[1, 3, 4, 5]", "", "f32[4]"], "f32[?, ?, ?, ?]"),
+            (on_axes(&[2]), &["f32[N, 3, 4, 5]", "", "f32[1]"], "f32[N, 3, ?, 5]"),
+            (nearest(), &["f32[...]", "", "f32{1}"], "f32[...]"),
+            // An empty vector is an input left out.
+            (nearest(), &["f32[4]", "f32{}", "f32{}", "i64{7}"], "f32[7]"),
+            (nearest(), &["f32[4]", "", "", ""], "either scales (input 2) or sizes (input 3) must be given"),
+            (
+                nearest(),
+                &["f32[4]", "", "f32{2}", "i64{8}"],
+                "either scales (input 2) or sizes (input 3) must be given",
+            ),
+            (nearest(), &["f32[4]", "", "f32{2, 2}"], "input 2 has 2 scales; 1 are needed"),
+            (nearest(), &["f32[N]", "", "", "i64{2, 2}"], "input 3 has 2 sizes; 1 are needed"),
+            (
+                nearest(),
+                &["f32[4]", "", "f32{0}"],
+                "the scale of dimension 0 is 0; it must be greater than 0",
+            ),
+            (
+                nearest(),
+                &["f32[4]", "", "f32{NaN}"],
+                "the scale of dimension 0 is NaN; it must be greater than 0",
+            ),
+            (
+                nearest(),
+                &["f32[4]", "", "f32{1e30}"],
+                "dimension 0 would have 4000000000000000000000000000000 elements",
+            ),
+            (nearest(), &["f32[4]", "", "", "i64{-1}"], "input 3 asks for an extent of -1"),
+            (on_axes(&[1]), &["f32[4]", "", "f32{2}"], "axis 1 does not exist in 1 dimensions"),
+            (on_axes(&[0, 0]), &["f32[4]", "", "f32{2, 2}"], "axis 0 is named twice"),
+        ];
+        for (op, inputs, expect) in cases {
+            check(op.clone(), inputs, expect);
+        }
+    }
+
+    #[test]
+    fn one_scale_may_rule_all_axes() {
+        let keep = |keep_aspect| Resize { keep_aspect, axes: Some(alloc::vec![0, 1]), ..nearest() };
+        check(keep(KeepAspect::NotLarger), &["f32[2, 4]", "", "", "i64{7, 8}"], "f32[4, 8]");
+        check(keep(KeepAspect::NotSmaller), &["f32[2, 4]", "", "", "i64{7, 8}"], "f32[7, 14]");
+        check(keep(KeepAspect::NotLarger), &["f32[N, 4]", "", "", "i64{7, 8}"], "f32[?, ?]");
+        let resampling = keep(KeepAspect::NotSmaller).resolve(&[2, 4], None, None, Some(&[7, 8])).unwrap();
+        assert_eq!(resampling.scales, [3.5, 3.5]);
+    }
+
+    #[test]
+    fn a_region_of_interest_counts_where_it_is_asked_for() {
+        let crop = Resize { coordinates: CoordinateMode::TfCropAndResize, ..nearest() };
+        check(crop.clone(), &["f32[4]", "f32{0.5, 1}", "f32{2}"], "f32[4]");
+        check(crop.clone(), &["f32[4]", "f32[2]", "f32{2}"], "f32[?]");
+        check(crop.clone(), &["f32[4]", "f32[2]", "", "i64{3}"], "f32[3]");
+        check(nearest(), &["f32[4]", "f32{0.5, 1}", "f32{2}"], "f32[8]");
+        let resampling = crop.resolve(&[4], Some(&[0.5, 1.0]), None, Some(&[3])).unwrap();
+        assert_eq!(
+            resampling,
+            Resampling { output: alloc::vec![3], scales: alloc::vec![0.75], roi: alloc::vec![(0.5, 1.0)] }
+        );
+    }
+
+    #[test]
+    fn resize_of_every_version_is_read() {
+        let old = node("Resize", &["x", "scales"], &["y"]).text("mode", "linear");
+        let expect = Resize {
+            mode: ResizeMode::Linear,
+            coordinates: CoordinateMode::Asymmetric,
+            nearest: NearestMode::FloorOrCeil,
+            ..nearest()
+        };
+        check_import(&old, 10, expect.clone(), &[]);
+        assert_eq!(
+            old.import(10).unwrap().arrange(alloc::vec![Some("x"), Some("scales")]),
+            [Some("x"), None, Some("scales")]
+        );
+        let upsample =
+            node("Upsample", &["x"], &["y"]).text("mode", "bilinear").floats("scales", &[1.0, 2.0]);
+        check_import(&upsample, 7, expect, &["2: f32{1.0, 2.0}"]);
+        check_refused(&node("Upsample", &["x"], &["y"]), 7, "the scales are missing");
+        check_import(&node("Resize", &["x", "", "s"], &["y"]), 11, nearest(), &[]);
+        let new = node("Resize", &["x", "", "", "sizes"], &["y"])
+            .text("mode", "cubic")
+            .text("coordinate_transformation_mode", "half_pixel_symmetric")
+            .text("keep_aspect_ratio_policy", "not_larger")
+            .ints("axes", &[2, 3])
+            .int("antialias", 1)
+            .int("exclude_outside", 1)
+            .float("cubic_coeff_a", -0.5);
+        let expect = Resize {
+            mode: ResizeMode::Cubic { coeff_a: -0.5 },
+            coordinates: CoordinateMode::HalfPixelSymmetric,
+            antialias: true,
+            exclude_outside: true,
+            axes: Some(alloc::vec![2, 3]),
+            keep_aspect: KeepAspect::NotLarger,
+            ..nearest()
+        };
+        check_import(&new, 19, expect, &[]);
+    }
+
+    #[test]
+    fn modes_that_are_not_known_are_named() {
+        let resize = |attribute, value| node("Resize", &["x", "", "s"], &["y"]).text(attribute, value);
+        for attribute in
+            ["mode", "nearest_mode", "coordinate_transformation_mode", "keep_aspect_ratio_policy"]
+        {
+            let message = format!("attribute \"{attribute}\": \"odd\" is not supported");
+            check_refused(&resize(attribute, "odd"), 19, &message);
+        }
+        let half = resize("coordinate_transformation_mode", "tf_half_pixel_for_nn");
+        check_import(
+            &half.clone().text("nearest_mode", "floor"),
+            11,
+            Resize { nearest: NearestMode::RoundPreferCeil, ..nearest() },
+            &[],
+        );
+        assert!(half.import(11).is_err());
+    }
+}

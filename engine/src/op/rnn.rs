@@ -348,3 +348,126 @@ fn activation(
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_outputs, check_refused};
+
+    fn activations(kinds: &[Unary]) -> Vec<Activation> {
+        kinds.iter().map(|kind| Activation { kind: *kind }).collect()
+    }
+
+    fn lstm(direction: Direction, batch_first: bool) -> Lstm {
+        let usual = [Unary::Sigmoid, Unary::Tanh, Unary::Tanh].repeat(direction.count());
+        Lstm {
+            hidden: 8,
+            direction,
+            activations: activations(&usual),
+            clip: None,
+            input_forget: false,
+            batch_first,
+        }
+    }
+
+    #[test]
+    fn layers_give_every_step_and_the_last_states() {
+        let weights = ["f32[S, B, 4]", "f32[1, 32, 4]", "f32[1, 32, 8]"];
+        check(lstm(Direction::Forward, false), &weights, "f32[S, 1, B, 8] | f32[1, B, 8] | f32[1, B, 8]");
+        let both = ["f32[S, B, 4]", "f32[2, 32, 4]", "f32[2, 32, 8]", "f32[2, 64]", "i32[B]"];
+        check(lstm(Direction::Bidirectional, false), &both, "f32[S, 2, B, 8] | f32[2, B, 8]");
+        let first = ["f32[B, S, 4]", "f32[1, 32, 4]", "f32[1, 32, 8]", "", "", "f32[B, 1, 8]"];
+        check(lstm(Direction::Reverse, true), &first, "f32[B, S, 1, 8] | f32[B, 1, 8]");
+        let gru = Gru {
+            hidden: 8,
+            direction: Direction::Forward,
+            activations: activations(&[Unary::Sigmoid, Unary::Tanh]),
+            clip: None,
+            linear_before_reset: false,
+            batch_first: false,
+        };
+        check(gru, &["f16[5, 1, 4]", "f16[1, 24, 4]", "f16[1, 24, 8]"], "f16[5, 1, 1, 8] | f16[1, 1, 8]");
+        let rnn = Rnn {
+            hidden: 8,
+            direction: Direction::Forward,
+            activations: activations(&[Unary::Tanh]),
+            clip: None,
+            batch_first: false,
+        };
+        check(rnn.clone(), &["f32[...]", "f32[1, 8, 4]", "f32[1, 8, 8]"], "f32[?, 1, ?, 8]");
+        check(Rnn { activations: Vec::new(), ..rnn }, &["f32[...]"], "0 activations; 1 are needed");
+    }
+
+    #[test]
+    fn weights_of_another_shape_are_refused() {
+        let refused = |place: usize, wrong: &'static str, expect| {
+            let mut inputs = [
+                "f32[S, B, 4]",
+                "f32[1, 32, 4]",
+                "f32[1, 32, 8]",
+                "f32[1, 64]",
+                "i32[B]",
+                "f32[1, B, 8]",
+                "f32[1, B, 8]",
+                "f32[1, 24]",
+            ];
+            check(lstm(Direction::Forward, false), &inputs, "f32[S, 1, B, 8]");
+            inputs[place] = wrong;
+            check_outputs(lstm(Direction::Forward, false), 1, &inputs, expect);
+        };
+        refused(0, "f32[B, 4]", "input 0 must have 3 dimensions, its shape is [B, 4]");
+        refused(1, "f32[1, 24, 4]", "input 1 must have the shape [1, 32, 4], not [1, 24, 4]");
+        refused(1, "f32[1, 32, 5]", "input 1 must have the shape [1, 32, 4], not [1, 32, 5]");
+        refused(2, "f32[2, 32, 8]", "input 2 must have the shape [1, 32, 8], not [2, 32, 8]");
+        refused(3, "f32[64]", "input 3 must have the shape [1, 64], not [64]");
+        refused(4, "i64[B]", "input 4 is i64; i32 is needed");
+        refused(5, "f32[B, 8]", "input 5 must have the shape [1, ?, 8], not [B, 8]");
+        refused(6, "f16[1, B, 8]", "input 6 is f16; it must have the same type as the input before");
+        refused(7, "f32[1, 32]", "input 7 must have the shape [1, 24], not [1, 32]");
+    }
+
+    #[test]
+    fn layers_without_attributes_have_the_usual_activations() {
+        let plain = |name| node(name, &["x", "w", "r"], &["y"]).int("hidden_size", 8);
+        check_import(&plain("LSTM"), 7, lstm(Direction::Forward, false), &[]);
+        let both = plain("LSTM").text("direction", "bidirectional").int("layout", 1);
+        check_import(&both, 14, lstm(Direction::Bidirectional, true), &[]);
+        let gru = Gru {
+            hidden: 8,
+            direction: Direction::Reverse,
+            activations: activations(&[Unary::Sigmoid, Unary::Tanh]),
+            clip: Some(3.0),
+            linear_before_reset: true,
+            batch_first: false,
+        };
+        let node = plain("GRU").text("direction", "reverse").int("linear_before_reset", 1).float("clip", 3.0);
+        check_import(&node, 14, gru, &[]);
+    }
+
+    #[test]
+    fn activations_take_their_parameters_in_turn() {
+        let names = ["HardSigmoid", "relu", "LeakyRelu"];
+        let node = node("LSTM", &["x", "w", "r"], &["y"])
+            .int("hidden_size", 8)
+            .texts("activations", &names)
+            .floats("activation_alpha", &[0.5])
+            .floats("activation_beta", &[0.25]);
+        let kinds =
+            [Unary::HardSigmoid { alpha: 0.5, beta: 0.25 }, Unary::Relu, Unary::LeakyRelu { alpha: 0.01 }];
+        let expect = Lstm { activations: activations(&kinds), ..lstm(Direction::Forward, false) };
+        check_import(&node, 7, expect, &[]);
+    }
+
+    #[test]
+    fn what_is_missing_or_not_known_is_named() {
+        let rnn = || node("RNN", &["x", "w", "r"], &["y"]);
+        check_refused(&rnn(), 7, "attribute \"hidden_size\": is missing or 0");
+        let sized = || rnn().int("hidden_size", 8);
+        check_refused(&sized().text("direction", "up"), 7, "attribute \"direction\": \"up\" is not known");
+        let affine = sized().texts("activations", &["Affine"]);
+        check_refused(&affine, 7, "attribute \"activations\": \"Affine\" is not supported");
+        let many = sized().texts("activations", &["Tanh", "Tanh"]);
+        check_refused(&many, 7, "attribute \"activations\": has 2 names instead of 1");
+    }
+}

@@ -346,3 +346,61 @@ pub(crate) fn reals(fact: &Fact) -> Option<Vec<f32>> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Symbol;
+    use crate::op::testing::fact;
+
+    #[test]
+    fn shapes_broadcast_as_in_numpy() {
+        let cases = [
+            (&["f32[2, 3]", "f32[3]"][..], "[2, 3]"),
+            (&["f32[2, 1, 4]", "f32[3, 1]"], "[2, 3, 4]"),
+            (&["f32[]", "f32[]"], "[]"),
+            (&["f32[N, 3]", "f32[N, 1]"], "[N, 3]"),
+            (&["f32[N, 3]", "f32[1, 3]"], "[N, 3]"),
+            (&["f32[N, 3]", "f32[M, 3]"], "[?, 3]"),
+            (&["f32[N, 3]", "f32[7, 3]"], "[7, 3]"),
+            (&["f32[?, 3]", "f32[N, 3]"], "[?, 3]"),
+            (&["f32[0, 3]", "f32[1, 3]"], "[0, 3]"),
+            (&["f32[...]", "f32[3]"], "[...]"),
+            (&["f32[4, 1]", "f32[5]", "f32[2, 1, 1]"], "[2, 4, 5]"),
+            (&["f32[2]", "f32[3]"], "[2] does not broadcast with [3]"),
+            (&["f32[0]", "f32[3]"], "[0] does not broadcast with [3]"),
+            (&["f32[2]", "f32[...]", "f32[3]"], "[2] does not broadcast with [3]"),
+        ];
+        for (inputs, expect) in cases {
+            let facts: Vec<Fact> = inputs.iter().filter_map(|text| fact(text)).collect();
+            let actual = match broadcast(facts.iter().map(|fact| &fact.shape)) {
+                Ok(shape) => format!("{shape}"),
+                Err(error) => format!("{error}"),
+            };
+            assert_eq!(actual, expect, "{inputs:?}");
+        }
+    }
+
+    #[test]
+    fn axes_count_from_both_ends_and_stay_inside() {
+        assert_eq!(axis(-1, 3), Ok(2));
+        assert_eq!(axis(0, 3), Ok(0));
+        for absurd in [3, -4, i64::MIN, i64::MAX] {
+            assert!(axis(absurd, 3).is_err());
+        }
+        assert!(axis(0, 0).is_err());
+        assert_eq!(axes_mask(&[-1, 0], 3), Ok(alloc::vec![true, false, true]));
+        assert_eq!(axes_mask(&[1, -2], 3), Err(OpError::Shape("axis -2 is named twice".into())));
+    }
+
+    #[test]
+    fn products_stay_open_or_overflow_with_an_error() {
+        let n = || Dim::Symbol(Symbol("N".into()));
+        assert_eq!(product(&[Dim::Fixed(2), Dim::Fixed(3)]), Ok(Dim::Fixed(6)));
+        assert_eq!(product(&[Dim::Fixed(1), n()]), Ok(n()));
+        assert_eq!(product(&[Dim::Fixed(2), n()]), Ok(Dim::Unknown));
+        assert_eq!(product(&[n(), n()]), Ok(Dim::Unknown));
+        assert_eq!(product(&[n(), Dim::Fixed(0)]), Ok(Dim::Fixed(0)));
+        assert!(product(&[Dim::Fixed(usize::MAX), Dim::Fixed(2)]).is_err());
+    }
+}

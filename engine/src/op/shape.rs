@@ -196,3 +196,76 @@ pub(crate) fn import_range(node: &NodeView<'_>) -> Result<Imported, ImportError>
     node.counts(3..=3, 1..=1)?;
     Ok(Imported::with(Range))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn fixed_shapes_are_constants() {
+        let shape = |start, end| ShapeOf { start, end };
+        check(shape(0, None), &["f32[2, 3, 4]"], "i64{2, 3, 4}");
+        check(shape(1, Some(-1)), &["f32[N, 3, 4]"], "i64{3}");
+        check(shape(-1, None), &["f32[N, 3, 4]"], "i64{4}");
+        check(shape(0, None), &["f32[N, 3, 4]"], "i64[3]");
+        check(shape(0, None), &["f32[...]"], "i64[?]");
+        check(shape(0, None), &["f32[]"], "i64{}");
+        check(shape(i64::MIN, Some(i64::MAX)), &["f32[2]"], "i64{2}");
+        check(shape(2, Some(1)), &["f32[2, 3, 4]"], "i64{}");
+        check(SizeOf, &["f32[2, 3]"], "i64(6)");
+        check(SizeOf, &["f32[]"], "i64(1)");
+        check(SizeOf, &["f32[N, 0]"], "i64(0)");
+        check(SizeOf, &["f32[N, 3]"], "i64[]");
+    }
+
+    #[test]
+    fn shapes_become_tensors() {
+        let ones = || ConstantOfShape { value: Tensor::from_slice(&[1i64], [1]).unwrap() };
+        check(ones(), &["i64{2, 3}"], "i64[2, 3]");
+        check(ones(), &["i64{}"], "i64[]");
+        check(ones(), &["i64[2]"], "i64[?, ?]");
+        check(ones(), &["i64[?]"], "i64[...]");
+        check(ones(), &["i64{-2}"], "input 0 asks for an extent of -2");
+        check(ones(), &["i32{2}"], "input 0 is i32; i64 is needed");
+        let plain = node("ConstantOfShape", &["s"], &["y"]);
+        let zero = plain.import(9).unwrap();
+        let zero = zero.op.downcast::<ConstantOfShape>().unwrap();
+        assert_eq!(zero.value.to_vec::<f32>().unwrap(), [0.0]);
+        let two = Tensor::from_slice(&[1i64, 2], [2]).unwrap();
+        check_refused(&plain.tensor("value", &two), 9, "attribute \"value\": has 2 elements instead of one");
+    }
+
+    #[test]
+    fn ranges_count_their_steps() {
+        let cases = [
+            (["i64(0)", "i64(10)", "i64(3)"], "i64[4]"),
+            (["i64(10)", "i64(0)", "i64(-5)"], "i64[2]"),
+            (["i64(0)", "i64(10)", "i64(-1)"], "i64[0]"),
+            (["i64(3)", "i64(3)", "i64(1)"], "i64[0]"),
+            (["i32(0)", "i32(9)", "i32(3)"], "i32[3]"),
+            (["f32(0)", "f32(1)", "f32(0.3)"], "f32[4]"),
+            (["f32(1)", "f32(0)", "f32(0.5)"], "f32[0]"),
+            (["i64(0)", "i64[]", "i64(1)"], "i64[?]"),
+            (
+                ["i64(-9223372036854775808)", "i64(9223372036854775807)", "i64(1)"],
+                "i64[18446744073709551615]",
+            ),
+            (["i64(0)", "i64(5)", "i64(0)"], "no range from Integer(0) to Integer(5) by Integer(0)"),
+            (["f32(0)", "f32(inf)", "f32(1)"], "no range from Real(0.0) to Real(inf) by Real(1.0)"),
+            (["f32(0)", "f32(NaN)", "f32(1)"], "no range from Real(0.0) to Real(NaN) by Real(1.0)"),
+            (["u8(0)", "u8(5)", "u8(1)"], "input 0 is u8; f32, f64, i16, i32 or i64 is needed"),
+            (
+                ["i64(0)", "i32(5)", "i64(1)"],
+                "input 1 is i32; it must have the same type as the input before",
+            ),
+            (["i64(0)", "i64[2]", "i64(1)"], "input 1 must be one number, its shape is [2]"),
+        ];
+        for (inputs, expect) in cases {
+            check(Range, &inputs, expect);
+        }
+        let shape = node("Shape", &["x"], &["y"]).int("start", 1);
+        check_import(&shape, 15, ShapeOf { start: 1, end: None }, &[]);
+    }
+}

@@ -182,3 +182,80 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     }
     Ok(imported)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn what_is_taken_is_what_numpy_takes() {
+        let cases = [
+            // extent, start, end, step: first, count
+            (10, 2, 5, 1, 2, 3),
+            (10, 0, i64::MAX, 1, 0, 10),
+            (10, -3, i64::MAX, 1, 7, 3),
+            (10, -30, -3, 1, 0, 7),
+            (10, 8, 3, 1, 8, 0),
+            (10, 1, 10, 3, 1, 3),
+            (10, 20, 30, 1, 10, 0),
+            (10, 9, 0, -1, 9, 9),
+            (10, -1, i64::MIN, -1, 9, 10),
+            (10, i64::MAX, i64::MIN, -3, 9, 4),
+            (10, 3, 8, -1, 3, 0),
+            (10, 0, -11, -1, 0, 1),
+            (0, 0, i64::MAX, 1, 0, 0),
+            (0, -1, i64::MIN, -1, 0, 0),
+            (3, 0, 3, i64::MAX, 0, 1),
+            (3, 2, i64::MIN, i64::MIN, 2, 1),
+        ];
+        for (extent, start, end, step, first, count) in cases {
+            let taken = Taken::new(extent, start, end, step).unwrap();
+            assert_eq!((taken.start, taken.count), (first, count), "{extent}[{start}:{end}:{step}]");
+        }
+        assert_eq!(Taken::new(3, 0, 1, 0), None);
+    }
+
+    #[test]
+    fn extents_follow_from_constant_bounds() {
+        let max = "i64{9223372036854775807}";
+        let cases: &[(&[&str], &str)] = &[
+            (&["f32[N, 10]", "i64{2}", "i64{5}", "i64{1}"], "f32[N, 3]"),
+            (&["f32[4, 10]", "i64{0, 1}", "i64{2, -1}"], "f32[2, 8]"),
+            (&["f32[N, 10]", "i64{-1}", "i64{-11}", "i64{1}", "i64{-2}"], "f32[N, 5]"),
+            (&["f32[N, 10]", "i64{0}", max, "i64{0}"], "f32[N, 10]"),
+            (&["f32[N, 10]", "i64{1}", max, "i64{0}"], "f32[?, 10]"),
+            (&["f32[N, 10]", "i32{0}", "i32{2147483647}", "i32{0}"], "f32[N, 10]"),
+            (&["f32[N, 10]", "i64[1]", "i64[1]", "i64{0}"], "f32[?, 10]"),
+            (&["f32[N, 10]", "i64[1]", "i64[1]"], "f32[?, 10]"),
+            (&["f32[N, 10]", "i64[1]", "i64[1]", "i64[1]"], "f32[?, ?]"),
+            (&["f32[...]", "i64{0}", "i64{1}"], "f32[...]"),
+            (&["f32[10]", "i64{0}", "i64{1}", "i64{1}"], "axis 1 does not exist in 1 dimensions"),
+            (&["f32[10]", "i64{0, 0}", "i64{1, 1}", "i64{0, -1}"], "axis -1 is named twice"),
+            (&["f32[10]", "i64{0}", "i64{1}", "i64{0}", "i64{0}"], "the step along dimension 0 is 0"),
+            (&["f32[10]", "i64{0}", "i64{1, 2}"], "1 starts, but 2 ends, axes or steps"),
+            (&["f32[10]", "i64{0, 0}", "i64{1, 2}"], "2 starts for 1 dimensions"),
+            (&["f32[10]", "f32{0}", "i64{1}"], "input 1 is f32; i32 or i64 is needed"),
+            (&["f32[10]", "i64{0}"], "input 2 is missing"),
+        ];
+        for (inputs, expect) in cases {
+            check(Slice, inputs, expect);
+        }
+    }
+
+    #[test]
+    fn kernels_resolve_the_same_way() {
+        let taken = Slice::resolve(&[4, 10], &[1], &[-1], Some(&[-1]), Some(&[2])).unwrap();
+        assert_eq!(taken, [Taken::all(4), Taken { start: 1, step: 2, count: 4 }]);
+    }
+
+    #[test]
+    fn bounds_were_attributes() {
+        let old = node("Slice", &["x"], &["y"]).ints("starts", &[0]).ints("ends", &[3]);
+        check_import(&old, 6, Slice, &["1: i64{0}", "2: i64{3}"]);
+        check_import(&old.ints("axes", &[2]), 9, Slice, &["1: i64{0}", "2: i64{3}", "3: i64{2}"]);
+        check_import(&node("Slice", &["x", "s", "e", "", "t"], &["y"]), 10, Slice, &[]);
+        check_refused(&node("Slice", &["x"], &["y"]).ints("starts", &[0]), 6, "ends are missing");
+    }
+}

@@ -47,3 +47,30 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
         flatten,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import};
+
+    #[test]
+    fn the_axis_must_exist() {
+        let softmax = |axis, flatten| Softmax { axis, log: false, flatten };
+        check(softmax(-1, false), &["f32[N, 4]"], "f32[N, 4]");
+        check(softmax(2, false), &["f32[N, 4]"], "axis 2 does not exist in 2 dimensions");
+        check(softmax(2, true), &["f32[N, 4]"], "f32[N, 4]");
+        check(softmax(3, true), &["f32[N, 4]"], "axis 3 does not exist in 2 dimensions");
+        check(softmax(9, false), &["f32[...]"], "f32[...]");
+        check(softmax(0, false), &["i32[4]"], "input 0 is i32; a float type is needed");
+    }
+
+    #[test]
+    fn the_meaning_of_the_axis_changed_with_operator_set_13() {
+        let softmax = node("Softmax", &["x"], &["y"]);
+        check_import(&softmax, 12, Softmax { axis: 1, log: false, flatten: true }, &[]);
+        check_import(&softmax, 13, Softmax { axis: -1, log: false, flatten: false }, &[]);
+        let log = node("LogSoftmax", &["x"], &["y"]).int("axis", 2);
+        check_import(&log, 6, Softmax { axis: 2, log: true, flatten: true }, &[]);
+    }
+}

@@ -99,3 +99,46 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     };
     legacy::ints_as_input(node, Split { axis: node.int_or("axis", 0)?, num_outputs }, "split", 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_outputs};
+
+    #[test]
+    fn parts_are_stated_or_equal() {
+        let split = |axis, num_outputs| Split { axis, num_outputs };
+        check(split(0, None), &["f32[6, N]"], "f32[3, N] | f32[3, N]");
+        check(split(1, None), &["f32[N, 6]", "i64{2, 4}"], "f32[N, 2] | f32[N, 4]");
+        check(split(-1, Some(3)), &["f32[N, 7]"], "f32[N, 3] | f32[N, 3] | f32[N, 1]");
+        check(split(0, None), &["f32[N]"], "f32[?] | f32[?]");
+        check(split(0, None), &["f32[N]"], "f32[N]");
+        check(split(0, None), &["f32[N]", "i64{2, 4}"], "f32[2] | f32[4]");
+        check(split(0, None), &["f32[6]", "i64[2]"], "f32[?] | f32[?]");
+        check(split(0, None), &["f32[...]", "i64{2, 4}"], "f32[...] | f32[...]");
+        let refused = |op, inputs: &[&str], expect| check_outputs(op, 2, inputs, expect);
+        refused(split(0, Some(1)), &["f32[6]"], "2 outputs are asked for, num_outputs is 1");
+        refused(
+            split(0, None),
+            &["f32[6]", "i64{2, 5}"],
+            "the parts [2, 5] have 7 elements together, the axis has 6",
+        );
+        refused(split(0, None), &["f32[6]", "i64{7, -1}"], "input 1 asks for a part of -1 elements");
+        refused(split(0, Some(4)), &["f32[5]"], "5 elements do not split into 4 parts of 2");
+        refused(split(1, None), &["f32[6]"], "axis 1 does not exist in 1 dimensions");
+        refused(
+            split(0, Some(usize::MAX)),
+            &["f32[6]"],
+            "6 elements do not split into 18446744073709551615 parts of 1",
+        );
+    }
+
+    #[test]
+    fn extents_were_an_attribute() {
+        let plain = node("Split", &["x"], &["a", "b"]);
+        let old = plain.clone().ints("split", &[2, 4]).int("axis", 1);
+        check_import(&old, 6, Split { axis: 1, num_outputs: None }, &["1: i64{2, 4}"]);
+        check_import(&plain.int("num_outputs", 2), 18, Split { axis: 0, num_outputs: Some(2) }, &[]);
+    }
+}

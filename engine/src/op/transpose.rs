@@ -53,3 +53,36 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     let perm = if node.has("perm") { Some(node.extents("perm")?) } else { None };
     Ok(Imported::with(Transpose { perm }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn dimensions_change_places() {
+        let transpose = |perm: Option<&[usize]>| Transpose { perm: perm.map(<[usize]>::to_vec) };
+        check(transpose(None), &["f32[N, 3, 4]"], "f32[4, 3, N]");
+        check(transpose(Some(&[1, 2, 0])), &["string[N, 3, 4]"], "string[3, 4, N]");
+        check(transpose(Some(&[1, 0])), &["f32[...]"], "f32[?, ?]");
+        check(transpose(None), &["f32[...]"], "f32[...]");
+        check(transpose(Some(&[])), &["f32[]"], "f32[]");
+        check(transpose(Some(&[0, 1])), &["f32[N, 3, 4]"], "[0, 1] is no order of 3 dimensions");
+        check(transpose(Some(&[0, 0])), &["f32[...]"], "[0, 0] is no order of 2 dimensions");
+        check(transpose(Some(&[0, 2])), &["f32[2, 3]"], "[0, 2] is no order of 2 dimensions");
+    }
+
+    #[test]
+    fn the_order_may_be_left_out() {
+        let plain = node("Transpose", &["x"], &["y"]);
+        check_import(&plain, 6, Transpose { perm: None }, &[]);
+        check_import(
+            &plain.clone().ints("perm", &[1, 0]),
+            13,
+            Transpose { perm: Some(alloc::vec![1, 0]) },
+            &[],
+        );
+        check_refused(&plain.ints("perm", &[0, -1]), 13, "attribute \"perm\": -1 is negative");
+    }
+}

@@ -246,3 +246,53 @@ fn approximate(node: &NodeView<'_>) -> Result<bool, ImportError> {
         Some(other) => Err(node.refuse_attribute("approximate", alloc::format!("\"{other}\" is not known"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+    use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn types_and_shapes_follow_the_input() {
+        let cases = [
+            (Unary::Relu, "f16[N, 3]", "f16[N, 3]"),
+            (Unary::Relu, "i32[2]", "i32[2]"),
+            (Unary::Abs, "u8[...]", "u8[...]"),
+            (Unary::Not, "bool[1, ?]", "bool[1, ?]"),
+            (Unary::IsNaN, "f64[4]", "bool[4]"),
+            (Unary::IsInf { positive: true, negative: false }, "f32[]", "bool[]"),
+            (Unary::Exp, "i64[4]", "input 0 is i64; a float type is needed"),
+            (Unary::Neg, "u8[4]", "input 0 is u8; a float or signed integer type is needed"),
+            (Unary::Not, "f32[4]", "input 0 is f32; bool is needed"),
+            (Unary::Sign, "string[4]", "input 0 is string; a number type is needed"),
+            (Unary::Exp, "", "input 0 is missing"),
+        ];
+        for (op, input, expect) in cases {
+            check(op, &[input], expect);
+        }
+        check(Unary::Exp, &["f32[1]", "f32[1]"], "2 inputs are given, at most 1 are taken");
+    }
+
+    #[test]
+    fn parameters_have_the_defaults_of_the_standard() {
+        let plain = |name| node(name, &["x"], &["y"]);
+        check_import(&plain("LeakyRelu"), 6, Unary::LeakyRelu { alpha: 0.01 }, &[]);
+        check_import(&plain("LeakyRelu").float("alpha", 0.5), 16, Unary::LeakyRelu { alpha: 0.5 }, &[]);
+        check_import(&plain("Selu"), 6, Unary::Selu { alpha: 1.6732632, gamma: 1.050701 }, &[]);
+        check_import(&plain("HardSigmoid"), 6, Unary::HardSigmoid { alpha: 0.2, beta: 0.5 }, &[]);
+        check_import(
+            &plain("IsInf").int("detect_negative", 0),
+            10,
+            Unary::IsInf { positive: true, negative: false },
+            &[],
+        );
+        check_import(&plain("Gelu").text("approximate", "tanh"), 20, Unary::Gelu { tanh: true }, &[]);
+        check_refused(
+            &plain("Gelu").text("approximate", "erfc"),
+            20,
+            "attribute \"approximate\": \"erfc\" is not known",
+        );
+        check_refused(&node("Exp", &[], &["y"]), 13, "0 inputs where 1 are wanted");
+    }
+}

@@ -338,3 +338,141 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Window, ImportError> {
         padding,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::node;
+
+    fn window(strides: &[usize], dilations: &[usize], padding: Padding) -> Window {
+        Window { kernel: None, strides: strides.to_vec(), dilations: dilations.to_vec(), padding }
+    }
+
+    fn explicit(pads: &[usize]) -> Padding {
+        Padding::Explicit(pads.to_vec())
+    }
+
+    /// Begin, end and output extent along one dimension.
+    fn slide(window: &Window, input: usize, kernel: usize, ceil: bool) -> (usize, usize, usize) {
+        let resolved = window.resolve(&[input], &[kernel], ceil).unwrap();
+        (resolved.begins[0], resolved.ends[0], resolved.output[0])
+    }
+
+    #[test]
+    fn output_extents_follow_padding_stride_and_dilation() {
+        let cases = [
+            (window(&[], &[], Padding::default()), 8, 3, (0, 0, 6)),
+            (window(&[], &[], explicit(&[1, 1])), 8, 3, (1, 1, 8)),
+            (window(&[2], &[], explicit(&[1, 0])), 8, 3, (1, 0, 4)),
+            (window(&[], &[2], Padding::default()), 8, 3, (0, 0, 4)),
+            (window(&[3], &[], Padding::default()), 3, 3, (0, 0, 1)),
+            (window(&[2], &[], Padding::SameUpper), 8, 3, (0, 1, 4)),
+            (window(&[2], &[], Padding::SameLower), 8, 3, (1, 0, 4)),
+            (window(&[2], &[], Padding::SameUpper), 7, 3, (1, 1, 4)),
+            (window(&[3], &[], Padding::SameUpper), 7, 1, (0, 0, 3)),
+            (window(&[1], &[2], Padding::SameUpper), 5, 3, (2, 2, 5)),
+            (window(&[2], &[], Padding::Valid), 8, 3, (0, 0, 3)),
+            (window(&[2], &[], Padding::SameUpper), 0, 1, (0, 1, 0)),
+        ];
+        for (window, input, kernel, expect) in cases {
+            assert_eq!(slide(&window, input, kernel, false), expect, "{window:?} over {input} with {kernel}");
+        }
+    }
+
+    #[test]
+    fn with_ceil_a_partly_filled_window_counts_but_not_one_in_the_padding() {
+        assert_eq!(slide(&window(&[2], &[], Padding::default()), 6, 3, false).2, 2);
+        assert_eq!(slide(&window(&[2], &[], Padding::default()), 6, 3, true).2, 3);
+        // The fourth window would begin at 6, where only padding is.
+        assert_eq!(slide(&window(&[2], &[], explicit(&[0, 2])), 6, 2, true).2, 3);
+        assert_eq!(slide(&window(&[2], &[], explicit(&[1, 1])), 5, 2, true).2, 3);
+    }
+
+    #[test]
+    fn every_dimension_has_its_own_numbers() {
+        let window = window(&[1, 2], &[], explicit(&[1, 2, 3, 4]));
+        let resolved = window.resolve(&[5, 6], &[2, 3], false).unwrap();
+        let expect = Resolved {
+            kernel: alloc::vec![2, 3],
+            strides: alloc::vec![1, 2],
+            dilations: alloc::vec![1, 1],
+            begins: alloc::vec![1, 2],
+            ends: alloc::vec![3, 4],
+            output: alloc::vec![8, 5],
+        };
+        assert_eq!(resolved, expect);
+    }
+
+    #[test]
+    fn transposed_windows_give_back_what_windows_take() {
+        let back = |window: &Window, extra: &[usize], stated: Option<&[usize]>| {
+            let resolved = window.resolve_transposed(&[3], &[3], extra, stated).unwrap();
+            (resolved.begins[0], resolved.ends[0], resolved.output[0])
+        };
+        assert_eq!(back(&window(&[], &[], Padding::default()), &[], None), (0, 0, 5));
+        assert_eq!(back(&window(&[2], &[], explicit(&[1, 1])), &[], None), (1, 1, 5));
+        assert_eq!(back(&window(&[2], &[], explicit(&[1, 1])), &[1], None), (1, 1, 6));
+        assert_eq!(back(&window(&[2], &[], Padding::SameUpper), &[], None), (0, 1, 6));
+        assert_eq!(back(&window(&[2], &[], Padding::SameLower), &[], None), (1, 0, 6));
+        assert_eq!(back(&window(&[2], &[], Padding::Valid), &[], None), (0, 0, 7));
+        // Stated extents decide the padding; beyond the last product there are zeros.
+        assert_eq!(back(&window(&[3], &[], Padding::default()), &[], Some(&[8])), (1, 0, 8));
+        assert_eq!(back(&window(&[3], &[], Padding::default()), &[], Some(&[10])), (0, 0, 10));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_an_error() {
+        let none = Padding::default;
+        let cases = [
+            (
+                window(&[0], &[], none()),
+                8,
+                3,
+                "spatial dimension 0: kernel 3, stride 0, dilation 1; none may be 0",
+            ),
+            (
+                window(&[], &[0], none()),
+                8,
+                3,
+                "spatial dimension 0: kernel 3, stride 1, dilation 0; none may be 0",
+            ),
+            (
+                window(&[], &[], none()),
+                8,
+                0,
+                "spatial dimension 0: kernel 0, stride 1, dilation 1; none may be 0",
+            ),
+            (
+                window(&[], &[], none()),
+                2,
+                3,
+                "spatial dimension 0: a window of 3 does not fit into 2 elements",
+            ),
+            (window(&[1, 1], &[], none()), 8, 3, "strides has 2 numbers instead of 1"),
+            (window(&[], &[], explicit(&[1])), 8, 3, "pads has 1 numbers instead of 2"),
+            (window(&[], &[usize::MAX], none()), 8, 3, "an extent overflows"),
+            (window(&[], &[], explicit(&[usize::MAX, 1])), 8, 3, "an extent overflows"),
+            (window(&[], &[], Padding::SameLower), usize::MAX, 3, "an extent overflows"),
+        ];
+        for (window, input, kernel, expect) in cases {
+            let actual = window.resolve(&[input], &[kernel], false).map_err(|error| format!("{error}"));
+            assert_eq!(actual, Err(expect.into()), "{window:?}");
+        }
+        let padded = window(&[], &[], explicit(&[4, 4]));
+        assert!(padded.resolve_transposed(&[3], &[3], &[], None).is_err());
+        let stated = Window { kernel: Some(alloc::vec![5]), ..Window::default() };
+        assert!(stated.resolve(&[8], &[3], false).is_err());
+    }
+
+    #[test]
+    fn a_node_tells_its_window_by_pads_or_automatically() {
+        let conv = || node("Conv", &["x", "w"], &["y"]).ints("strides", &[2, 2]);
+        let of = |node: crate::onnx::testing::TestNode| node.view(11, |view| import(view));
+        let pads = of(conv().ints("pads", &[1, 1, 0, 0]).text("auto_pad", "NOTSET")).unwrap();
+        assert_eq!(pads, window(&[2, 2], &[], explicit(&[1, 1, 0, 0])));
+        assert_eq!(of(conv().text("auto_pad", "SAME_LOWER")).unwrap().padding, Padding::SameLower);
+        assert_eq!(of(conv().ints("kernel_shape", &[3, 3])).unwrap().kernel, Some(alloc::vec![3, 3]));
+        assert!(of(conv().text("auto_pad", "SAME")).is_err());
+        assert!(of(conv().ints("pads", &[-1, 0, 0, 0])).is_err());
+    }
+}
