@@ -12,8 +12,11 @@ mod arguments;
 mod cast;
 mod constant;
 mod copy;
+pub mod epilogue;
 mod gather;
+mod gemm;
 mod join;
+mod matmul;
 mod number;
 mod pad;
 mod repeat;
@@ -194,7 +197,9 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Gather, gather::gather),
     entry!(op::GatherElements, gather::gather_elements),
     entry!(op::GatherNd, gather::gather_nd),
+    entry!(op::Gemm, matmul::gemm),
     entry!(op::Identity, copy::identity),
+    entry!(op::MatMul, matmul::matmul),
     entry!(op::Pad, pad::pad),
     entry!(op::Range, constant::range),
     entry!(op::Reshape, copy::reshape),

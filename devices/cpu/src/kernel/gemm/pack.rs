@@ -1,0 +1,105 @@
+//! Packing: the factors of a product rearranged so that the inner loop reads them from front to back.
+//!
+//! The left factor becomes panels of a few rows, the right factor panels of two vectors of columns; within a panel the inner
+//! dimension is outermost. Panels of the right factor are filled up with zeros to whole vectors. Constants are packed when a
+//! kernel is built and shared through [`Packs`](crate::pack::Packs); what changes from run to run is packed panel by
+//! panel in scratch.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Deref;
+
+use super::Sizes;
+
+/// A matrix somewhere in memory: element (row, column) is `data[row * row_stride + column * column_stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+/// Numbers that begin at a multiple of 64 bytes, so that no vector of a panel crosses a cache line.
+pub(crate) struct Floats {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+#[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+impl Floats {
+    /// `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Floats {
+        Floats { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+    }
+
+    /// The numbers, to write.
+    pub(crate) fn as_mut(&mut self) -> &mut [f32] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
+
+impl Deref for Floats {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+}
+
+/// Packs a left factor into panels of `height` rows, the last of which may have fewer. Panel `p` begins at
+/// `p * height * depth`.
+pub(crate) fn pack_left(from: Matrix<'_>, height: usize, to: &mut [f32]) {
+    let panels = to.chunks_mut((height * from.columns).max(1));
+    for (panel, first) in panels.zip((0..from.rows).step_by(height)) {
+        let rows = height.min(from.rows - first);
+        for (k, column) in panel.chunks_exact_mut(rows).enumerate() {
+            for (row, slot) in column.iter_mut().enumerate() {
+                *slot = from.data[(first + row) * from.row_stride + k * from.column_stride];
+            }
+        }
+    }
+}
+
+/// How many numbers a packed right factor has.
+pub(crate) fn right_len(columns: usize, depth: usize, sizes: Sizes) -> usize {
+    columns.next_multiple_of(sizes.lanes) * depth
+}
+
+/// Where the panel that begins with `column` begins, and how wide it is. `column` is a multiple of `sizes.columns()`.
+pub(crate) fn right_panel(column: usize, columns: usize, depth: usize, sizes: Sizes) -> (usize, usize) {
+    let left = (columns - column).next_multiple_of(sizes.lanes);
+    (column * depth, left.min(sizes.columns()))
+}
+
+/// Packs a right factor into panels of `sizes.columns()` columns. See [`right_panel`].
+pub(crate) fn pack_right(from: Matrix<'_>, sizes: Sizes, to: &mut [f32]) {
+    for column in (0..from.columns).step_by(sizes.columns()) {
+        let (start, width) = right_panel(column, from.columns, from.rows, sizes);
+        pack_right_panel(from, column, width, &mut to[start..start + width * from.rows]);
+    }
+}
+
+/// Packs the panel of `width` columns from `column` on; columns beyond the matrix are zero.
+#[inline(always)]
+pub(crate) fn pack_right_panel(from: Matrix<'_>, column: usize, width: usize, to: &mut [f32]) {
+    let columns = width.min(from.columns - column);
+    if from.column_stride == 1 {
+        for (k, line) in to.chunks_exact_mut(width).take(from.rows).enumerate() {
+            let start = k * from.row_stride + column;
+            line[..columns].copy_from_slice(&from.data[start..start + columns]);
+            line[columns..].fill(0.0);
+        }
+        return;
+    }
+    for (k, line) in to.chunks_exact_mut(width).take(from.rows).enumerate() {
+        let start = k * from.row_stride + column * from.column_stride;
+        for (index, slot) in line.iter_mut().enumerate() {
+            *slot = if index < columns { from.data[start + index * from.column_stride] } else { 0.0 };
+        }
+    }
+}
