@@ -13,7 +13,7 @@ use crate::libtest::{self, Tally};
 use crate::place;
 
 /// Lines of a failing command's output that are worth showing at once; all of it is in the file.
-const TAIL: usize = 40;
+const EXCERPT: usize = 40;
 
 /// The steps that have run so far.
 pub(crate) struct Report {
@@ -37,7 +37,7 @@ impl Report {
     pub(crate) fn command(&mut self, name: &str, command: Command) {
         self.step(name, |log| match run(command, log) {
             Ok((true, _)) => passed(),
-            Ok((false, output)) => failed(tail(&output)),
+            Ok((false, output)) => failed(excerpt(&output)),
             Err(message) => failed(message),
         });
     }
@@ -51,7 +51,7 @@ impl Report {
                 // It did not compile, or a test binary was killed: nothing in the output says `failed`.
                 if !succeeded && tally.failed == 0 {
                     tally.failed = 1;
-                    tally.failures.push(tail(&output));
+                    tally.failures.push(excerpt(&output));
                 }
                 tally
             }
@@ -127,9 +127,12 @@ fn run(mut command: Command, log: &str) -> Result<(bool, String), String> {
     Ok((status.success(), String::from_utf8_lossy(&output).into_owned()))
 }
 
-fn tail(output: &str) -> String {
+/// The part of a failing command's output that says why: from the first error on, or else its end.
+fn excerpt(output: &str) -> String {
     let lines: Vec<&str> = output.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    let error = lines.iter().position(|line| line.starts_with("error"));
+    let start = error.unwrap_or(lines.len().saturating_sub(EXCERPT));
+    lines[start..].iter().take(EXCERPT).copied().collect::<Vec<_>>().join("\n")
 }
 
 fn verdict(tally: &Tally) -> String {
@@ -193,6 +196,15 @@ mod tests {
         let mut report = Report::new(false);
         report.command("absent", Command::new("inferry-no-such-program"));
         assert!(!report.close());
+    }
+
+    #[test]
+    fn the_first_error_is_shown_and_not_what_came_before() {
+        let output =
+            format!("warning: w\nerror[E1]: first\n  --> here\nerror: second\n{}", "noise\n".repeat(90));
+        assert!(excerpt(&output).starts_with("error[E1]: first\n  --> here\nerror: second\nnoise"));
+        assert_eq!(excerpt(&output).lines().count(), EXCERPT);
+        assert_eq!(excerpt("a\nb\n"), "a\nb");
     }
 
     #[test]
