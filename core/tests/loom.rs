@@ -3,6 +3,11 @@
 //! Run with `cargo xtask loom`. One function a promise, two or three threads each, no loops that wait for another thread.
 #![cfg(loom)]
 
+#[path = "loom/parts.rs"]
+mod parts;
+#[path = "loom/request.rs"]
+mod request;
+
 use inferry_core::{ElementType, Tensor};
 use loom::thread;
 

@@ -1,3 +1,5 @@
+//! The completion callback, and restarting from it.
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::sync::Mutex;

@@ -1,3 +1,5 @@
+//! Cancelling: what is granted, and what that promises.
+
 use super::{poll, ready};
 use crate::request::testing::{Act, Script, by_hand};
 use crate::request::{BindError, Cause, InferErrorKind, StartError, Status, Verdict};

@@ -1,3 +1,5 @@
+//! Running on the caller's stack.
+
 use alloc::boxed::Box;
 use core::future::Future;
 use core::task::{Context, Poll};

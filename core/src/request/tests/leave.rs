@@ -1,3 +1,5 @@
+//! Dropping, stopping, and executors that go away.
+
 use alloc::sync::Arc;
 
 use super::{poll, ready};

@@ -3,8 +3,7 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Wake;
 
 mod callback;
@@ -31,7 +30,7 @@ fn ready<F: Future + Unpin>(mut future: F) -> F::Output {
 
 /// A waker that counts.
 #[derive(Default)]
-struct Wakes(AtomicUsize);
+struct Wakes(Mutex<usize>);
 
 impl Wakes {
     fn new() -> (Arc<Wakes>, Waker) {
@@ -40,12 +39,12 @@ impl Wakes {
     }
 
     fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        *self.0.lock().unwrap()
     }
 }
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        *self.0.lock().unwrap() += 1;
     }
 }

@@ -1,3 +1,5 @@
+//! Panics of stages and callbacks.
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::ready;

@@ -1,3 +1,5 @@
+//! Stages that wait without a thread.
+
 use super::{poll, ready};
 use crate::request::Status;
 use crate::request::testing::{Act, Script, by_hand};

@@ -1,3 +1,5 @@
+//! Starting: what is checked, refused, and computed.
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;

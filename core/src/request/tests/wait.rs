@@ -1,3 +1,5 @@
+//! Waiting for runs.
+
 use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
