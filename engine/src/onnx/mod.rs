@@ -20,7 +20,7 @@ mod import;
 mod node;
 mod order;
 mod proto;
-mod registry;
+pub(crate) mod registry;
 mod survey;
 mod tensor;
 #[cfg(test)]

@@ -30,6 +30,12 @@ pub(crate) fn find(domain: &str, name: &str) -> Option<Import> {
     OPERATORS.iter().find(|entry| entry.name == name && entry.domain == domain).map(|entry| entry.import)
 }
 
+/// The names of the standard's own operators.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().filter(|entry| entry.domain.is_empty()).map(|entry| entry.name)
+}
+
 // In alphabetical order.
 static OPERATORS: &[Entry] = &[
     entry("", "Abs", unary::import),

@@ -11,6 +11,8 @@ pub(crate) mod cast;
 pub(crate) mod concat;
 pub(crate) mod control;
 pub(crate) mod conv;
+#[cfg(test)]
+mod every;
 pub(crate) mod expand;
 pub(crate) mod gather;
 mod legacy;

@@ -243,16 +243,37 @@ struct Values {
     known: bool,
 }
 
+/// Whether an input is there. An empty vector stands for one left out, as models of operator set 11 write it.
+enum Given {
+    Yes,
+    No,
+    /// It is there, but may be empty.
+    Perhaps,
+}
+
+impl Given {
+    fn of(input: Option<&Fact>) -> Given {
+        match input.map(rules::vector_len) {
+            None | Some(Some(0)) => Given::No,
+            Some(Some(_)) => Given::Yes,
+            Some(None) => Given::Perhaps,
+        }
+    }
+}
+
 impl Values {
     fn of(inputs: &Inputs<'_>) -> Result<Values, OpError> {
         let roi = inputs.typed_optional(1, &FLOAT)?.and_then(rules::reals);
-        // An empty tensor stands for an input left out, as models of opset 11 write it.
-        let given = |fact: &&Fact| rules::vector_len(fact) != Some(0);
-        let scales = inputs.typed_optional(2, &FLOAT32)?.filter(given);
-        let sizes = inputs.typed_optional(3, &INT64)?.filter(given);
-        if scales.is_some() == sizes.is_some() {
-            return shape_error("either scales (input 2) or sizes (input 3) must be given".into());
+        let scales = inputs.typed_optional(2, &FLOAT32)?;
+        let sizes = inputs.typed_optional(3, &INT64)?;
+        match (Given::of(scales), Given::of(sizes)) {
+            (Given::Yes, Given::Yes) | (Given::No, Given::No) => {
+                return shape_error("either scales (input 2) or sizes (input 3) must be given".into());
+            }
+            _ => {}
         }
+        let filled = |fact: &&Fact| rules::vector_len(fact) != Some(0);
+        let (scales, sizes) = (scales.filter(filled), sizes.filter(filled));
         let (scales, sizes) = (scales.and_then(rules::reals), sizes.and_then(Fact::integers));
         let known = scales.is_some() || sizes.is_some();
         Ok(Values { roi, scales, sizes, known })

@@ -156,6 +156,12 @@ pub(crate) fn one(element: ElementType, shape: ShapeFact) -> Result<Vec<Fact>, O
     Ok(alloc::vec![Fact::new(element, shape)])
 }
 
+/// Facts as the answer of an operator with several outputs.
+pub(crate) fn several(facts: Vec<Fact>) -> Result<Vec<Fact>, OpError> {
+    facts.iter().try_for_each(|fact| check_rank(&fact.shape))?;
+    Ok(facts)
+}
+
 /// Refuses shapes of more dimensions than a tensor may have.
 pub(crate) fn check_rank(shape: &ShapeFact) -> Result<(), OpError> {
     match shape.rank() {

@@ -42,7 +42,7 @@ impl Op for Split {
         };
         extents.resize_with(extents.len().max(inputs.outputs()), || Dim::Unknown);
         extents.truncate(inputs.outputs());
-        Ok(extents.into_iter().map(part).collect())
+        rules::several(extents.into_iter().map(part).collect())
     }
 
     fn value_inputs(&self) -> &'static [usize] {
