@@ -23,10 +23,14 @@ pub(super) fn constant(node: &NodeView<'_>) -> Result<Tensor, ImportError> {
     if let Some(values) = node.ints("value_ints")? {
         return list(node, &values);
     }
-    for name in ["value_string", "value_strings", "sparse_value"] {
-        if node.has(name) {
-            return Err(node.refuse_attribute(name, "is not supported"));
-        }
+    if let Some(text) = node.text("value_string")? {
+        return texts(node, &[text], Shape::scalar());
+    }
+    if let Some(values) = node.texts("value_strings")? {
+        return texts(node, &values, Shape::from([values.len()]));
+    }
+    if node.has("sparse_value") {
+        return Err(node.refuse_attribute("sparse_value", "is not supported"));
     }
     Err(node.refuse("has no value"))
 }
@@ -34,6 +38,10 @@ pub(super) fn constant(node: &NodeView<'_>) -> Result<Tensor, ImportError> {
 fn list<T: inferry_core::Element>(node: &NodeView<'_>, values: &[T]) -> Result<Tensor, ImportError> {
     Tensor::from_slice(values, Shape::from([values.len()]))
         .map_err(|error| node.refuse(alloc::format!("{error}")))
+}
+
+fn texts(node: &NodeView<'_>, values: &[&str], shape: Shape) -> Result<Tensor, ImportError> {
+    Tensor::from_strings(values, shape).map_err(|error| node.refuse(alloc::format!("{error}")))
 }
 
 #[cfg(test)]
@@ -54,6 +62,9 @@ mod tests {
         assert_eq!(of(make().float("value_float", 2.5)).unwrap().to_vec::<f32>().unwrap(), [2.5]);
         assert_eq!(of(make().int("value_int", -3)).unwrap().shape().rank(), 0);
         assert_eq!(of(make().floats("value_floats", &[1.0, 2.0])).unwrap().shape()[..], [2]);
+        let text = of(make().texts("value_strings", &["a", "b"])).unwrap();
+        assert_eq!(text.strings().unwrap().iter().collect::<alloc::vec::Vec<_>>(), ["a", "b"]);
+        assert_eq!(of(make().text("value_string", "a")).unwrap().shape().rank(), 0);
         assert_eq!(of(make().ints("value_ints", &[])).unwrap().to_vec::<i64>().unwrap(), []);
     }
 
@@ -61,7 +72,7 @@ mod tests {
     fn a_constant_without_a_value_of_ours_is_refused() {
         let make = || node("Constant", &[], &["c"]);
         assert_eq!(of(make()).unwrap_err().to_string(), "node Constant that writes \"c\": has no value");
-        let text = of(make().text("value_string", "a")).unwrap_err().to_string();
-        assert_eq!(text, "node Constant that writes \"c\", attribute \"value_string\": is not supported");
+        let text = of(make().int("sparse_value", 1)).unwrap_err().to_string();
+        assert_eq!(text, "node Constant that writes \"c\", attribute \"sparse_value\": is not supported");
     }
 }

@@ -1,29 +1,18 @@
-//! From the file's names to a graph of ids.
+//! From the bytes of a file to a model: what is asked of the file as a whole.
 //!
-//! A graph is imported in three steps: its names are written down (inputs, constants, what nodes write), its nodes are put
-//! in an order in which they can run, and each node is turned into an operator by its importer. A graph inside a node may
-//! read names of the graphs around it: those *captures* become inputs of the inner graph and inputs of the node, level by
-//! level, so that every graph is complete in itself.
+//! Is it a model, is it small enough, is it written in a version that we read, do we have all its operators? Only then is
+//! anything built; [`build`](super::build) does that.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
 
-use super::constant::constant;
+use super::build::Importer;
 use super::error::ImportError;
 use super::external::{ExternalData, NoExternalData};
-use super::node::{Imported, NodeView, label};
-use super::order::topological;
-use super::proto::{GraphProto, Merge, ModelProto, NodeProto, OperatorSet, ValueInfoProto};
+use super::proto::{GraphProto, Merge, ModelProto};
 use super::registry;
-use super::survey::{inner_graphs, is_constant, long_domain, unsupported};
-use super::tensor::tensor;
-use super::value::declared;
+use super::survey::{long_domain, unsupported};
 use super::wire::{Budget, Message};
-use crate::graph::{Body, Graph, Node, ValueId};
 use crate::model::Model;
 
 /// The oldest and the newest version of the standard's operators that we read.
@@ -119,206 +108,84 @@ fn check_operators(graph: &GraphProto<'_>, limit: usize) -> Result<(), ImportErr
     if unknown.is_empty() { Ok(()) } else { Err(ImportError::Unsupported(unknown)) }
 }
 
-/// The names that a graph reads and does not define, each once, in the order of first reading.
-fn captures<'p>(graph: &'p GraphProto<'_>) -> Vec<&'p str> {
-    let mut defined: BTreeSet<&str> = BTreeSet::new();
-    defined.extend(graph.inputs.iter().map(|input| input.name));
-    defined.extend(graph.initializers.iter().map(|tensor| tensor.name));
-    defined.extend(graph.nodes.iter().flat_map(|node| node.outputs.iter().copied()));
-    // The empty name is a left-out input.
-    defined.insert("");
-    let mut found = Vec::new();
-    let outputs = graph.outputs.iter().map(|output| output.name);
-    for name in graph.nodes.iter().flat_map(reads).chain(outputs) {
-        if defined.insert(name) {
-            found.push(name);
-        }
-    }
-    found
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::{Proto, TestGraph, node};
+    use alloc::string::ToString;
+    use inferry_core::ElementType::F32;
+    use inferry_core::Tensor;
 
-/// All names that a node reads: its inputs, then what its inner graphs capture.
-fn reads<'p>(node: &'p NodeProto<'_>) -> Vec<&'p str> {
-    let mut names: Vec<&str> = node.inputs.iter().copied().filter(|name| !name.is_empty()).collect();
-    names.extend(inner_graphs(node).flat_map(|(_, inner)| captures(inner)));
-    names
-}
-
-/// What is the same for all graphs of a file.
-struct Importer<'a> {
-    opset: i64,
-    opsets: &'a [OperatorSet<'a>],
-    external: &'a dyn ExternalData,
-}
-
-/// A graph under construction, and the names of its values.
-struct Scope<'a> {
-    graph: Graph,
-    name: &'a str,
-    ids: BTreeMap<&'a str, ValueId>,
-}
-
-impl<'a> Scope<'a> {
-    fn define(&mut self, name: &'a str, id: ValueId) -> Result<(), ImportError> {
-        match self.ids.insert(name, id) {
-            None => Ok(()),
-            Some(_) => Err(ImportError::Duplicate { graph: self.name.to_owned(), name: name.to_owned() }),
-        }
+    /// `y = Relu(Add(x, c))`
+    fn small() -> TestGraph {
+        TestGraph::new()
+            .input("x", F32, &["N", "2"])
+            .constant("c", &Tensor::from_slice(&[1.0f32, 2.0], [2]).unwrap())
+            .node(node("Add", &["x", "c"], &["t"]))
+            .node(node("Relu", &["t"], &["y"]).named("last"))
+            .output("y", F32, &["N", "2"])
     }
 
-    fn find(&self, name: &str, reader: impl FnOnce() -> String) -> Result<ValueId, ImportError> {
-        let found = self.ids.get(name).copied();
-        found.ok_or_else(|| ImportError::Dangling { reader: reader(), name: name.to_owned() })
-    }
-}
-
-impl<'a> Importer<'a> {
-    /// A graph; `captured` are the names that it may use of the graphs around it, its last inputs.
-    fn graph(&self, proto: &'a GraphProto<'a>, captured: &[&'a str]) -> Result<Graph, ImportError> {
-        let mut scope = Scope { graph: Graph::default(), name: proto.name, ids: BTreeMap::new() };
-        self.constants(&mut scope, proto)?;
-        self.inputs(&mut scope, proto, captured)?;
-
-        let reads: Vec<Vec<&str>> = proto.nodes.iter().map(reads).collect();
-        let writes: Vec<Vec<&str>> = proto.nodes.iter().map(|node| node.outputs.clone()).collect();
-        let names = |nodes: Vec<usize>| nodes.into_iter().map(|node| label(&proto.nodes[node])).collect();
-        let order = topological(&reads, &writes).map_err(|nodes| ImportError::Cycle(names(nodes)))?;
-        for node in order {
-            self.node(&mut scope, &proto.nodes[node])?;
-        }
-        outputs(&mut scope, proto)?;
-        Ok(scope.graph)
+    #[test]
+    fn what_the_file_says_of_itself_is_kept() {
+        let pair = |key: &str, value: &str| {
+            Proto::default().put_bytes(1, key.as_bytes()).put_bytes(2, value.as_bytes())
+        };
+        let foreign = Proto::default().put_bytes(1, b"com.example").put_int(2, 3);
+        let mut bytes = small().model(13);
+        bytes.extend(
+            Proto::default()
+                .put_bytes(2, b"maker")
+                .put_bytes(3, b"1.2")
+                .put(14, &pair("labels", "a b"))
+                .put(8, &foreign)
+                .0,
+        );
+        let model = import(&bytes, &Options::default()).unwrap();
+        assert_eq!(model.producer, "maker 1.2");
+        assert_eq!(model.metadata("labels"), Some("a b"));
+        let opsets = [("ai.onnx".to_string(), 13), ("com.example".to_string(), 3)];
+        assert_eq!((model.opsets, model.ir_version), (opsets.into(), 8));
     }
 
-    fn constants(&self, scope: &mut Scope<'a>, proto: &'a GraphProto<'a>) -> Result<(), ImportError> {
-        if proto.sparse > 0 {
-            let problem = "sparse initializers are not supported".into();
-            return Err(ImportError::Tensor { tensor: scope.name.to_owned(), problem });
-        }
-        for initializer in &proto.initializers {
-            let id = scope
-                .graph
-                .add_constant(initializer.name, tensor(initializer, "initializer", self.external)?);
-            scope.define(initializer.name, id)?;
-        }
-        Ok(())
+    #[test]
+    fn all_unsupported_operators_are_told_at_once() {
+        let inner = TestGraph::new().node(node("Sorcery", &["x"], &["r"])).bare_output("r");
+        let graph = small()
+            .node(node("Alchemy", &["x"], &["u"]).domain("com.example"))
+            .node(node("Sorcery", &["x"], &["v"]))
+            .node(node("If", &["x"], &["w"]).graph("then_branch", &inner.0).graph("else_branch", &inner.0));
+        let expected = "the model needs operators that are not supported: ai.onnx.Sorcery (3 nodes), com.example.Alchemy (1 nodes)";
+        let error = import(&graph.model(13), &Options::default()).unwrap_err();
+        assert_eq!(error.to_string(), expected);
     }
 
-    fn inputs(
-        &self,
-        scope: &mut Scope<'a>,
-        proto: &'a GraphProto<'a>,
-        captured: &[&'a str],
-    ) -> Result<(), ImportError> {
-        // Files of the first versions list the constants among the inputs.
-        let constants: BTreeSet<&str> = proto.initializers.iter().map(|tensor| tensor.name).collect();
-        for input in proto.inputs.iter().filter(|input| !constants.contains(input.name)) {
-            let fact = declared(&input.kind).map_err(|problem| port_error("input", input, problem))?;
-            let id = scope.graph.add_value(input.name, fact);
-            scope.define(input.name, id)?;
-            scope.graph.inputs.push(id);
-        }
-        for name in captured {
-            let id = scope.graph.add_value(*name, None);
-            scope.define(name, id)?;
-            scope.graph.inputs.push(id);
-        }
-        Ok(())
+    #[test]
+    fn versions_out_of_range_are_refused_in_one_line() {
+        let message = import(&small().model(5), &Options::default()).unwrap_err().to_string();
+        assert_eq!(message, "the model is written in operator set 5; 6 to 22 are supported");
+        assert!(import(&small().model(99), &Options::default()).is_err());
     }
 
-    fn node(&self, scope: &mut Scope<'a>, proto: &'a NodeProto<'a>) -> Result<(), ImportError> {
-        let opset = self.opset_of(registry::domain(proto.domain));
-        if is_constant(proto) {
-            let tensor = constant(&NodeView::new(proto, opset, self.external, &[]))?;
-            let id = scope.graph.add_constant(proto.outputs[0], tensor);
-            return scope.define(proto.outputs[0], id);
-        }
-
-        let mut inputs = operands(scope, proto)?;
-        let (bodies, captured) = self.bodies(proto, inputs.len())?;
-        let view = NodeView::new(proto, opset, self.external, &bodies);
-        let import = registry::find(view.domain(), view.op_type());
-        let imported = import.ok_or_else(|| view.refuse("is not supported"))?(&view)?;
-        inputs = imported.arrange(inputs);
-        let Imported { op, constants, .. } = imported;
-        for name in captured {
-            inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
-        }
-        for (position, tensor) in constants {
-            if position >= inputs.len() {
-                inputs.resize(position + 1, None);
-            }
-            if inputs[position].replace(scope.graph.add_constant("", tensor)).is_some() {
-                return Err(view.refuse(format!("input {position} is given twice, once by an attribute")));
-            }
-        }
-
-        let mut outputs = Vec::with_capacity(view.outputs());
-        for name in &proto.outputs[..view.outputs()] {
-            let id = (!name.is_empty()).then(|| scope.graph.add_value(*name, None));
-            outputs.push(id);
-            id.map_or(Ok(()), |id| scope.define(name, id))?;
-        }
-        scope.graph.nodes.push(Node { name: Arc::from(proto.name), op, inputs, outputs });
-        Ok(())
+    #[test]
+    fn what_is_no_model_is_told_apart() {
+        let message = |bytes: &[u8]| import(bytes, &Options::default()).unwrap_err().to_string();
+        assert_eq!(message(b""), "the model file is empty");
+        assert!(
+            message(b"PK\x03\x04 a zip archive").starts_with("this is not an ONNX model, or it is damaged: ")
+        );
+        assert_eq!(message(&Proto::default().put_int(1, 8).0), "this is not an ONNX model: it has no graph");
     }
 
-    fn opset_of(&self, domain: &str) -> i64 {
-        match domain {
-            "" => self.opset,
-            domain => self.opsets.iter().find(|set| set.domain == domain).map_or(1, |set| set.version),
-        }
+    #[test]
+    fn limits_hold() {
+        let bytes = small().model(13);
+        let with =
+            |limits| import(&bytes, &Options { limits, ..Options::default() }).unwrap_err().to_string();
+        let limits = Limits::default();
+        assert_eq!(with(Limits { bytes: 9, ..limits }), "the model has more than 9 bytes");
+        assert_eq!(with(Limits { nodes: 1, ..limits }), "the model has more than 1 nodes");
+        assert!(with(Limits { messages: 5, ..limits }).ends_with("the file holds more than 5 messages"));
+        assert!(with(Limits { depth: 2, ..limits }).contains("nest deeper than 2"));
     }
-
-    /// The graphs of a node, and the names they capture. All of them share one input of the node for a value that several
-    /// capture; those inputs come after the `operands` inputs that the node has itself.
-    #[allow(clippy::type_complexity)] // two lists side by side
-    fn bodies(
-        &self,
-        proto: &'a NodeProto<'a>,
-        operands: usize,
-    ) -> Result<(Vec<(&'a str, Body)>, Vec<&'a str>), ImportError> {
-        let mut bodies = Vec::new();
-        let mut carried: Vec<&str> = Vec::new();
-        for (attribute, inner) in inner_graphs(proto) {
-            let captured = captures(inner);
-            let mut positions = Vec::with_capacity(captured.len());
-            for name in &captured {
-                let known = carried.iter().position(|carried| carried == name);
-                positions.push(operands + known.unwrap_or(carried.len()));
-                if known.is_none() {
-                    carried.push(name);
-                }
-            }
-            bodies.push((attribute, Body { graph: self.graph(inner, &captured)?, captures: positions }));
-        }
-        Ok((bodies, carried))
-    }
-}
-
-/// The values that a node itself reads; `None` where an optional input is left out.
-fn operands(scope: &Scope<'_>, proto: &NodeProto<'_>) -> Result<Vec<Option<ValueId>>, ImportError> {
-    // Empty names at the end are no inputs at all.
-    let count = proto.inputs.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
-    let find = |name: &&str| match *name {
-        "" => Ok(None),
-        name => scope.find(name, || format!("node {}", label(proto))).map(Some),
-    };
-    proto.inputs[..count].iter().map(find).collect()
-}
-
-/// Finds the outputs and notes what is declared of them.
-fn outputs<'a>(scope: &mut Scope<'a>, proto: &'a GraphProto<'a>) -> Result<(), ImportError> {
-    for output in &proto.outputs {
-        let id = scope.find(output.name, || format!("graph \"{}\"", scope.name))?;
-        let fact = declared(&output.kind).map_err(|problem| port_error("output", output, problem))?;
-        let value = scope.graph.value_mut(id);
-        value.fact = value.fact.take().or(fact);
-        scope.graph.outputs.push(id);
-    }
-    Ok(())
-}
-
-fn port_error(side: &'static str, info: &ValueInfoProto<'_>, problem: String) -> ImportError {
-    ImportError::Port { side, name: info.name.to_string(), problem }
 }

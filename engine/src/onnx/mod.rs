@@ -13,6 +13,7 @@
 //! What it does *not* do: it infers no shapes and folds nothing (passes do), it writes no files, and it opens none: data
 //! outside of the model file comes through [`ExternalData`], which the host gives.
 
+mod build;
 mod constant;
 mod error;
 mod external;

@@ -112,11 +112,6 @@ impl<'a> NodeView<'a> {
         self.opset
     }
 
-    /// The node's name; may be empty.
-    pub(crate) fn name(&self) -> &'a str {
-        self.proto.name
-    }
-
     /// The number of inputs, left-out ones before the last included.
     pub(crate) fn inputs(&self) -> usize {
         // Trailing empty names are inputs that are left out as well.
@@ -296,7 +291,6 @@ impl<'a> NodeView<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::onnx::testing::node;
     use alloc::string::ToString;
 

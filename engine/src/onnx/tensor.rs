@@ -86,6 +86,7 @@ fn read(proto: &TensorProto<'_>, external: &dyn ExternalData) -> Result<Tensor, 
         // Half floats are written as their bits.
         ElementType::F16 => convert(ints, shape, |value| u16::try_from(value).ok().map(f16::from_bits)),
         ElementType::Bf16 => convert(ints, shape, |value| u16::try_from(value).ok().map(bf16::from_bits)),
+        ElementType::String => from_strings(&proto.strings, shape),
         other => Err(format!("constants of element type {other} are not supported")),
     }
 }
@@ -111,6 +112,12 @@ fn read_external(proto: &TensorProto<'_>, external: &dyn ExternalData) -> Result
 
 fn from_values<T: Element>(values: &[T], shape: Shape) -> Result<Tensor, String> {
     Tensor::from_slice(values, shape).map_err(|error| error.to_string())
+}
+
+fn from_strings(texts: &[&[u8]], shape: Shape) -> Result<Tensor, String> {
+    let texts: Result<Vec<&str>, _> = texts.iter().map(|bytes| core::str::from_utf8(bytes)).collect();
+    let texts = texts.map_err(|_| "its text is not UTF-8")?;
+    Tensor::from_strings(&texts, shape).map_err(|error| error.to_string())
 }
 
 fn convert<S: Copy + ToString, T: Element>(
@@ -187,6 +194,15 @@ mod tests {
             read_one(&of(2, vec![0, 256])).unwrap_err(),
             "tensor \"here\": its data holds 256, which is no u8"
         );
+    }
+
+    #[test]
+    fn text_is_read_where_it_is_utf8() {
+        let of = |strings| TensorProto { dims: vec![2], data_type: 8, strings, ..Default::default() };
+        let tensor = read_one(&of(vec!["ä".as_bytes(), b""])).unwrap();
+        assert_eq!(tensor.strings().unwrap().iter().collect::<Vec<_>>(), ["ä", ""]);
+        assert!(read_one(&of(vec![b"a"])).unwrap_err().contains("1 values do not fill"));
+        assert_eq!(read_one(&of(vec![b"\xff", b""])).unwrap_err(), "tensor \"here\": its text is not UTF-8");
     }
 
     #[test]

@@ -128,6 +128,57 @@ impl TestNode {
     }
 }
 
+/// A graph under construction; its name is `g`.
+#[derive(Clone, Debug)]
+pub(crate) struct TestGraph(pub(crate) Proto);
+
+impl TestGraph {
+    pub(crate) fn new() -> TestGraph {
+        TestGraph(Proto::default().put_bytes(2, b"g"))
+    }
+
+    pub(crate) fn node(self, node: TestNode) -> TestGraph {
+        TestGraph(self.0.put(1, &node.0))
+    }
+
+    pub(crate) fn constant(self, name: &str, value: &Tensor) -> TestGraph {
+        TestGraph(self.0.put(5, &tensor_proto(name, value)))
+    }
+
+    /// An input of this type; an extent is fixed when it is a number, and else a symbol.
+    pub(crate) fn input(self, name: &str, element: ElementType, dims: &[&str]) -> TestGraph {
+        TestGraph(self.0.put(11, &value_info(name, element, dims)))
+    }
+
+    pub(crate) fn output(self, name: &str, element: ElementType, dims: &[&str]) -> TestGraph {
+        TestGraph(self.0.put(12, &value_info(name, element, dims)))
+    }
+
+    /// An output of which the file states only the name.
+    pub(crate) fn bare_output(self, name: &str) -> TestGraph {
+        TestGraph(self.0.put(12, &Proto::default().put_bytes(1, name.as_bytes())))
+    }
+
+    /// A model file with this graph, in version `opset` of the standard's operators.
+    pub(crate) fn model(&self, opset: i64) -> Vec<u8> {
+        let set = Proto::default().put_int(2, opset);
+        Proto::default().put_int(1, 8).put(8, &set).put(7, &self.0).0
+    }
+}
+
+fn value_info(name: &str, element: ElementType, dims: &[&str]) -> Proto {
+    let mut shape = Proto::default();
+    for dim in dims {
+        let extent = match dim.parse() {
+            Ok(extent) => Proto::default().put_int(1, extent),
+            Err(_) => Proto::default().put_bytes(2, dim.as_bytes()),
+        };
+        shape = shape.put(1, &extent);
+    }
+    let tensor = Proto::default().put_int(1, data_type(element)).put(2, &shape);
+    Proto::default().put_bytes(1, name.as_bytes()).put(2, &Proto::default().put(1, &tensor))
+}
+
 /// A tensor with its numbers as raw bytes.
 pub(crate) fn tensor_proto(name: &str, tensor: &Tensor) -> Proto {
     let lease = tensor.lease_read().expect("nobody writes it");

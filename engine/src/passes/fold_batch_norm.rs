@@ -20,24 +20,20 @@ use crate::op::{BatchNormalization, Conv, ConvTranspose};
 pub fn fold_batch_norm(graph: &mut Graph) {
     let mut writers = graph.writers();
     let uses = graph.uses();
-    let mut gone = alloc::vec![false; graph.nodes.len()];
     for index in 0..graph.nodes.len() {
         let Some(x) = graph.nodes[index].inputs.first().copied().flatten() else { continue };
         let Some(conv) = writers[x.index()].filter(|_| uses[x.index()] == 1) else { continue };
         let Some([weights, bias]) = folded(graph, &graph.nodes[conv], &graph.nodes[index]) else { continue };
-        let output = graph.nodes[index].outputs[0];
+        // A normalisation that writes nothing any more goes below.
+        let outputs = core::mem::take(&mut graph.nodes[index].outputs);
+        outputs.iter().flatten().for_each(|id| writers[id.index()] = Some(conv));
         let constants = [graph.add_constant("", weights), graph.add_constant("", bias)];
         let node = &mut graph.nodes[conv];
         node.inputs.truncate(1);
         node.inputs.extend(constants.map(Some));
-        node.outputs = alloc::vec![output];
-        gone[index] = true;
-        if let Some(output) = output {
-            writers[output.index()] = Some(conv);
-        }
+        node.outputs = outputs;
     }
-    let mut gone = gone.into_iter();
-    graph.nodes.retain(|_| gone.next() != Some(true));
+    graph.nodes.retain(|node| !node.outputs.is_empty());
 }
 
 /// The new weights and bias of the convolution, if the two nodes are such a pair.
