@@ -90,7 +90,8 @@ impl fmt::Display for ShapeFact {
             f.write_str(if index == 0 { "" } else { ", " })?;
             match dim {
                 Dim::Fixed(extent) => write!(f, "{extent}")?,
-                Dim::Symbol(symbol) => f.write_str(&symbol.0)?,
+                // A name of the file, shown in one line whatever it holds.
+                Dim::Symbol(symbol) => write!(f, "{}", symbol.0.escape_debug())?,
                 Dim::Unknown => f.write_str("?")?,
             }
         }

@@ -147,7 +147,7 @@ impl Graph {
     pub fn describe(&self, node: &Node) -> String {
         let op = node.op.name();
         if !node.name.is_empty() {
-            return format!("{op} \"{}\"", node.name);
+            return format!("{op} {:?}", node.name);
         }
         let written = node.outputs.iter().flatten().map(|id| self.describe_value(*id)).next();
         written.map_or_else(|| op.into(), |value| format!("{op} that writes {value}"))
@@ -156,7 +156,7 @@ impl Graph {
     /// How to call a value in messages: its name, or its number when it has none.
     pub fn describe_value(&self, id: ValueId) -> String {
         match self.values.get(id.index()) {
-            Some(value) if !value.name.is_empty() => format!("\"{}\"", value.name),
+            Some(value) if !value.name.is_empty() => format!("{:?}", value.name),
             _ => format!("%{}", id.index()),
         }
     }

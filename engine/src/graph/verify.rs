@@ -139,7 +139,7 @@ impl Check<'_> {
 
 fn check_fact(fact: &Fact, name: &str) -> Result<(), GraphError> {
     let wrong = |problem| GraphError::Fact {
-        value: alloc::format!("\"{name}\""),
+        value: alloc::format!("{name:?}"),
         fact: alloc::format!("{fact}"),
         problem,
     };

@@ -194,7 +194,7 @@ fn operands(scope: &Scope<'_>, proto: &NodeProto<'_>) -> Result<Vec<Option<Value
 /// Finds the outputs and notes what is declared of them.
 fn outputs<'a>(scope: &mut Scope<'a>, proto: &'a GraphProto<'a>) -> Result<(), ImportError> {
     for output in &proto.outputs {
-        let id = scope.find(output.name, || format!("graph \"{}\"", scope.name))?;
+        let id = scope.find(output.name, || format!("graph {:?}", scope.name))?;
         let fact = declared(&output.kind).map_err(|problem| port_error("output", output, problem))?;
         let value = scope.graph.value_mut(id);
         value.fact = value.fact.take().or(fact);

@@ -1,4 +1,5 @@
-//! Why a model could not be imported. Every error names the part of the model it is about.
+//! Why a model could not be imported. Every error names the part of the model it is about, in one line: names come from
+//! the file and are escaped where they are shown.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -49,7 +50,7 @@ pub enum ImportError {
         problem: String,
     },
     /// An attribute of a node that we cannot take as it is.
-    #[error("node {node}, attribute \"{attribute}\": {problem}")]
+    #[error("node {node}, attribute {attribute:?}: {problem}")]
     Attribute {
         /// The node: its operator with its name or first output.
         node: String,
@@ -59,7 +60,7 @@ pub enum ImportError {
         problem: String,
     },
     /// A tensor in the file that is not what it says.
-    #[error("tensor \"{tensor}\": {problem}")]
+    #[error("tensor {tensor:?}: {problem}")]
     Tensor {
         /// The tensor's name, or the place it stands in.
         tensor: String,
@@ -67,7 +68,7 @@ pub enum ImportError {
         problem: String,
     },
     /// A graph input or output that is not a tensor of a type that we know.
-    #[error("{side} \"{name}\": {problem}")]
+    #[error("{side} {name:?}: {problem}")]
     Port {
         /// `input` or `output`.
         side: &'static str,
@@ -77,7 +78,7 @@ pub enum ImportError {
         problem: String,
     },
     /// A name that is given to two values.
-    #[error("two values of graph \"{graph}\" are named \"{name}\"")]
+    #[error("two values of graph {graph:?} are named {name:?}")]
     Duplicate {
         /// The graph.
         graph: String,
@@ -85,7 +86,7 @@ pub enum ImportError {
         name: String,
     },
     /// A value that is read and that nothing writes.
-    #[error("{reader} reads \"{name}\", which nothing writes")]
+    #[error("{reader} reads {name:?}, which nothing writes")]
     Dangling {
         /// The node or graph output that reads it.
         reader: String,
@@ -114,7 +115,8 @@ impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, op) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{}.{} ({} nodes)", op.domain, op.name, op.count)?;
+            let (domain, name) = (op.domain.escape_debug(), op.name.escape_debug());
+            write!(f, "{comma}{domain}.{name} ({} nodes)", op.count)?;
         }
         Ok(())
     }

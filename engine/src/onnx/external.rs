@@ -13,7 +13,7 @@ pub trait ExternalData {
 
 /// External data that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("external data \"{location}\": {problem}")]
+#[error("external data {location:?}: {problem}")]
 pub struct ExternalError {
     /// Where the model says that the data lies.
     pub location: String,

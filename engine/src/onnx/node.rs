@@ -6,7 +6,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -79,11 +79,22 @@ impl<O: Op> From<O> for Imported {
 
 /// How errors name a node: by its operator and its name, or what it writes when it has none.
 pub(crate) fn label(proto: &NodeProto<'_>) -> String {
+    let op = proto.op_type.escape_debug();
     match (proto.name, proto.outputs.iter().find(|output| !output.is_empty())) {
-        ("", None) => proto.op_type.to_owned(),
-        ("", Some(output)) => format!("{} that writes \"{output}\"", proto.op_type),
-        (name, _) => format!("{} \"{name}\"", proto.op_type),
+        ("", None) => op.to_string(),
+        ("", Some(output)) => format!("{op} that writes {output:?}"),
+        (name, _) => format!("{op} {name:?}"),
     }
+}
+
+/// Importers quote texts of the file as they are; what would break the line is escaped here.
+fn one_line(problem: String) -> String {
+    if !problem.contains(char::is_control) {
+        return problem;
+    }
+    let escape =
+        |char: char| if char.is_control() { char.escape_debug().to_string() } else { char.to_string() };
+    problem.chars().map(escape).collect()
 }
 
 impl<'a> NodeView<'a> {
@@ -155,7 +166,7 @@ impl<'a> NodeView<'a> {
 
     /// An error about this node.
     pub(crate) fn refuse(&self, problem: impl Into<String>) -> ImportError {
-        ImportError::Node { node: label(self.proto), problem: problem.into() }
+        ImportError::Node { node: label(self.proto), problem: one_line(problem.into()) }
     }
 
     /// An error about an attribute of this node.
@@ -163,7 +174,7 @@ impl<'a> NodeView<'a> {
         ImportError::Attribute {
             node: label(self.proto),
             attribute: name.to_owned(),
-            problem: problem.into(),
+            problem: one_line(problem.into()),
         }
     }
 
@@ -257,7 +268,7 @@ impl<'a> NodeView<'a> {
             AttributeValue::Tensor(proto) => Some(proto),
             _ => None,
         })?;
-        let place = || format!("{}, attribute \"{name}\"", label(self.proto));
+        let place = || format!("{}, attribute {name:?}", label(self.proto));
         proto.map(|proto| tensor(proto, &place(), self.external)).transpose()
     }
 
@@ -291,8 +302,8 @@ impl<'a> NodeView<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::onnx::testing::node;
-    use alloc::string::ToString;
 
     #[test]
     fn attributes_come_with_their_kind_checked() {
@@ -310,6 +321,8 @@ mod tests {
             assert_eq!(error, "node Foo that writes \"z\", attribute \"axis\": -1 is negative");
             let error = view.counts(1..=2, 1..=1).unwrap_err().to_string();
             assert_eq!(error, "node Foo that writes \"z\": 3 inputs where 1 to 2 are wanted");
+            let error = view.refuse("no mode \"a\nb\"").to_string();
+            assert_eq!(error, "node Foo that writes \"z\": no mode \"a\\nb\"");
         });
     }
 }

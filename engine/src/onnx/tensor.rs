@@ -102,7 +102,7 @@ fn shape(dims: &[i64]) -> Result<Shape, String> {
 fn read_external(proto: &TensorProto<'_>, external: &dyn ExternalData) -> Result<Vec<u8>, String> {
     let find = |key: &str| proto.external.iter().find(|entry| entry.key == key).map(|entry| &*entry.value);
     let number = |key: &str| {
-        let parse = |text: &str| text.parse().map_err(|_| format!("external {key} \"{text}\" is no number"));
+        let parse = |text: &str| text.parse().map_err(|_| format!("external {key} {text:?} is no number"));
         find(key).map(parse).transpose()
     };
     let location = find("location").ok_or("external data without a location")?;

@@ -94,7 +94,7 @@ pub enum PassError {
         actual: String,
     },
     /// An input of the graph without a declared element type.
-    #[error("nothing is known of input \"{0}\", not even the type of its elements")]
+    #[error("nothing is known of input {0:?}, not even the type of its elements")]
     Unknown(String),
     /// Not one shape an input.
     #[error("{given} shapes are given for {wanted} inputs")]
@@ -105,7 +105,7 @@ pub enum PassError {
         wanted: usize,
     },
     /// An input of a shape that the model does not admit.
-    #[error("input \"{name}\" is given the shape {given}; the model takes {wanted}")]
+    #[error("input {name:?} is given the shape {given}; the model takes {wanted}")]
     InputShape {
         /// The input.
         name: String,
@@ -124,17 +124,23 @@ pub enum PassError {
     },
 }
 
+/// Looks at the graph after a pass of this name.
+pub type Observe<'a> = &'a mut dyn FnMut(&'static str, &Graph);
+
+/// A pass that needs no arithmetic of a device and cannot fail, and its name.
+type Rewrite = (&'static str, fn(&mut Graph));
+
 /// What [`run`] is to do besides what is right for every device.
 #[derive(Default)]
 pub struct Options<'a> {
     /// For devices without arithmetic on half floats: f16 and bf16 become f32 inside of the graph.
     pub widen_half: bool,
     /// Called after each pass with its name and the graph, for dumps.
-    pub observe: Option<&'a mut dyn FnMut(&'static str, &Graph)>,
+    pub observe: Option<Observe<'a>>,
 }
 
-/// Rewrites that need no arithmetic of a device and cannot fail, in their order.
-const REWRITES: [(&str, fn(&mut Graph)); 6] = [
+/// In their order.
+const REWRITES: [Rewrite; 6] = [
     ("bypass", bypass),
     ("fold_pad", fold_pad),
     ("fold_batch_norm", fold_batch_norm),
