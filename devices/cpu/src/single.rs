@@ -68,7 +68,7 @@ pub fn run(
     inputs: &[Option<&Tensor>],
     outputs: &mut [Tensor],
 ) -> Result<(), SingleError> {
-    run_blocks(kernel, inputs, outputs, 0, |phase| vec![0..phase.tiles])
+    run_blocks(kernel, inputs, outputs, 0, |phase| core::iter::once(0..phase.tiles).collect())
 }
 
 /// As [`run`], in the blocks that `blocks` gives for each phase; between them they must cover its tiles once. Workspace

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use inferry_core::{ElementType, Tensor};
+use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::graph::Fact;
 use inferry_engine::op::OpError;
 
@@ -22,6 +22,13 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, BuildError> {
 /// A form of an operator that there is no kernel for.
 pub(crate) fn form(what: impl Into<alloc::string::String>) -> BuildError {
     BuildError::Form(what.into())
+}
+
+/// Refuses an operand that does not broadcast to `output`.
+pub(crate) fn broadcasts(operand: &Shape, output: &Shape) -> Result<(), BuildError> {
+    let fits = operand.rank() <= output.rank()
+        && operand.iter().rev().zip(output.iter().rev()).all(|(extent, wide)| *extent == 1 || extent == wide);
+    if fits { Ok(()) } else { Err(form(format!("{operand} does not broadcast to {output}"))) }
 }
 
 /// What an operator says of inputs that do not fit it.

@@ -9,16 +9,20 @@
 //! One kernel a file: the reference loop first, fast paths below, both tested against each other.
 
 mod arguments;
+mod binary;
 mod cast;
+mod choice;
 mod constant;
 mod copy;
 pub mod epilogue;
+mod functions;
 mod gather;
 mod gemm;
 mod join;
 mod matmul;
 mod number;
 mod pad;
+mod power;
 mod repeat;
 mod simple;
 mod sizes;
@@ -26,6 +30,9 @@ mod strided;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transpose;
+mod unary;
+mod variadic;
+mod vector;
 mod walk;
 
 pub(crate) use sizes::by_size;
@@ -189,7 +196,9 @@ macro_rules! entry {
 
 /// Every operator that has a kernel: one line each.
 static REGISTRY: &[Entry] = &[
+    entry!(op::Binary, binary::binary),
     entry!(op::Cast, cast::cast),
+    entry!(op::Clip, choice::clip),
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),
     entry!(op::Expand, strided::expand),
@@ -210,5 +219,8 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Squeeze, copy::squeeze),
     entry!(op::Tile, repeat::tile),
     entry!(op::Transpose, transpose::transpose),
+    entry!(op::Unary, unary::unary),
     entry!(op::Unsqueeze, copy::unsqueeze),
+    entry!(op::Variadic, variadic::variadic),
+    entry!(op::Where, choice::choose),
 ];

@@ -42,6 +42,8 @@ pub(crate) trait Number: Plain + Copy + PartialOrd + Default + 'static {
     fn from_f64(value: f64) -> Self;
     /// The nearest `f64`.
     fn to_f64(self) -> f64;
+    /// The whole number towards zero that an `i64` can hold.
+    fn to_i64(self) -> i64;
     /// A count.
     fn from_index(index: usize) -> Self;
     /// `self` to the power of an integer.
@@ -107,6 +109,10 @@ macro_rules! integers {
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+            #[inline(always)]
+            fn to_i64(self) -> i64 {
+                self as i64
             }
             #[inline(always)]
             fn from_index(index: usize) -> Self {
@@ -203,6 +209,10 @@ macro_rules! floats {
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+            #[inline(always)]
+            fn to_i64(self) -> i64 {
+                self as i64
             }
             #[inline(always)]
             fn from_index(index: usize) -> Self {

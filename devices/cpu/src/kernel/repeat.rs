@@ -27,9 +27,9 @@ pub(crate) fn tile(_: &Tile, node: &Builder<'_>) -> Built {
     }
     let mut extents = Vec::new();
     let mut strides = Vec::new();
-    for dim in 0..output.rank() {
+    for (dim, repeats) in repeats.iter().enumerate() {
         let stride = dense_stride(&data.shape, dim);
-        for (extent, stride) in [(repeats[dim] as usize, 0), (data.shape[dim], stride)] {
+        for (extent, stride) in [(*repeats as usize, 0), (data.shape[dim], stride)] {
             if extent != 1 {
                 extents.push(extent);
                 strides.push(stride);

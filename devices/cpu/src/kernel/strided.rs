@@ -57,10 +57,10 @@ pub(crate) fn copy<T: Plain>(walk: Walk<1>, count: usize) -> Built {
 /// Copies what `walk` visits for the elements `start..` of the output to `to`.
 pub(crate) fn copy_range<T: Copy>(walk: &Walk<1>, from: &[T], start: usize, to: &mut [T]) {
     let stride = walk.inner().strides[0];
-    walk.runs(start..start + to.len(), |run| {
+    for run in walk.runs(start..start + to.len()) {
         let to = &mut to[run.output.start - start..run.output.end - start];
         copy_run(from, run.at[0], stride, to);
-    });
+    }
 }
 
 /// Copies elements `stride` apart, beginning at `at`.

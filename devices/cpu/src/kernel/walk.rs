@@ -105,40 +105,57 @@ impl<const N: usize> Walk<N> {
         at.map(|at| at as usize)
     }
 
-    /// Calls `each` for the pieces of the output that lie in `range`, in order. Along a piece operand `n` moves by
-    /// `inner().strides[n]`.
-    pub(crate) fn runs(&self, range: Range<usize>, mut each: impl FnMut(Run<N>)) {
-        if range.is_empty() {
-            return;
-        }
+    /// The pieces of the output that lie in `range`, in order. Along a piece operand `n` moves by `inner().strides[n]`.
+    pub(crate) fn runs(&self, range: Range<usize>) -> Runs<'_, N> {
         let inner = self.inner();
         let outer = &self.dims[..self.dims.len() - 1];
-        let mut row = range.start / inner.extent;
-        let mut column = range.start % inner.extent;
-        let mut at = self.start;
-        let mut index = [0usize; MAX_RANK];
+        let mut runs = Runs { outer, inner, index: [0; MAX_RANK], at: self.start, column: 0, done: range };
+        if runs.done.is_empty() {
+            return runs;
+        }
+        let mut row = runs.done.start / inner.extent;
+        runs.column = runs.done.start % inner.extent;
         for (dim, step) in outer.iter().enumerate().rev() {
-            index[dim] = row % step.extent;
+            runs.index[dim] = row % step.extent;
             row /= step.extent;
-            for (at, stride) in at.iter_mut().zip(step.strides) {
-                *at += index[dim] as isize * stride;
+            for (at, stride) in runs.at.iter_mut().zip(step.strides) {
+                *at += runs.index[dim] as isize * stride;
             }
         }
-        let mut done = range.start;
-        loop {
-            let len = (inner.extent - column).min(range.end - done);
-            let mut position = [0; N];
-            for n in 0..N {
-                position[n] = (at[n] + column as isize * inner.strides[n]) as usize;
-            }
-            each(Run { output: done..done + len, at: position });
-            done += len;
-            if done == range.end {
-                return;
-            }
-            column = 0;
-            advance(outer, &mut index, &mut at);
+        runs
+    }
+}
+
+/// The pieces of a walk. See [`Walk::runs`].
+pub(crate) struct Runs<'a, const N: usize> {
+    outer: &'a [Step<N>],
+    inner: Step<N>,
+    /// Position in the outer dimensions, and of each operand at the begin of the row.
+    index: [usize; MAX_RANK],
+    at: [isize; N],
+    /// Where in the row the next piece begins.
+    column: usize,
+    /// What is left of the range.
+    done: Range<usize>,
+}
+
+impl<const N: usize> Iterator for Runs<'_, N> {
+    type Item = Run<N>;
+
+    fn next(&mut self) -> Option<Run<N>> {
+        if self.done.is_empty() {
+            return None;
         }
+        let len = (self.inner.extent - self.column).min(self.done.len());
+        let strides = self.inner.strides;
+        let at = core::array::from_fn(|n| (self.at[n] + self.column as isize * strides[n]) as usize);
+        let output = self.done.start..self.done.start + len;
+        self.done.start += len;
+        self.column = 0;
+        if !self.done.is_empty() {
+            advance(self.outer, &mut self.index, &mut self.at);
+        }
+        Some(Run { output, at })
     }
 }
 
@@ -187,7 +204,7 @@ mod tests {
     fn positions<const N: usize>(walk: &Walk<N>, count: usize, block: usize) -> Vec<[usize; N]> {
         let mut all = Vec::new();
         for start in (0..count).step_by(block) {
-            walk.runs(start..(start + block).min(count), |run| {
+            for run in walk.runs(start..(start + block).min(count)) {
                 assert_eq!(run.output.start, all.len());
                 for step in 0..run.output.len() {
                     let strides = walk.inner().strides;
@@ -195,7 +212,7 @@ mod tests {
                         (run.at[n] as isize + step as isize * strides[n]) as usize
                     }));
                 }
-            });
+            }
         }
         all
     }

@@ -15,7 +15,7 @@ pub fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
         s,
         square,
         [
-            1.128_379_2,
+            core::f32::consts::FRAC_2_SQRT_PI,
             0.185_141_58,
             0.054_249_436,
             0.003_839_469_5,

@@ -9,7 +9,7 @@ use super::polynomial;
 use crate::simd::Simd;
 
 /// The first ten bits of ln 2, and what is left.
-const LN_2_HIGH: f32 = 0.693359375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -0.000_212_194_44;
 
 /// `e^x`
@@ -67,7 +67,7 @@ pub fn softplus<S: Simd>(s: S, x: S::F32) -> S::F32 {
     // ln(1 + p) = 2 artanh(p / (2 + p)), for 0 <= p <= 1.
     let t = s.div(power, s.add(power, s.splat(2.0)));
     let square = s.mul(t, t);
-    let rest = polynomial(s, square, [0.666_664_16, 0.400_215_27, 0.280_018_06, 0.280_119_87]);
+    let rest = polynomial(s, square, [0.666_664_2, 0.400_215_27, 0.280_018_06, 0.280_119_87]);
     let log = s.fma(s.mul(t, square), rest, s.add(t, t));
     s.add(s.max(s.zero(), x), log)
 }
@@ -99,7 +99,7 @@ pub fn log<S: Simd>(s: S, x: S::F32) -> S::F32 {
             0.142_017_54,
             -0.131_601_73,
             0.127_616_06,
-            -0.076_345_564,
+            -0.076_345_56,
         ],
     );
     let small = s.fma(e, s.splat(LN_2_LOW), s.mul(s.mul(f, square), rest));

@@ -26,7 +26,7 @@ fn quarter<S: Simd>(s: S, x: S::F32, quarters: i32) -> S::F32 {
     let r = s.fma(n, s.splat(-1.570_312_5), x);
     let r = s.fma(n, s.splat(-0.000_483_751_3), r);
     let r = s.fma(n, s.splat(-7.549_533_6e-8), r);
-    let r = s.fma(n, s.splat(-2.563_344_1e-12), r);
+    let r = s.fma(n, s.splat(-2.563_344e-12), r);
     let square = s.mul(r, r);
     let rest = polynomial(s, square, [-0.166_666_67, 0.008_333_329, -0.000_198_392_58, 2.717_311_4e-6]);
     let sine = s.fma(s.mul(r, square), rest, r);
