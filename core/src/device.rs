@@ -82,6 +82,9 @@ pub trait Work: Send {
     /// A new run begins. Forget where the run before stood: it may have ended at any stage, or between two polls of one.
     fn begin(&mut self) {}
 
+    /// No run is under way and none is soon to come: give back what memory can be taken again by the next.
+    fn release_memory(&mut self) {}
+
     /// Runs a stage, or goes on with it.
     ///
     /// `io` holds the bound tensors, leased for the run. Between blocks of work (at most about 2 ms) the stage asks

@@ -39,7 +39,7 @@ pub mod unwind;
 pub use clock::Clock;
 pub use device::{CompiledModel, Device, Work};
 pub use executor::{Executor, Inline, Lend, Submitted};
-pub use parallel::{Parallel, Serial};
+pub use parallel::{Parallel, Pieces, Serial};
 pub use pipeline::Pipeline;
 pub use port::{Port, PortKey};
 pub use request::{InferError, InferErrorKind, Request, Run, Task, Verdict};

@@ -9,9 +9,9 @@
 #![allow(unsafe_code)]
 
 pub(crate) use chosen::{Arc, AtomicPtr, AtomicWord, Lock, UnsafeCell};
-/// A plain flag from outside, which no model looks at.
-pub(crate) use core::sync::atomic::AtomicBool;
 pub(crate) use core::sync::atomic::Ordering;
+/// A plain flag from outside and a counter of pieces of work, which no model looks at.
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// The machine word that holds the life of a request: the widest integer that the target can compare and swap.
 #[cfg(target_has_atomic = "64")]

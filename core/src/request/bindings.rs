@@ -15,7 +15,7 @@ use crate::tensor::{Dim, LeaseError, PartialShape, ReadLease, Shape, Tensor, Ten
 
 /// The tensors bound to the ports of a model.
 ///
-/// A device gets it with every poll of a stage. Tests of devices make their own: [`Bindings::new`], then
+/// A device gets it with every poll of a stage. Tests of devices make their own: [`Bindings::new`], [`Bindings::set`], then
 /// [`Bindings::hold`] before the first poll.
 #[derive(Debug)]
 pub struct Bindings {
@@ -131,7 +131,7 @@ impl Bindings {
     }
 
     /// Binds `tensor`; gives the one that was bound.
-    pub(crate) fn set(&mut self, side: Side, key: impl PortKey, tensor: Tensor) -> Result<Tensor, BindError> {
+    pub fn set(&mut self, side: Side, key: impl PortKey, tensor: Tensor) -> Result<Tensor, BindError> {
         let index = self.index(side, key)?;
         check(&self.ports(side)[index], &tensor)?;
         Ok(core::mem::replace(&mut self.side_mut(side)[index].tensor, tensor))

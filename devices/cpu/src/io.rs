@@ -38,6 +38,22 @@ impl Span {
         Span { start: bytes.as_mut_ptr(), len: bytes.len() }
     }
 
+    /// `len` bytes at `start`, to read and write.
+    pub(crate) fn raw(start: *mut u8, len: usize) -> Span {
+        Span { start, len }
+    }
+
+    /// The first byte.
+    pub(crate) fn pointer(&self) -> *mut u8 {
+        self.start
+    }
+
+    /// True when some byte belongs to both.
+    pub(crate) fn overlaps(&self, other: &Span) -> bool {
+        let (a, b) = (self.start.addr(), other.start.addr());
+        a < b.saturating_add(other.len) && b < a.saturating_add(self.len) && self.len > 0 && other.len > 0
+    }
+
     /// Number of bytes.
     pub fn len(&self) -> usize {
         self.len

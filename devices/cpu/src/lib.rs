@@ -17,12 +17,24 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod arena;
+mod compile;
+mod evaluate;
+mod execute;
 pub mod io;
 pub mod isa;
 pub mod kernel;
+mod late;
 pub mod math;
 pub mod pack;
+mod plan;
+pub mod profile;
 pub mod simd;
 pub mod single;
+mod transfer;
+mod work;
 
+pub use compile::{CompileError, Cpu, Options};
+pub use evaluate::Evaluator;
 pub use isa::Isa;
+pub use plan::{NodeCause, NodeError, PlanError};

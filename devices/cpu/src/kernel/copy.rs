@@ -43,7 +43,12 @@ fn build(op: &dyn Op, node: &Builder<'_>) -> Built {
     if *element == inferry_core::ElementType::String {
         return Err(BuildError::Element { op: op.name(), element: *element });
     }
-    let phase = spread(output.count() * element.size(), 60);
+    bytes(output.count() * element.size())
+}
+
+/// Builds the copy of so many bytes.
+pub(crate) fn bytes(bytes: usize) -> Built {
+    let phase = spread(bytes, 60);
     simple(phase, move |io| {
         let from = io.input::<u8>(0);
         let start = io.tiles().start * phase.unit;

@@ -13,7 +13,7 @@ mod binary;
 mod cast;
 mod choice;
 mod constant;
-mod copy;
+pub(crate) mod copy;
 pub mod epilogue;
 mod functions;
 mod gather;

@@ -31,8 +31,8 @@ pub(crate) fn transpose(op: &Transpose, node: &Builder<'_>) -> Built {
     let walk = Walk::new(output, |dim| [dense_stride(&data.shape, source(dim))]);
     let count = output.count();
     by_size!("Transpose", *element, T => match Plane::of(&walk) {
-        Some(plane) => blocked::<T>(walk, plane, count),
-        None => strided::copy::<T>(walk, count),
+        Some(plane) if count > 0 => blocked::<T>(walk, plane, count),
+        _ => strided::copy::<T>(walk, count),
     })
 }
 

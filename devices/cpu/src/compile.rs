@@ -1,0 +1,179 @@
+//! From a model to something that makes requests: passes once, plans as shapes turn up.
+//!
+//! Compiling folds and fuses the graph with this device's own arithmetic. When all input shapes are fixed, the one plan is
+//! made at once; else the first run with new shapes makes it, and the last few are kept, shared by all requests. Packed
+//! weights are shared by all plans.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use inferry_core::Shape;
+use inferry_core::device::{CompiledModel, Device, Work};
+use inferry_core::port::Port;
+use inferry_core::request::PrepareError;
+use inferry_engine::Model;
+use inferry_engine::graph::Graph;
+use inferry_engine::passes::{self, PassError};
+use spin::Mutex;
+
+use crate::arena::OutOfMemory;
+use crate::evaluate::Evaluator;
+use crate::isa::Isa;
+use crate::pack::Packs;
+use crate::plan::{Plan, PlanError, Planning};
+use crate::profile::Profile;
+use crate::work::CpuWork;
+
+/// The CPU as a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    isa: Isa,
+}
+
+/// How a model is compiled.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many plans are kept for different input shapes, the last used ones; at least 1. Each holds its kernels' tables,
+    /// but no memory for values, and shares the weights.
+    pub plans: usize,
+    /// Measures nodes.
+    pub profile: Option<Profile>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { plans: 8, profile: None }
+    }
+}
+
+/// Why a model could not be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The graph contradicts itself.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// A node that cannot run.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl Cpu {
+    /// A device that uses the instructions of `isa`.
+    pub fn new(isa: Isa) -> Cpu {
+        Cpu { isa }
+    }
+}
+
+impl Device for Cpu {
+    type Graph = Model;
+    type Options = Options;
+    type Error = CompileError;
+
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn compile(&self, model: &Model, options: &Options) -> Result<Arc<dyn CompiledModel>, CompileError> {
+        let mut model = model.clone();
+        let wide = passes::Options { widen_half: true, ..passes::Options::default() };
+        passes::run(&mut model.graph, &Evaluator(self.isa), wide)?;
+        let (inputs, outputs) = (model.inputs(), model.outputs());
+        let (packs, plans) = (Packs::default(), Mutex::new(Vec::new()));
+        let shared = Shared {
+            graph: model.graph,
+            inputs: inputs.into(),
+            outputs: outputs.into(),
+            isa: self.isa,
+            packs,
+            plans,
+            options: options.clone(),
+        };
+        let fixed: Option<Vec<Shape>> = shared.inputs.iter().map(|port| port.shape.fixed()).collect();
+        if let Some(shapes) = fixed {
+            shared.plan(&|| shapes.iter(), &|| false)?;
+        }
+        Ok(Arc::new(Compiled(Arc::new(shared))))
+    }
+}
+
+/// A model compiled for the CPU.
+struct Compiled(Arc<Shared>);
+
+impl CompiledModel for Compiled {
+    fn inputs(&self) -> &[Port] {
+        &self.0.inputs
+    }
+
+    fn outputs(&self) -> &[Port] {
+        &self.0.outputs
+    }
+
+    fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
+        let work = CpuWork::new(self.0.clone());
+        Ok(Box::new(work.map_err(|OutOfMemory(bytes)| PrepareError::OutOfMemory { bytes })?))
+    }
+}
+
+/// What all requests of a compiled model share.
+pub(crate) struct Shared {
+    graph: Graph,
+    pub(crate) inputs: Box<[Port]>,
+    pub(crate) outputs: Box<[Port]>,
+    pub(crate) isa: Isa,
+    pub(crate) packs: Packs,
+    /// The last used first.
+    plans: Mutex<Vec<Kept>>,
+    pub(crate) options: Options,
+}
+
+/// A plan and the input shapes it is for.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) shapes: Arc<[Shape]>,
+    pub(crate) plan: Arc<Plan>,
+}
+
+impl Shared {
+    /// The only plan there will ever be, when all input shapes are fixed.
+    pub(crate) fn only_plan(&self) -> Option<Kept> {
+        let fixed = self.inputs.iter().all(|port| port.shape.fixed().is_some());
+        if fixed { self.plans.lock().first().cloned() } else { None }
+    }
+
+    /// The plan for inputs of these shapes: one that is kept, or a new one. `stop` is asked now and then while it is made.
+    ///
+    /// The lock is held to look up and to insert, never while planning: two requests may make the same plan at the same
+    /// time, and one of the two is kept.
+    pub(crate) fn plan<'s, I: Iterator<Item = &'s Shape>>(
+        &self,
+        shapes: &dyn Fn() -> I,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Kept, PlanError> {
+        let found = |kept: &Kept| shapes().eq(kept.shapes.iter());
+        let look_up = |plans: &mut Vec<Kept>| {
+            let at = plans.iter().position(found)?;
+            plans[..=at].rotate_right(1);
+            Some(plans[0].clone())
+        };
+        if let Some(kept) = look_up(&mut self.plans.lock()) {
+            return Ok(kept);
+        }
+        let shapes: Arc<[Shape]> = shapes().cloned().collect();
+        let planning = Planning { isa: self.isa, packs: &self.packs, stop };
+        let plan = Arc::new(Plan::new(&self.graph, &shapes, planning)?);
+        let made = Kept { shapes, plan };
+        let mut plans = self.plans.lock();
+        if let Some(kept) = look_up(&mut plans) {
+            return Ok(kept);
+        }
+        plans.insert(0, made.clone());
+        let most = plans.len().min(self.options.plans.max(1));
+        let dropped = plans.split_off(most);
+        // Freeing a plan takes longer than a lock should be held.
+        drop(plans);
+        drop(dropped);
+        Ok(made)
+    }
+}

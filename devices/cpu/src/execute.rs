@@ -1,0 +1,234 @@
+//! A plan as a resumable sequence of blocks of tiles.
+//!
+//! The resume point is a [`Position`]: a stack of frames (one a nested block of the plan), each with the step, the phase of
+//! its kernel and the next tile. [`advance`] runs from there until the end, until somebody asks the run to stop, or until
+//! the turn's slice is used up; it looks between any two blocks of tiles, and a block is as many tiles as are estimated to
+//! take half a millisecond. With more threads behind the turn, a block that is worth it is spread over them.
+//!
+//! Which bytes a step touches is the plan's business, whether it may is the arena's.
+
+use alloc::vec::Vec;
+
+use inferry_core::{Parallel, Turn};
+
+use crate::arena::{Bound, Lent, OutOfMemory, Workspace};
+use crate::isa::Isa;
+use crate::kernel::{Kernel, Phase};
+use crate::late::LateState;
+use crate::pack::Packs;
+use crate::plan::{Label, NodeError, Plan, PlanError, Step};
+use crate::profile::Profile;
+
+/// Estimated nanoseconds of work that a thread does between two looks at the turn. The estimates are rough, so that this
+/// is well below the 2 ms that a look may be late.
+const BLOCK: u64 = 500_000;
+
+/// Estimated nanoseconds of work below which waking other threads costs more than it saves.
+const WORTH_A_FORK: u64 = 30_000;
+
+/// Into how many pieces a forked block is cut for each thread, so that they finish together.
+const PIECES: usize = 4;
+
+/// Where a run stands.
+#[derive(Default)]
+pub(crate) struct Position {
+    /// The blocks entered, the innermost last.
+    frames: Vec<Frame>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Frame {
+    block: u32,
+    step: u32,
+    phase: u32,
+    tile: usize,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Every step has run.
+    Done,
+    /// The slice is used up.
+    Paused,
+}
+
+/// Why a run ended early.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It was asked to.
+    Stopped,
+    /// A node cannot run.
+    Node(Label, NodeError),
+    /// A block cannot run.
+    Broken(PlanError),
+    /// There is no memory for a step.
+    Memory(Label, OutOfMemory),
+}
+
+/// What the steps of a run need besides memory.
+pub(crate) struct Machine<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) isa: Isa,
+    pub(crate) packs: &'a Packs,
+    pub(crate) lates: &'a mut [LateState],
+    pub(crate) profile: Option<&'a Profile>,
+}
+
+impl Position {
+    /// Makes room for the blocks of a plan.
+    pub(crate) fn reserve(&mut self, plan: &Plan) {
+        self.frames.clear();
+        self.frames.reserve(plan.depth);
+    }
+
+    /// Back to the first step.
+    pub(crate) fn begin(&mut self) {
+        self.frames.clear();
+        self.frames.push(Frame::default());
+    }
+}
+
+/// Runs on from `position`. After an error the position means nothing.
+pub(crate) fn advance(
+    machine: &mut Machine<'_>,
+    position: &mut Position,
+    lent: &mut Lent<'_>,
+    turn: &Turn<'_>,
+) -> Result<Progress, Halt> {
+    let parallel = turn.parallel();
+    let mut pace = Pace { turn, parallel, width: parallel.width().max(1), first: true };
+    let Machine { plan, isa, packs, lates, profile } = machine;
+    while let Some(frame) = position.frames.last_mut() {
+        let Some(step) = plan.blocks[frame.block as usize].steps.get(frame.step as usize) else {
+            position.frames.pop();
+            if let Some(outer) = position.frames.last_mut() {
+                outer.next();
+            }
+            continue;
+        };
+        if let Step::Branch(step) = step {
+            let taken = lent.read(step.condition).first().is_some_and(|byte| *byte != 0);
+            let block = step.blocks[usize::from(!taken)];
+            if let Some(broken) = &plan.blocks[block as usize].broken {
+                return Err(Halt::Broken(broken.clone()));
+            }
+            position.frames.push(Frame { block, ..Frame::default() });
+            continue;
+        }
+        let (kernel, label, bound) = match step {
+            Step::Kernel(step) => {
+                let kernel = &*step.kernel;
+                let (reads, writes) = (step.reads.iter().copied(), step.writes.iter().copied());
+                let workspace = Workspace::Planned(step.workspace);
+                let bound = lent.bind(reads, writes, workspace, kernel.scratch(), pace.width_for(kernel));
+                (kernel, &step.label, bound)
+            }
+            Step::Late(step) => {
+                let state = &mut lates[step.state];
+                if (frame.phase, frame.tile) == (0, 0) {
+                    step.prepare(state, lent, *isa, packs)
+                        .map_err(|error| Halt::Node(step.label.clone(), error))?;
+                }
+                let kernel = state.kernel();
+                let reads = step.reads.iter().map(|operand| Some(operand.as_ref()?.place));
+                let writes = step.writes.iter().map(|operand| operand.place);
+                let workspace = Workspace::Side(kernel.workspace());
+                let bound = lent.bind(reads, writes, workspace, kernel.scratch(), pace.width_for(kernel));
+                (kernel, &step.label, bound)
+            }
+            Step::Branch(_) => unreachable!("taken above"),
+        };
+        let mut bound = bound.map_err(|error| Halt::Memory(label.clone(), error))?;
+        let began = profile.map(|profile| profile.clock.now());
+        let progress = pace.run(kernel, frame, &mut bound);
+        if let (Some(profile), Some(began)) = (*profile, began) {
+            profile.listener.node(&label.0, profile.clock.now().saturating_sub(began));
+        }
+        match progress? {
+            Progress::Done => frame.next(),
+            Progress::Paused => return Ok(Progress::Paused),
+        }
+    }
+    Ok(Progress::Done)
+}
+
+impl Frame {
+    fn next(&mut self) {
+        *self = Frame { block: self.block, step: self.step + 1, ..Frame::default() };
+    }
+}
+
+/// How a turn goes on: block by block, looking in between.
+struct Pace<'a> {
+    turn: &'a Turn<'a>,
+    parallel: &'a dyn Parallel,
+    width: usize,
+    /// No block has run in this turn yet: one does, however short the slice.
+    first: bool,
+}
+
+impl Pace<'_> {
+    /// For how many threads a kernel's operands have to be bound.
+    fn width_for(&self, kernel: &dyn Kernel) -> usize {
+        match self.width > 1 && kernel.phases().iter().any(|phase| self.forks(phase, phase.tiles)) {
+            true => self.width,
+            false => 1,
+        }
+    }
+
+    /// True when so many tiles are worth spreading over the threads.
+    fn forks(&self, phase: &Phase, tiles: usize) -> bool {
+        let work = phase.cost.saturating_mul(tiles as u64);
+        self.width > 1 && !phase.serial && tiles > 1 && work >= WORTH_A_FORK
+    }
+
+    /// Runs a kernel on from where the frame stands.
+    fn run(
+        &mut self,
+        kernel: &dyn Kernel,
+        frame: &mut Frame,
+        bound: &mut Bound<'_>,
+    ) -> Result<Progress, Halt> {
+        let width = bound.width();
+        while let Some(phase) = kernel.phases().get(frame.phase as usize) {
+            while frame.tile < phase.tiles {
+                if let Progress::Paused = self.look()? {
+                    return Ok(Progress::Paused);
+                }
+                let left = phase.tiles - frame.tile;
+                let fork = width > 1 && self.forks(phase, left);
+                let tiles = block(phase, if fork { width } else { 1 }).min(left);
+                let end = frame.tile + tiles;
+                if fork {
+                    let piece = tiles.div_ceil(width * PIECES);
+                    bound.fork(kernel, (frame.phase as usize, *phase), frame.tile..end, piece, self.parallel);
+                } else {
+                    bound.run(kernel, frame.phase as usize, *phase, frame.tile..end);
+                }
+                frame.tile = end;
+            }
+            (frame.phase, frame.tile) = (frame.phase + 1, 0);
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Asks the turn whether to go on with another block.
+    #[inline]
+    fn look(&mut self) -> Result<Progress, Halt> {
+        if self.turn.stop_requested() {
+            return Err(Halt::Stopped);
+        }
+        if !core::mem::take(&mut self.first) && self.turn.used_up() {
+            return Ok(Progress::Paused);
+        }
+        Ok(Progress::Done)
+    }
+}
+
+/// How many tiles make a block for so many threads.
+#[inline]
+fn block(phase: &Phase, threads: usize) -> usize {
+    let tiles = (BLOCK / phase.cost.max(1)).max(1) as usize;
+    tiles.saturating_mul(threads)
+}

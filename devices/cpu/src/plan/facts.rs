@@ -1,0 +1,209 @@
+//! What is known of every value once the input shapes are: types, shapes, and the constants that follow from shapes.
+//!
+//! One walk along the nodes, into the bodies of control flow too. Passes have folded what does not hang on input shapes; what
+//! is computed here is the arithmetic on shapes that has become constant now, so only small values are. A body that cannot
+//! run on these shapes is no error yet: the condition may never lead there.
+
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use inferry_core::{ElementType, Shape, Tensor};
+use inferry_engine::graph::{Body, Dim, Fact, Graph, Node, ShapeFact};
+use inferry_engine::op::Inputs;
+use inferry_engine::passes::Evaluate;
+
+use super::{NodeCause, NodeError, PlanError, Planning};
+use crate::evaluate::Evaluator;
+
+/// Constants larger than this are left to the run: folding them would cost memory for ever.
+const LARGEST_FOLD: usize = 64 << 10;
+
+/// The facts of one graph.
+pub(super) struct Facts {
+    /// By value; `None` for values that nothing writes.
+    pub(super) values: Vec<Option<Fact>>,
+    /// By node: what its bodies are, for control flow.
+    pub(super) bodies: Vec<Bodies>,
+}
+
+/// What control flow does at a node.
+pub(super) enum Bodies {
+    /// Nothing: an ordinary node.
+    None,
+    /// It always runs this body.
+    Always(usize, Facts),
+    /// It runs one of the bodies; one that cannot run says why.
+    Choice(Vec<Result<Facts, PlanError>>),
+}
+
+/// The facts of a model's graph for inputs of these shapes.
+pub(super) fn of_graph(graph: &Graph, inputs: &[Shape], planning: Planning<'_>) -> Result<Facts, PlanError> {
+    let element =
+        |index: usize| graph.fact(graph.inputs[index]).map_or(ElementType::F32, |fact| fact.element);
+    let inputs = inputs.iter().enumerate().map(|(index, shape)| Fact::fixed(element(index), shape));
+    of_body(graph, inputs.collect(), planning)
+}
+
+fn of_body(graph: &Graph, inputs: Vec<Fact>, planning: Planning<'_>) -> Result<Facts, PlanError> {
+    let mut values: Vec<Option<Fact>> = vec![None; graph.values().len()];
+    for (index, value) in graph.values().iter().enumerate() {
+        values[index] = value.fact.as_ref().filter(|fact| fact.constant.is_some()).cloned();
+    }
+    for (id, fact) in graph.inputs.iter().zip(inputs) {
+        values[id.index()] = Some(fact);
+    }
+    let mut bodies = Vec::with_capacity(graph.nodes.len());
+    for (index, node) in graph.nodes.iter().enumerate() {
+        if (planning.stop)() {
+            return Err(PlanError::Stopped);
+        }
+        let (outputs, inside) = of_step(node, index, &values, planning)?;
+        for (id, fact) in node.outputs.iter().zip(outputs) {
+            if let Some(id) = id {
+                values[id.index()] = Some(fact);
+            }
+        }
+        bodies.push(inside);
+    }
+    Ok(Facts { values, bodies })
+}
+
+/// What is known of the outputs of a node, and what control flow does there.
+fn of_step(
+    node: &Node,
+    index: usize,
+    values: &[Option<Fact>],
+    planning: Planning<'_>,
+) -> Result<(Vec<Fact>, Bodies), PlanError> {
+    let inputs: Vec<Option<&Fact>> = node.inputs.iter().map(|id| values[(*id)?.index()].as_ref()).collect();
+    let at = |cause| node_error(node, index, &inputs, cause);
+    let (outputs, inside) = match node.op.bodies() {
+        [] => (of_node(node, &inputs, planning).map_err(at)?, Bodies::None),
+        bodies => of_choice(bodies, &inputs, planning, at, &label(node, index))?,
+    };
+    match outputs.iter().find(|fact| fact.element == ElementType::String) {
+        Some(text) => Err(at(NodeCause::Element(text.element))),
+        None => Ok((outputs, inside)),
+    }
+}
+
+fn of_node(node: &Node, inputs: &[Option<&Fact>], planning: Planning<'_>) -> Result<Vec<Fact>, NodeCause> {
+    let mut outputs = node.op.infer(&Inputs::new(inputs, node.outputs.len()))?;
+    let known = |fact: &Fact| fact.constant.is_some();
+    if outputs.iter().all(known) || !node.op.is_pure() || !inputs.iter().flatten().all(|fact| known(fact)) {
+        return Ok(outputs);
+    }
+    let small = |fact: &Fact| {
+        let count = fact.shape.fixed()?.checked_len()?;
+        (count.checked_mul(fact.element.size())? <= LARGEST_FOLD).then_some(())
+    };
+    if outputs.iter().any(|fact| small(fact).is_none()) {
+        return Ok(outputs);
+    }
+    let constants: Vec<Option<&Tensor>> =
+        inputs.iter().map(|fact| fact.as_ref()?.constant.as_ref()).collect();
+    match Evaluator(planning.isa).evaluate(&*node.op, &constants, &outputs) {
+        Some(Ok(tensors)) => outputs = tensors.into_iter().map(Fact::constant).collect(),
+        Some(Err(reason)) => return Err(NodeCause::Fold(reason)),
+        None => {}
+    }
+    Ok(outputs)
+}
+
+/// The facts of a node with bodies of which one runs, and what is known of its results.
+fn of_choice(
+    bodies: &[Body],
+    inputs: &[Option<&Fact>],
+    planning: Planning<'_>,
+    at: impl Fn(NodeCause) -> PlanError,
+    label: &str,
+) -> Result<(Vec<Fact>, Bodies), PlanError> {
+    let of = |body: &Body| {
+        let captured = body.captures.iter().map(|input| {
+            inputs[*input].cloned().ok_or(at(inferry_engine::op::OpError::Missing { input: *input }.into()))
+        });
+        of_body(&body.graph, captured.collect::<Result<_, _>>()?, planning)
+            .map_err(|error| error.within(label))
+    };
+    let results = |body: &Body, facts: &Facts| -> Vec<Fact> {
+        let fact = |id: &inferry_engine::graph::ValueId| facts.values[id.index()].clone();
+        body.graph.outputs.iter().map(|id| fact(id).unwrap_or_else(nothing)).collect()
+    };
+    let condition = inputs.first().copied().flatten().and_then(truth);
+    if let Some(condition) = condition {
+        let taken = if condition { 0 } else { 1 };
+        let facts = of(&bodies[taken])?;
+        return Ok((results(&bodies[taken], &facts), Bodies::Always(taken, facts)));
+    }
+    let facts: Vec<Result<Facts, PlanError>> = bodies.iter().map(of).collect();
+    if let Some(Err(PlanError::Stopped)) = facts.iter().find(|facts| matches!(facts, Err(PlanError::Stopped)))
+    {
+        return Err(PlanError::Stopped);
+    }
+    let mut joined: Option<Vec<Fact>> = None;
+    for (body, facts) in bodies.iter().zip(&facts) {
+        let Ok(facts) = facts else { continue };
+        let these = results(body, facts);
+        joined = Some(match joined {
+            None => these.into_iter().map(without_value).collect(),
+            Some(others) => join(others, these).map_err(&at)?,
+        });
+    }
+    match joined {
+        Some(joined) => Ok((joined, Bodies::Choice(facts))),
+        // No body can run at all: the first says why.
+        None => {
+            Err(facts.into_iter().find_map(Result::err).unwrap_or_else(|| at(NodeCause::Open { output: 0 })))
+        }
+    }
+}
+
+/// What holds of a result whichever body ran.
+fn join(first: Vec<Fact>, second: Vec<Fact>) -> Result<Vec<Fact>, NodeCause> {
+    let pairs = first.into_iter().zip(second).enumerate();
+    pairs
+        .map(|(output, (a, b))| {
+            if a.element != b.element {
+                return Err(NodeCause::Branches { output, first: a.element, second: b.element });
+            }
+            let shape = match (a.shape.dims(), b.shape.dims()) {
+                (Some(a), Some(b)) if a.len() == b.len() => {
+                    let dim = |(a, b): (&Dim, &Dim)| if a == b { a.clone() } else { Dim::Unknown };
+                    ShapeFact(Some(a.iter().zip(b).map(dim).collect()))
+                }
+                _ => ShapeFact::unknown(),
+            };
+            Ok(Fact::new(a.element, shape))
+        })
+        .collect()
+}
+
+fn without_value(fact: Fact) -> Fact {
+    Fact { constant: None, ..fact }
+}
+
+fn nothing() -> Fact {
+    Fact::new(ElementType::F32, ShapeFact::unknown())
+}
+
+/// The value of a constant condition.
+fn truth(fact: &Fact) -> Option<bool> {
+    let tensor = fact.constant.as_ref()?;
+    let bytes = tensor.lease_read().ok()?;
+    bytes.bytes()[tensor.byte_range()].first().map(|byte| *byte != 0)
+}
+
+/// The error of a node: which, and on which inputs.
+pub(super) fn node_error(node: &Node, index: usize, inputs: &[Option<&Fact>], cause: NodeCause) -> PlanError {
+    let list: Vec<_> = inputs.iter().map(|fact| fact.map_or("-".to_string(), ToString::to_string)).collect();
+    PlanError::Node { node: label(node, index), source: NodeError { inputs: list.join(", "), cause } }
+}
+
+/// The node's name, or its operator and position.
+pub(super) fn label(node: &Node, index: usize) -> alloc::string::String {
+    match &*node.name {
+        "" => alloc::format!("{} #{index}", node.op.name()),
+        name => name.to_string(),
+    }
+}

@@ -1,0 +1,135 @@
+//! From a draft to a plan: lifetimes, offsets, places.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::check;
+use super::draft::{Bytes, Draft, DraftStep, LateDraft, RootKind};
+use super::memory::{Lifetime, arrange};
+use super::{Block, BranchStep, KernelStep, Plan, PlanError, Step};
+use crate::arena::{Place, Region};
+use crate::late::{LateOperand, LateStep};
+
+/// Gives every root and workspace its place.
+pub(super) fn finish(draft: Draft) -> Result<Plan, PlanError> {
+    let layout = Layout::of(&draft)?;
+    if cfg!(debug_assertions) {
+        check::check(&draft, &layout);
+    }
+    let operands = draft.steps.iter().map(|step| reads(step).count().max(writes(step).count())).max();
+    let Draft { steps, blocks, constants, outputs, slots, lates, depth, .. } = draft;
+    let mut late = 0;
+    let mut finished: Vec<Option<Step>> = Vec::with_capacity(steps.len());
+    for (moment, step) in steps.into_iter().enumerate() {
+        let place = |bytes: Bytes| layout.place(bytes);
+        finished.push(Some(match step {
+            DraftStep::Kernel { kernel, reads, writes, label } => Step::Kernel(KernelStep {
+                kernel,
+                reads: reads.into_iter().map(|bytes| bytes.map(place)).collect(),
+                writes: writes.into_iter().map(place).collect(),
+                workspace: layout.workspaces[moment],
+                label,
+            }),
+            DraftStep::Branch { condition, blocks } => {
+                Step::Branch(BranchStep { condition: place(condition), blocks })
+            }
+            DraftStep::Late { op, reads, writes, label } => {
+                let operand = |draft: LateDraft| {
+                    let LateDraft { bytes, element, shape, constant, by_value } = draft;
+                    LateOperand { place: place(bytes), element, shape, constant, by_value }
+                };
+                let reads: Box<[_]> = reads.into_iter().map(|draft| draft.map(operand)).collect();
+                let writes: Box<[_]> = writes.into_iter().map(operand).collect();
+                late += 1;
+                Step::Late(LateStep { op, reads, writes, label, state: late - 1 })
+            }
+        }));
+    }
+    let mut take = |moment: usize| finished[moment].take().expect("a step is in one block");
+    let blocks = blocks
+        .into_iter()
+        .map(|(steps, broken)| Block { steps: steps.into_iter().map(&mut take).collect(), broken })
+        .collect();
+    let (arena, operands) = (layout.arena, operands.unwrap_or(0));
+    Ok(Plan { blocks, constants, outputs, arena, slots: slots as usize, lates, depth, operands })
+}
+
+/// Where everything of a draft lies.
+pub(super) struct Layout {
+    /// By root; of roots that are merged, the place of the root they are merged into.
+    pub(super) roots: Vec<Place>,
+    /// By step.
+    pub(super) workspaces: Vec<Place>,
+    pub(super) arena: usize,
+}
+
+impl Layout {
+    fn of(draft: &Draft) -> Result<Layout, PlanError> {
+        // The lifetimes of the computed roots, then those of the workspaces.
+        let mut lives: Vec<Option<Lifetime>> = vec![None; draft.roots.len()];
+        for (moment, step) in draft.steps.iter().enumerate() {
+            for bytes in reads(step).chain(writes(step)) {
+                let Bytes::Root(root) = bytes else { continue };
+                let root = draft.resolve(root);
+                let bytes = draft.roots[root].bytes;
+                let life = lives[root].get_or_insert(Lifetime { begin: moment, end: moment, bytes });
+                life.end = moment;
+            }
+        }
+        let computed = |root: &usize| draft.roots[*root].kind == RootKind::Computed;
+        let in_arena: Vec<usize> = (0..draft.roots.len()).filter(computed).collect();
+        let unused = Lifetime { begin: 0, end: 0, bytes: 0 };
+        let mut values: Vec<Lifetime> = in_arena.iter().map(|root| lives[*root].unwrap_or(unused)).collect();
+        values.extend(draft.steps.iter().enumerate().map(|(moment, step)| {
+            let bytes = if let DraftStep::Kernel { kernel, .. } = step { kernel.workspace() } else { 0 };
+            Lifetime { begin: moment, end: moment, bytes }
+        }));
+        let (offsets, arena) = arrange(&values).ok_or(PlanError::TooLarge)?;
+        let place =
+            |index: usize| Place { region: Region::Arena, start: offsets[index], len: values[index].bytes };
+        let mut roots: Vec<Place> = (0..draft.roots.len()).map(|root| elsewhere(draft, root)).collect();
+        for (index, root) in in_arena.iter().enumerate() {
+            roots[*root] = place(index);
+        }
+        let roots = (0..roots.len()).map(|root| roots[draft.resolve(root)]).collect();
+        let workspaces = (0..draft.steps.len()).map(|moment| place(in_arena.len() + moment)).collect();
+        Ok(Layout { roots, workspaces, arena })
+    }
+
+    fn place(&self, bytes: Bytes) -> Place {
+        match bytes {
+            Bytes::Root(root) => self.roots[root],
+            Bytes::Slot(slot) => Place { region: Region::Slot(slot), start: 0, len: 0 },
+        }
+    }
+}
+
+/// The place of a root that does not lie in the arena.
+fn elsewhere(draft: &Draft, root: usize) -> Place {
+    let region = match draft.roots[root].kind {
+        RootKind::Input(port) => Region::Input(port),
+        RootKind::Output(port) => Region::Output(port),
+        RootKind::Constant(index) => Region::Constant(index),
+        RootKind::Computed | RootKind::Is(_) => Region::Arena,
+    };
+    Place { region, start: 0, len: draft.roots[root].bytes }
+}
+
+/// What a step reads.
+pub(super) fn reads(step: &DraftStep) -> Box<dyn Iterator<Item = Bytes> + '_> {
+    match step {
+        DraftStep::Kernel { reads, .. } => Box::new(reads.iter().copied().flatten()),
+        DraftStep::Branch { condition, .. } => Box::new(core::iter::once(*condition)),
+        DraftStep::Late { reads, .. } => Box::new(reads.iter().flatten().map(|draft| draft.bytes)),
+    }
+}
+
+/// What a step writes.
+pub(super) fn writes(step: &DraftStep) -> Box<dyn Iterator<Item = Bytes> + '_> {
+    match step {
+        DraftStep::Kernel { writes, .. } => Box::new(writes.iter().copied()),
+        DraftStep::Branch { .. } => Box::new(core::iter::empty()),
+        DraftStep::Late { writes, .. } => Box::new(writes.iter().map(|draft| draft.bytes)),
+    }
+}

@@ -1,0 +1,274 @@
+//! The work of one request: its memory, the plan it runs, and where the run stands.
+//!
+//! ```text
+//!  Start ─▶ Gather ─▶ Steps ─▶ Scatter ─▶ done
+//!  (plan)   (strided   (the     (strided outputs, and those whose
+//!            inputs)    plan)    shape is known only now)
+//! ```
+//!
+//! Each arrow is also a place to be interrupted; within Gather, Steps and Scatter there are many more. A turn that ends early
+//! leaves the position where it is, and the next poll goes on there. A run that was given up is forgotten by `begin`.
+//! Memory grows to what the largest run needed and stays, so that a repeated shape takes none.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::task::{Context, Poll};
+
+use inferry_core::Turn;
+use inferry_core::device::Work;
+use inferry_core::request::{Bindings, Bound, Failure, InferErrorKind};
+
+use crate::arena::{Memory, OutOfMemory};
+use crate::compile::{Kept, Shared};
+use crate::execute::{Halt, Machine, Position, Progress, advance};
+use crate::late::LateState;
+use crate::plan::{Plan, PlanError, PlannedOutput};
+use crate::transfer::{Elements, Transfer};
+
+/// The work of one request on the CPU. See the [module](self).
+pub(crate) struct CpuWork {
+    shared: Arc<Shared>,
+    /// The plan of the run before, or of this one.
+    kept: Option<Kept>,
+    memory: Memory,
+    lates: Vec<LateState>,
+    at: At,
+    position: Position,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy)]
+enum At {
+    Start,
+    /// Input `port` is being gathered.
+    Gather {
+        port: usize,
+        transfer: Transfer,
+    },
+    Steps,
+    /// Output `port` is being scattered.
+    Scatter {
+        port: usize,
+        transfer: Transfer,
+    },
+}
+
+impl CpuWork {
+    /// A work with the memory that is known to be needed.
+    pub(crate) fn new(shared: Arc<Shared>) -> Result<CpuWork, OutOfMemory> {
+        let mut work = CpuWork {
+            kept: None,
+            memory: Memory::default(),
+            lates: Vec::new(),
+            at: At::Start,
+            position: Position::default(),
+            shared,
+        };
+        work.memory.reserve_ports(work.shared.inputs.len(), work.shared.outputs.len());
+        if let Some(kept) = work.shared.only_plan() {
+            work.take(kept)?;
+        }
+        Ok(work)
+    }
+
+    /// Makes `kept` the plan of this work, with memory for it.
+    fn take(&mut self, kept: Kept) -> Result<(), OutOfMemory> {
+        let Plan { arena, slots, operands, lates, .. } = *kept.plan;
+        self.memory.reserve(arena, slots, operands)?;
+        self.lates.clear();
+        self.lates.resize_with(lates, LateState::default);
+        self.position.reserve(&kept.plan);
+        self.kept = Some(kept);
+        Ok(())
+    }
+
+    fn turn(&mut self, io: &mut Bindings, turn: &Turn<'_>) -> Result<Progress, Failure> {
+        loop {
+            match self.at {
+                At::Start => self.start(io, turn)?,
+                At::Gather { port, .. } if port == io.inputs().len() => {
+                    self.position.begin();
+                    self.at = At::Steps;
+                }
+                At::Gather { port, transfer } => self.gather(io, port, transfer)?,
+                At::Steps => match self.steps(io, turn)? {
+                    Progress::Done => self.at = At::Scatter { port: 0, transfer: Transfer::default() },
+                    Progress::Paused => return Ok(Progress::Paused),
+                },
+                At::Scatter { port, .. } if port == io.outputs().len() => {
+                    self.at = At::Start;
+                    return Ok(Progress::Done);
+                }
+                At::Scatter { port, transfer } => self.scatter(io, port, transfer)?,
+            }
+            // The steps look for themselves; a piece of a transfer is a block like any other.
+            if let At::Gather { transfer, .. } | At::Scatter { transfer, .. } = self.at
+                && transfer.is_under_way()
+            {
+                if turn.stop_requested() {
+                    return Err(Failure::stopped());
+                }
+                if turn.used_up() {
+                    return Ok(Progress::Paused);
+                }
+            }
+        }
+    }
+
+    /// Finds the plan and gives the outputs their shapes.
+    fn start(&mut self, io: &mut Bindings, turn: &Turn<'_>) -> Result<(), Failure> {
+        if turn.stop_requested() {
+            return Err(Failure::stopped());
+        }
+        let (inputs, outputs) = io.split();
+        let shapes = || inputs.iter().map(|bound| bound.tensor().shape());
+        if !self.kept.as_ref().is_some_and(|kept| shapes().eq(kept.shapes.iter())) {
+            let kept = self.shared.plan(&shapes, &|| turn.stop_requested()).map_err(unplanned)?;
+            self.take(kept).map_err(no_memory)?;
+        }
+        let plan = &self.kept.as_ref().expect("taken above").plan;
+        for (bound, planned) in outputs.iter_mut().zip(&plan.outputs) {
+            if let PlannedOutput::Shape(shape) = planned {
+                bound.set_shape(shape).map_err(|error| Failure::new(InferErrorKind::OutOfMemory, error))?;
+            }
+        }
+        for (port, bound) in outputs.iter().enumerate() {
+            if is_staged(bound) {
+                self.memory.staged_output(port, bound.tensor().byte_len()).map_err(no_memory)?;
+            }
+        }
+        self.at = At::Gather { port: 0, transfer: Transfer::default() };
+        Ok(())
+    }
+
+    fn gather(&mut self, io: &Bindings, port: usize, mut transfer: Transfer) -> Result<(), Failure> {
+        let bound = &io.inputs()[port];
+        let tensor = bound.tensor();
+        let more = is_staged(bound) && {
+            let dense = self.memory.staged_input(port, tensor.byte_len()).map_err(no_memory)?;
+            let bound = &bound.bytes()[tensor.byte_range()];
+            let elements = Elements::Gather { bound, dense };
+            transfer.piece(tensor.layout(), tensor.element().size(), elements).map_err(Failure::device)?
+        };
+        self.at = match more {
+            true => At::Gather { port, transfer },
+            false => At::Gather { port: port + 1, transfer: Transfer::default() },
+        };
+        Ok(())
+    }
+
+    fn steps(&mut self, io: &mut Bindings, turn: &Turn<'_>) -> Result<Progress, Failure> {
+        let plan = &self.kept.as_ref().expect("taken at the start").plan;
+        let (inputs, outputs) = io.split();
+        let inputs = inputs.iter().map(|bound| {
+            let range = bound.tensor().byte_range();
+            (!is_staged(bound)).then(|| &bound.bytes()[range])
+        });
+        let outputs = outputs.iter_mut().map(|bound| {
+            let range = bound.tensor().byte_range();
+            if is_staged(bound) { None } else { Some(&mut bound.bytes_mut()[range]) }
+        });
+        let mut lent = self.memory.lend(&plan.constants, inputs, outputs);
+        let mut machine = Machine {
+            plan,
+            isa: self.shared.isa,
+            packs: &self.shared.packs,
+            lates: &mut self.lates,
+            profile: self.shared.options.profile.as_ref(),
+        };
+        advance(&mut machine, &mut self.position, &mut lent, turn).map_err(halted)
+    }
+
+    /// Copies an output to where it was wanted, unless it was computed there.
+    fn scatter(&mut self, io: &mut Bindings, port: usize, mut transfer: Transfer) -> Result<(), Failure> {
+        let planned = &self.kept.as_ref().expect("taken at the start").plan.outputs[port];
+        let (_, outputs) = io.split();
+        let bound = &mut outputs[port];
+        let dense: Option<&[u8]> = match planned {
+            PlannedOutput::Slot(slot) => {
+                let (shape, dense) = self.memory.slot(*slot);
+                bound.set_shape(shape).map_err(|error| Failure::new(InferErrorKind::OutOfMemory, error))?;
+                Some(dense)
+            }
+            PlannedOutput::Shape(_) if is_staged(bound) => {
+                let len = bound.tensor().byte_len();
+                Some(self.memory.staged_output(port, len).map_err(no_memory)?)
+            }
+            PlannedOutput::Shape(_) => None,
+        };
+        let more = match dense {
+            Some(dense) => {
+                let (layout, size) = (bound.tensor().layout().clone(), bound.tensor().element().size());
+                let range = bound.tensor().byte_range();
+                let elements = Elements::Scatter { dense, bound: &mut bound.bytes_mut()[range] };
+                transfer.piece(&layout, size, elements).map_err(Failure::device)?
+            }
+            None => false,
+        };
+        self.at = match more {
+            true => At::Scatter { port, transfer },
+            false => At::Scatter { port: port + 1, transfer: Transfer::default() },
+        };
+        Ok(())
+    }
+}
+
+impl Work for CpuWork {
+    fn begin(&mut self) {
+        self.at = At::Start;
+    }
+
+    fn release_memory(&mut self) {
+        // Without a plan the next run makes room again.
+        self.kept = None;
+        self.lates = Vec::new();
+        self.memory.release();
+        self.at = At::Start;
+    }
+
+    fn poll_stage(
+        &mut self,
+        _stage: usize,
+        io: &mut Bindings,
+        turn: &Turn<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        match self.turn(io, turn) {
+            Ok(Progress::Done) => Poll::Ready(Ok(())),
+            Ok(Progress::Paused) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(failure) => {
+                self.at = At::Start;
+                Poll::Ready(Err(failure))
+            }
+        }
+    }
+}
+
+/// True when kernels cannot use the bound tensor in place.
+fn is_staged(bound: &Bound) -> bool {
+    !bound.tensor().is_dense()
+}
+
+fn no_memory(error: OutOfMemory) -> Failure {
+    Failure::new(InferErrorKind::OutOfMemory, error)
+}
+
+fn unplanned(error: PlanError) -> Failure {
+    match error {
+        PlanError::Stopped => Failure::stopped(),
+        PlanError::Node { node, source } => Failure::operator(source).at(node),
+        error @ PlanError::TooLarge => Failure::new(InferErrorKind::OutOfMemory, error),
+    }
+}
+
+fn halted(halt: Halt) -> Failure {
+    match halt {
+        Halt::Stopped => Failure::stopped(),
+        Halt::Node(label, error) => Failure::operator(error).at(&*label.0),
+        Halt::Broken(error) => unplanned(error),
+        Halt::Memory(label, error) => no_memory(error).at(&*label.0),
+    }
+}

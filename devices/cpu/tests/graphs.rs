@@ -1,0 +1,225 @@
+//! Whole graphs against outputs worked out by hand: what shares bytes with what, and what lives how long.
+
+mod support;
+
+use inferry_core::{ElementType, Tensor};
+use inferry_engine::op::{
+    Cast, Concat, Expand, Flatten, Identity, Reshape, ShapeOf, Slice, Split, Squeeze, Transpose, Unsqueeze,
+};
+use support::*;
+
+const F32: ElementType = ElementType::F32;
+
+#[test]
+fn a_chain_of_reshapes_gives_the_same_numbers() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 3, 4]);
+    let to = sketch.constant(&[4i64, 6], &[2]);
+    let axis = sketch.constant(&[0i64], &[1]);
+    let y = sketch.op(Reshape { allow_zero: false }, &[x, to]);
+    let y = sketch.op(Unsqueeze, &[y, axis]);
+    let y = sketch.op(Squeeze, &[y, axis]);
+    let y = sketch.op(Identity, &[y]);
+    let y = sketch.op(Flatten { axis: 1 }, &[y]);
+    let outputs = run(&sketch.model(&[y]), &[count(&[2, 3, 4])]);
+    assert_eq!(*outputs[0].shape(), [4, 6]);
+    assert_eq!(floats(&outputs[0]), floats(&count(&[24])));
+}
+
+#[test]
+fn a_reshaped_value_lives_as_long_as_any_of_its_names() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 3]);
+    let flat = sketch.constant(&[6i64], &[1]);
+    let turned = sketch.op(Transpose { perm: None }, &[x]);
+    let name = sketch.op(Reshape { allow_zero: false }, &[turned, flat]);
+    // Something in between that would like the same bytes.
+    let mut other = x;
+    for _ in 0..4 {
+        other = sketch.op(Transpose { perm: None }, &[other]);
+    }
+    let other = sketch.op(Reshape { allow_zero: false }, &[other, flat]);
+    let both = sketch.op(Concat { axis: 0 }, &[name, other]);
+    let outputs = run(&sketch.model(&[both]), &[count(&[2, 3])]);
+    assert_eq!(floats(&outputs[0]), [0., 3., 1., 4., 2., 5., 0., 1., 2., 3., 4., 5.]);
+}
+
+#[test]
+fn both_arms_of_a_diamond_see_its_top() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 2]);
+    let top = sketch.op(Transpose { perm: None }, &[x]);
+    let mut left = top;
+    for _ in 0..3 {
+        left = sketch.op(Transpose { perm: None }, &[left]);
+    }
+    let right = sketch.op(Concat { axis: 1 }, &[top, top]);
+    let y = sketch.op(Concat { axis: 1 }, &[left, right]);
+    let outputs = run(&sketch.model(&[y]), &[count(&[2, 2])]);
+    assert_eq!(floats(&outputs[0]), [0., 1., 0., 2., 0., 2., 2., 3., 1., 3., 1., 3.]);
+}
+
+#[test]
+fn an_output_may_be_an_intermediate_an_input_a_constant_and_twice_the_same() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 2]);
+    let constant = sketch.constant(&[7f32, 8.], &[2]);
+    let middle = sketch.op(Transpose { perm: None }, &[x]);
+    let end = sketch.op(Concat { axis: 0 }, &[middle, middle]);
+    let name = sketch.op(Identity, &[x]);
+    let other_name = sketch.op(Flatten { axis: 0 }, &[end]);
+    let model = sketch.model(&[middle, x, constant, end, end, name, other_name]);
+    let outputs = run(&model, &[count(&[2, 2])]);
+    let turned = [0., 2., 1., 3.];
+    let twice = [turned, turned].concat();
+    assert_eq!(floats(&outputs[0]), turned);
+    assert_eq!(floats(&outputs[1]), [0., 1., 2., 3.]);
+    assert_eq!(floats(&outputs[2]), [7., 8.]);
+    assert_eq!(floats(&outputs[3]), twice);
+    assert_eq!(floats(&outputs[4]), twice);
+    assert_eq!(floats(&outputs[5]), [0., 1., 2., 3.]);
+    assert_eq!(floats(&outputs[6]), twice);
+    assert_eq!(*outputs[6].shape(), [1, 8]);
+}
+
+#[test]
+fn two_inputs_may_be_one_tensor() {
+    let mut sketch = Sketch::new();
+    let a = sketch.input("a", F32, &[2]);
+    let b = sketch.input("b", F32, &[2]);
+    let y = sketch.op(Concat { axis: 0 }, &[a, b]);
+    let x = count(&[2]);
+    assert_eq!(floats(&run(&sketch.model(&[y]), &[x.clone(), x])[0]), [0., 1., 0., 1.]);
+}
+
+#[test]
+fn a_node_of_several_outputs_writes_them_all_also_those_nobody_reads() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 3]);
+    let parts = sketch.ops(Split { axis: 1, num_outputs: Some(3) }, &[x], 3);
+    let y = sketch.op(Concat { axis: 0 }, &[parts[2], parts[0]]);
+    sketch.graph.nodes[0].outputs[1] = None;
+    let outputs = run(&sketch.model(&[y, parts[2]]), &[count(&[2, 3])]);
+    assert_eq!(floats(&outputs[0]), [2., 5., 0., 3.]);
+    assert_eq!(floats(&outputs[1]), [2., 5.]);
+}
+
+#[test]
+fn what_nobody_needs_is_not_computed() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 3]);
+    // Its shape is all that is asked of it, and that is known.
+    let large = sketch.constant(&[1i64 << 20, 1 << 20, 2, 3], &[4]);
+    let huge = sketch.op(Expand, &[x, large]);
+    let shape = sketch.op(ShapeOf { start: 2, end: None }, &[huge]);
+    let y = sketch.op(Cast { to: F32, saturate: true }, &[shape]);
+    assert_eq!(floats(&run(&sketch.model(&[y]), &[count(&[2, 3])])[0]), [2., 3.]);
+}
+
+#[test]
+fn empty_tensors_flow_through() {
+    let mut sketch = Sketch::new();
+    let x = sketch.open_input("x", F32, &[None, Some(2)]);
+    let turned = sketch.op(Transpose { perm: None }, &[x]);
+    let y = sketch.op(Concat { axis: 1 }, &[turned, turned]);
+    let compiled = compile(&sketch.model(&[y, x]));
+    let mut runner = Runner::new(&compiled);
+    let outputs = runner.run(&[Tensor::zeros(F32, [0, 2])]);
+    assert_eq!((outputs[0].shape(), outputs[1].shape()), (&[2, 0].into(), &[0, 2].into()));
+    assert_eq!(floats(&runner.run(&[count(&[1, 2])])[0]), [0., 0., 1., 1.]);
+}
+
+#[test]
+fn regions_are_read_and_written_where_they_lie() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 3]);
+    let y = sketch.op(Transpose { perm: None }, &[x]);
+    let compiled = compile(&sketch.model(&[y, x]));
+    let mut runner = Runner::new(&compiled);
+    let picture = count(&[4, 5]);
+    let canvas = Tensor::zeros(F32, [4, 4]);
+    runner.set_output(0, canvas.region(&[1..4, 1..3]).unwrap());
+    runner.run(&[picture.region(&[1..3, 2..5]).unwrap()]);
+    assert_eq!(floats(&runner.outputs()[0]), [7., 12., 8., 13., 9., 14.]);
+    assert_eq!(floats(&runner.outputs()[1]), [7., 8., 9., 12., 13., 14.]);
+    let around = [0., 0., 0., 0., 0., 7., 12., 0., 0., 8., 13., 0., 0., 9., 14., 0.];
+    assert_eq!(floats(&canvas), around);
+}
+
+#[test]
+fn shapes_may_change_from_run_to_run_and_back() {
+    let mut sketch = Sketch::new();
+    let x = sketch.open_input("x", F32, &[None, None]);
+    let turned = sketch.op(Transpose { perm: None }, &[x]);
+    let flat = sketch.constant(&[-1i64], &[1]);
+    let y = sketch.op(Reshape { allow_zero: false }, &[turned, flat]);
+    let compiled = compile(&sketch.model(&[y]));
+    let mut first = Runner::new(&compiled);
+    let mut second = Runner::new(&compiled);
+    for _ in 0..3 {
+        assert_eq!(floats(&first.run(&[count(&[2, 2])])[0]), [0., 2., 1., 3.]);
+        assert_eq!(floats(&first.run(&[count(&[2, 3])])[0]), [0., 3., 1., 4., 2., 5.]);
+        assert_eq!(floats(&second.run(&[count(&[3, 1])])[0]), [0., 1., 2.]);
+        assert_eq!(*first.outputs()[0].shape(), [6]);
+    }
+}
+
+#[test]
+fn a_value_that_decides_a_shape_may_come_with_the_run() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 3]);
+    let to = sketch.input("to", ElementType::I64, &[2]);
+    let shaped = sketch.op(Reshape { allow_zero: false }, &[x, to]);
+    let turned = sketch.op(Transpose { perm: None }, &[shaped]);
+    let start = sketch.constant(&[0i64], &[1]);
+    let end = sketch.constant(&[1i64], &[1]);
+    let first = sketch.op(Slice, &[turned, start, end]);
+    let flat = sketch.constant(&[-1i64], &[1]);
+    let y = sketch.op(Reshape { allow_zero: false }, &[turned, flat]);
+    let compiled = compile(&sketch.model(&[turned, first, y]));
+    let mut runner = Runner::new(&compiled);
+    for _ in 0..2 {
+        let outputs = runner.run(&[count(&[2, 3]), tensor(&[3i64, 2], &[2])]);
+        assert_eq!(*outputs[0].shape(), [2, 3]);
+        assert_eq!(floats(&outputs[0]), [0., 2., 4., 1., 3., 5.]);
+        assert_eq!(floats(&outputs[1]), [0., 2., 4.]);
+        assert_eq!(floats(&outputs[2]), [0., 2., 4., 1., 3., 5.]);
+        let outputs = runner.run(&[count(&[2, 3]), tensor(&[-1i64, 1], &[2])]);
+        assert_eq!(*outputs[0].shape(), [1, 6]);
+        assert_eq!(*outputs[1].shape(), [1, 6]);
+        assert_eq!(floats(&outputs[2]), [0., 1., 2., 3., 4., 5.]);
+    }
+}
+
+#[test]
+fn an_error_of_a_run_names_the_node_and_its_inputs() {
+    let mut sketch = Sketch::new();
+    let x = sketch.open_input("x", F32, &[None]);
+    let to = sketch.constant(&[2i64, 2], &[2]);
+    let y = sketch.op(Reshape { allow_zero: false }, &[x, to]);
+    sketch.graph.nodes[0].name = "fold".into();
+    let compiled = compile(&sketch.model(&[y]));
+    let mut runner = Runner::new(&compiled);
+    runner.set(0, count(&[5]));
+    let failure = runner
+        .run_with(inferry_core::Slice::Unlimited, &inferry_core::Serial, inferry_core::Stop::never())
+        .unwrap_err();
+    let text = chain(&failure);
+    assert!(text.contains("fold") && text.contains("f32[5]"), "{text}");
+    // The work is as good as new.
+    assert_eq!(floats(&runner.run(&[count(&[4])])[0]), [0., 1., 2., 3.]);
+}
+
+#[test]
+fn memory_that_was_given_back_is_taken_again() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[2, 2]);
+    let turned = sketch.op(Transpose { perm: None }, &[x]);
+    let y = sketch.op(Concat { axis: 0 }, &[turned, turned]);
+    let compiled = compile(&sketch.model(&[y]));
+    let mut runner = Runner::new(&compiled);
+    for _ in 0..2 {
+        assert_eq!(floats(&runner.run(&[count(&[2, 2])])[0]), [0., 2., 1., 3., 0., 2., 1., 3.]);
+        runner.work.release_memory();
+    }
+}
