@@ -41,6 +41,7 @@ pub use device::{CompiledModel, Device, Work};
 pub use executor::{Executor, Inline, Lend, Submitted};
 pub use parallel::{Parallel, Pieces, Serial};
 pub use pipeline::Pipeline;
+pub use pool::RequestPool;
 pub use port::{Port, PortKey};
 pub use request::{InferError, InferErrorKind, Request, Run, Task, Verdict};
 pub use tensor::{Dim, Element, ElementType, PartialShape, Shape, Tensor};

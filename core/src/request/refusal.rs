@@ -45,6 +45,12 @@ pub enum BindError {
     /// No port is what was asked for.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// A run that brings its own inputs left one out.
+    #[error("{port} was not given")]
+    Missing {
+        /// The port.
+        port: PortName,
+    },
     /// The tensor has another element type than the port.
     #[error("{port} takes {wanted}, not {given}")]
     Element {
@@ -103,9 +109,10 @@ impl BindError {
             BindError::Cancelling => InferErrorKind::Cancelled,
             BindError::Port(error) if error.out_of_range => InferErrorKind::OutOfRange,
             BindError::Port(_) => InferErrorKind::NotFound,
-            BindError::Element { .. } | BindError::Shape { .. } | BindError::ReadOnly { .. } => {
-                InferErrorKind::InvalidInput
-            }
+            BindError::Missing { .. }
+            | BindError::Element { .. }
+            | BindError::Shape { .. }
+            | BindError::ReadOnly { .. } => InferErrorKind::InvalidInput,
             BindError::InUse { .. } | BindError::Shared { .. } => InferErrorKind::InUse,
             BindError::TooLarge { .. } => InferErrorKind::OutOfMemory,
         }

@@ -55,6 +55,27 @@ impl<'a> Run<'a> {
     }
 }
 
+impl Run<'_> {
+    /// Lets go of the borrow and keeps the handle's slot: whoever owns the request polls it by its number.
+    pub(crate) fn keep(mut self) -> RunId {
+        self.request = None;
+        self.run
+    }
+}
+
+/// A run without a borrow, for owners of a request that keep the run beside it.
+impl Request {
+    pub(crate) fn poll_kept(&mut self, run: RunId, cx: &mut Context<'_>) -> Poll<Result<(), InferError>> {
+        let outcome = core::task::ready!(self.handle.shared().ledger.poll(OWNER, cx));
+        debug_assert_eq!(outcome.run, run, "the handle's slot was given to another run");
+        Poll::Ready(Outputs::of(self, outcome).map(drop))
+    }
+
+    pub(crate) fn drop_kept(&mut self, run: RunId) {
+        drop(Run::new(self, run));
+    }
+}
+
 impl<'a> Future for Run<'a> {
     type Output = Result<Outputs<'a>, InferError>;
 
