@@ -124,7 +124,14 @@ impl<'a> Importer<'a> {
         let import = registry::find(view.domain(), view.op_type());
         let imported = import.ok_or_else(|| view.refuse("is not supported"))?(&view)?;
         inputs = imported.arrange(inputs);
-        let Imported { op, constants, .. } = imported;
+        let Imported { op, constants, prepare, .. } = imported;
+        for (position, op) in prepare {
+            let prepared = scope.graph.add_value("", None);
+            let reads = [position, 0].map(|input| inputs.get(input).copied().flatten()).to_vec();
+            let outputs = alloc::vec![Some(prepared)];
+            scope.graph.nodes.push(Node { name: Arc::from(proto.name), op, inputs: reads, outputs });
+            inputs[position] = Some(prepared);
+        }
         for name in captured {
             inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
         }

@@ -39,12 +39,14 @@ pub(crate) struct Imported {
     pub(crate) constants: Vec<(usize, Tensor)>,
     /// Which input of the operator each input of the node is, where the two differ. Constants come after.
     pub(crate) inputs_at: Option<&'static [usize]>,
+    /// Operators that inputs go through before; each also sees the first input.
+    pub(crate) prepare: Vec<(usize, Arc<dyn Op>)>,
 }
 
 impl Imported {
     /// An operator without further inputs.
     pub(crate) fn with(op: impl Op) -> Imported {
-        Imported { op: Arc::new(op), constants: Vec::new(), inputs_at: None }
+        Imported { op: Arc::new(op), constants: Vec::new(), inputs_at: None, prepare: Vec::new() }
     }
 
     /// Puts a constant at an input position: what an older version of the operator had as an attribute.
@@ -56,6 +58,12 @@ impl Imported {
     /// Says which input of the operator each input of the node is: `[0, 2]` makes the node's second one the operator's third.
     pub(crate) fn inputs_at(mut self, positions: &'static [usize]) -> Imported {
         self.inputs_at = Some(positions);
+        self
+    }
+
+    /// Lets an input go through another operator first, which reads it and the node's first input.
+    pub(crate) fn prepare(mut self, input: usize, op: impl Op) -> Imported {
+        self.prepare.push((input, Arc::new(op)));
         self
     }
 

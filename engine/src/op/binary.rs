@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use inferry_core::{ElementType, Tensor};
 
 use super::rules::{self, ANY, BOOL, FLOAT, NUMBER, WIDE};
-use super::{Inputs, Op, OpError, legacy};
+use super::{Inputs, Op, OpError, align};
 use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
@@ -168,8 +168,7 @@ impl Op for Clip {
 /// All functions of two numbers: their names tell which.
 pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(2..=2, 1..=1)?;
-    legacy::refuse_axis(node)?;
-    Ok(Imported::with(match node.op_type() {
+    let op = match node.op_type() {
         "Add" => Binary::Add,
         "Sub" => Binary::Sub,
         "Mul" => Binary::Mul,
@@ -186,7 +185,8 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
         "Greater" => Binary::Greater,
         "GreaterOrEqual" => Binary::GreaterOrEqual,
         _ => return Err(node.refuse("is no function of two numbers")),
-    }))
+    };
+    align::at_axis(node, op)
 }
 
 /// Max, Min, Sum and Mean.
@@ -288,11 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn the_old_broadcasting_at_an_axis_is_refused_by_name() {
-        let add = node("Add", &["a", "b"], &["y"]).int("broadcast", 1);
-        check_import(&add, 6, Binary::Add, &[]);
-        let message = "attribute \"axis\": broadcasting at an axis (operator set 6) is not supported";
-        check_refused(&add.int("axis", 1), 6, message);
-        check_import(&node("Mod", &["a", "b"], &["y"]).int("fmod", 1), 10, Binary::Mod { fmod: true }, &[]);
+    fn names_and_attributes_tell_the_function() {
+        let inputs = &["a", "b"];
+        check_import(&node("Xor", inputs, &["y"]), 7, Binary::Xor, &[]);
+        check_import(&node("Mod", inputs, &["y"]), 10, Binary::Mod { fmod: false }, &[]);
+        check_import(&node("Mod", inputs, &["y"]).int("fmod", 1), 10, Binary::Mod { fmod: true }, &[]);
+        check_import(&node("Mean", &["a", "b", "c"], &["y"]), 8, Variadic::Mean, &[]);
+        check_refused(&node("Add", &["a"], &["y"]), 13, "1 inputs where 2 are wanted");
     }
 }

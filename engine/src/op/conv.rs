@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use inferry_core::ElementType;
 
-use super::rules::{self, BYTE, FLOAT, INT32, shape_error};
+use super::rules::{self, BYTE, FLOAT, INT32, SCALE, shape_error};
 use super::{Inputs, Op, OpError, Window, window};
 use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
@@ -133,11 +133,11 @@ impl Op for QLinearConv {
         let w = inputs.typed(3, &BYTE)?;
         let zero = inputs.typed(7, &BYTE)?;
         let shape = convolved(&self.window, self.group, 3, &x.shape, &w.shape)?;
-        rules::check_single(1, Some(inputs.typed(1, &FLOAT)?))?;
+        rules::check_single(1, Some(inputs.typed(1, &SCALE)?))?;
         rules::check_single(2, Some(inputs.alike(2, x)?))?;
-        check_single_or_channels(4, Some(inputs.typed(4, &FLOAT)?), &shape)?;
+        check_single_or_channels(4, Some(inputs.typed(4, &SCALE)?), &shape)?;
         check_single_or_channels(5, Some(inputs.alike(5, w)?), &shape)?;
-        rules::check_single(6, Some(inputs.typed(6, &FLOAT)?))?;
+        rules::check_single(6, Some(inputs.typed(6, &SCALE)?))?;
         rules::check_single(7, Some(zero))?;
         check_channels(8, inputs.typed_optional(8, &INT32)?, &shape)?;
         rules::one(zero.element, shape)

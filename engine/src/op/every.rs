@@ -108,6 +108,13 @@ const REDUCE: &[&str] = &[
 
 static ROWS: &[Row] = &[
     row("Add", ALL, FF, none, "f32[2, 3]"),
+    row(
+        "Add",
+        &[OLDEST],
+        &["f32[2, 3, 4]", "f32[2]"],
+        |n| n.int("broadcast", 1).int("axis", 0),
+        "f32[2, 3, 4]",
+    ),
     row("And", ALL, BB, none, "bool[2, 3]"),
     row("ArgMax", ALL, F, |n| n.int("axis", 1), "i64[2, 1]"),
     row("ArgMin", ALL, F, |n| n.int("keepdims", 0), "i64[3]"),
@@ -211,7 +218,8 @@ static ROWS: &[Row] = &[
     row("Pad", &[OLDEST, 10], F, |n| n.ints("pads", &[1, 0, 0, 2]), "f32[3, 5]"),
     row("Pad", &[18, NEWEST], &["f32[2, 3]", "i64{1, 2}", "f32(1)", "i64{-1}"], none, "f32[2, 6]"),
     row("Pow", ALL, FF, none, "f32[2, 3]"),
-    row("PRelu", ALL, FF, none, "f32[2, 3]"),
+    row("PRelu", &[OLDEST], &["f32[2, 3, 4]", "f32[3]"], none, "f32[2, 3, 4]"),
+    row("PRelu", &[7, NEWEST], FF, none, "f32[2, 3]"),
     row(
         "QLinearConv",
         &[10, NEWEST],
@@ -326,6 +334,12 @@ fn imported(row: &Row, opset: i64) -> (alloc::sync::Arc<dyn super::Op>, Vec<Opti
     let node = (row.attributes)(node(row.name, &names, &outputs));
     let imported = node.import(opset).unwrap_or_else(|error| panic!("{} at {opset}: {error}", row.name));
     let mut facts = imported.arrange(row.inputs.iter().map(|text| fact(text)).collect());
+    for (position, op) in imported.prepare {
+        let reads = [facts[position].clone(), facts[0].clone()];
+        let prepared =
+            infer(&*op, &reads, 1).unwrap_or_else(|error| panic!("{} at {opset}: {error}", row.name));
+        facts[position] = prepared.into_iter().next();
+    }
     for (position, tensor) in imported.constants {
         facts.resize(facts.len().max(position + 1), None);
         facts[position] = Some(Fact::constant(tensor));

@@ -26,14 +26,3 @@ pub(crate) fn ints_as_input(
 pub(crate) fn int64s(values: &[i64]) -> Tensor {
     Tensor::from_slice(values, [values.len()]).expect("as many values as the vector is long")
 }
-
-/// Refuses the broadcasting of operator set 6 and before, where the second input stood at an axis of the first. Without
-/// the axis it was numpy's, as it is now.
-pub(crate) fn refuse_axis(node: &NodeView<'_>) -> Result<(), ImportError> {
-    if node.has("axis") {
-        return Err(
-            node.refuse_attribute("axis", "broadcasting at an axis (operator set 6) is not supported")
-        );
-    }
-    Ok(())
-}

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use inferry_core::ElementType;
 
-use super::rules::{self, BYTE, FLOAT, WIDE, shape_error};
+use super::rules::{self, BYTE, SCALE, WIDE, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
@@ -95,7 +95,7 @@ impl Op for QLinearMatMul {
         let a = inputs.typed(0, &BYTE)?;
         let b = inputs.typed(3, &BYTE)?;
         for scale in [1, 4, 6] {
-            inputs.typed(scale, &FLOAT)?;
+            inputs.typed(scale, &SCALE)?;
         }
         inputs.alike(2, a)?;
         inputs.alike(5, b)?;

@@ -6,6 +6,7 @@
 //!
 //! One family of operators a file: structs, facts, ONNX importer, tests.
 
+mod align;
 pub(crate) mod binary;
 pub(crate) mod cast;
 pub(crate) mod concat;
@@ -37,6 +38,7 @@ pub(crate) mod transpose;
 pub(crate) mod unary;
 pub(crate) mod window;
 
+pub use align::*;
 pub use binary::*;
 pub use cast::*;
 pub use concat::*;

@@ -56,8 +56,8 @@ impl Op for LayerNormalization {
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
         inputs.at_most(3, 3)?;
         let x = inputs.typed(0, &FLOAT)?;
-        let scale = inputs.typed(1, &FLOAT)?;
-        let bias = inputs.typed_optional(2, &FLOAT)?;
+        let scale = inputs.alike(1, x)?;
+        let bias = inputs.alike_optional(2, x)?;
         let mut statistics = ShapeFact::unknown();
         if let Some(dims) = x.shape.dims() {
             let axis = rules::axis(self.axis, dims.len())?;

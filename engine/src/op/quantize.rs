@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use inferry_core::ElementType;
 
-use super::rules::{self, FLOAT, FLOAT_OR_INT32, QUANTIZED, QUANTIZED_OR_INT32, shape_error};
+use super::rules::{self, QUANTIZABLE, QUANTIZED, QUANTIZED_OR_INT32, SCALE, shape_error};
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
@@ -29,8 +29,8 @@ impl Op for QuantizeLinear {
 
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
         inputs.at_most(3, 1)?;
-        let x = inputs.typed(0, &FLOAT_OR_INT32)?;
-        let scale = inputs.typed(1, &FLOAT_OR_INT32)?;
+        let x = inputs.typed(0, &QUANTIZABLE)?;
+        let scale = inputs.typed(1, &QUANTIZABLE)?;
         let zero = inputs.typed_optional(2, &QUANTIZED)?;
         check_scale(self.axis, self.block_size, &x.shape, &scale.shape)?;
         check_zero_point(scale, zero)?;
@@ -55,7 +55,7 @@ impl Op for DequantizeLinear {
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
         inputs.at_most(3, 1)?;
         let x = inputs.typed(0, &QUANTIZED_OR_INT32)?;
-        let scale = inputs.typed(1, &FLOAT)?;
+        let scale = inputs.typed(1, &SCALE)?;
         let zero = inputs.alike_optional(2, x)?;
         check_scale(self.axis, self.block_size, &x.shape, &scale.shape)?;
         check_zero_point(scale, zero)?;
@@ -186,7 +186,7 @@ mod tests {
             &["f32[3]", "f32[]", "i32[]"],
             "input 2 is i32; an integer type of 8 or 16 bits is needed",
         );
-        check(quantize, &["i8[3]", "f32[]"], "input 0 is i8; a float type or i32 is needed");
+        check(quantize, &["i8[3]", "f32[]"], "input 0 is i8; f16, bf16, f32 or i32 is needed");
     }
 
     #[test]

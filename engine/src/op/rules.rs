@@ -66,9 +66,16 @@ pub(crate) const RANGE: Types = Types {
     wanted: "f32, f64, i16, i32 or i64 is needed",
     has: |element| matches!(element, ElementType::F32 | ElementType::F64 | ElementType::I16 | I32 | I64),
 };
-/// What is quantized: floats and i32.
-pub(crate) const FLOAT_OR_INT32: Types =
-    Types { wanted: "a float type or i32 is needed", has: |element| element.is_float() || element == I32 };
+/// Scales of quantized numbers, and the real numbers they stand for: f16, bf16, f32.
+pub(crate) const SCALE: Types = Types {
+    wanted: "f16, bf16 or f32 is needed",
+    has: |element| matches!(element, ElementType::F16 | ElementType::Bf16 | ElementType::F32),
+};
+/// What is quantized: f16, bf16, f32 and i32.
+pub(crate) const QUANTIZABLE: Types = Types {
+    wanted: "f16, bf16, f32 or i32 is needed",
+    has: |element| (SCALE.has)(element) || element == I32,
+};
 /// What numbers are quantized to: integers of 8 and 16 bits.
 pub(crate) const QUANTIZED: Types = Types {
     wanted: "an integer type of 8 or 16 bits is needed",

@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn a_node_tells_its_window_by_pads_or_automatically() {
         let conv = || node("Conv", &["x", "w"], &["y"]).ints("strides", &[2, 2]);
-        let of = |node: crate::onnx::testing::TestNode| node.view(11, |view| import(view));
+        let of = |node: crate::onnx::testing::TestNode| node.view(11, import);
         let pads = of(conv().ints("pads", &[1, 1, 0, 0]).text("auto_pad", "NOTSET")).unwrap();
         assert_eq!(pads, window(&[2, 2], &[], explicit(&[1, 1, 0, 0])));
         assert_eq!(of(conv().text("auto_pad", "SAME_LOWER")).unwrap().padding, Padding::SameLower);

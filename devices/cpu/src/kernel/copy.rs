@@ -3,7 +3,7 @@
 //! A plan mostly lets the output share the bytes of the input and never runs this; it is for where that cannot be (a model
 //! output that is also something else's input, constant folding).
 
-use inferry_engine::op::{Flatten, Identity, Op, Reshape, Squeeze, Unsqueeze};
+use inferry_engine::op::{Align, Flatten, Identity, Op, Reshape, Squeeze, Unsqueeze};
 
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::{BuildError, Builder, Built};
@@ -30,6 +30,11 @@ pub(crate) fn squeeze(op: &Squeeze, node: &Builder<'_>) -> Built {
 
 /// Builds Unsqueeze.
 pub(crate) fn unsqueeze(op: &Unsqueeze, node: &Builder<'_>) -> Built {
+    build(op, node)
+}
+
+/// Builds Align, whose second input is only looked at for its shape.
+pub(crate) fn align(op: &Align, node: &Builder<'_>) -> Built {
     build(op, node)
 }
 

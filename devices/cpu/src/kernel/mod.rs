@@ -196,6 +196,7 @@ macro_rules! entry {
 
 /// Every operator that has a kernel: one line each.
 static REGISTRY: &[Entry] = &[
+    entry!(op::Align, copy::align),
     entry!(op::Binary, binary::binary),
     entry!(op::Cast, cast::cast),
     entry!(op::Clip, choice::clip),
