@@ -3,3 +3,7 @@
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod npz;
+
+mod file;
+
+pub use file::{FileError, Folder, read_model};
