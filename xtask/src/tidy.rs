@@ -16,6 +16,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "core/src/request/task.rs",
     "core/src/request/inbox.rs",
     "core/src/sync.rs",
+    "core/tests/alloc_free.rs",
     "devices/cpu/src/kernel/",
     "devices/cpu/src/simd/",
     "devices/cpu/src/io.rs",

@@ -1,0 +1,218 @@
+//! No memory is taken between a start and its delivery once a request is warm, in the whole process.
+//!
+//! The allocator counts. One test, so that nothing else runs in this process.
+#![cfg(not(loom))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+
+use inferry_core::device::{StageInfo, StageKind};
+use inferry_core::port::Side;
+use inferry_core::request::{Bindings, Failure, Inbox, Next, PrepareError, Task};
+use inferry_core::{
+    CompiledModel, ElementType, Executor, Lend, Pipeline, Port, Request, Shape, Submitted, Turn, Work,
+};
+
+struct Counting;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A thread with an inbox.
+struct Stream {
+    inbox: Inbox,
+    thread: OnceLock<Thread>,
+    closed: AtomicBool,
+}
+
+impl Stream {
+    fn open() -> (Arc<Stream>, JoinHandle<()>) {
+        let stream = Stream { inbox: Inbox::new(), thread: OnceLock::new(), closed: AtomicBool::new(false) };
+        let stream = Arc::new(stream);
+        let worker = stream.clone();
+        let handle = thread::spawn(move || {
+            while !worker.closed.load(Ordering::Acquire) {
+                worker.inbox.take().for_each(|task| task.run(&Lend::SERIAL));
+                if worker.inbox.is_empty() {
+                    thread::park();
+                }
+            }
+        });
+        stream.thread.set(handle.thread().clone()).unwrap();
+        (stream, handle)
+    }
+
+    fn close(&self, handle: JoinHandle<()>) {
+        self.closed.store(true, Ordering::Release);
+        handle.thread().unpark();
+        handle.join().unwrap();
+    }
+}
+
+impl Executor for Stream {
+    fn submit(&self, task: Task) -> Submitted {
+        if self.inbox.push(task) {
+            self.thread.get().unwrap().unpark();
+        }
+        Submitted::Taken
+    }
+}
+
+/// Adds one, in two stages; the second gives way once.
+struct AddOne {
+    inputs: [Port; 1],
+    outputs: [Port; 1],
+}
+
+impl AddOne {
+    fn new() -> Arc<AddOne> {
+        let port = |side, name: &str| Port {
+            side,
+            index: 0,
+            name: name.into(),
+            element: ElementType::F32,
+            shape: Shape::from([4]).into(),
+        };
+        Arc::new(AddOne { inputs: [port(Side::Input, "x")], outputs: [port(Side::Output, "y")] })
+    }
+}
+
+impl CompiledModel for AddOne {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    fn stages(&self) -> &[StageInfo] {
+        const STAGE: StageInfo = StageInfo { name: "stage", kind: StageKind::Compute };
+        &[STAGE; 2]
+    }
+
+    fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
+        Ok(Box::new(AddOneWork { gave_way: false }))
+    }
+}
+
+struct AddOneWork {
+    gave_way: bool,
+}
+
+impl Work for AddOneWork {
+    fn begin(&mut self) {
+        self.gave_way = false;
+    }
+
+    fn poll_stage(
+        &mut self,
+        stage: usize,
+        io: &mut Bindings,
+        _: &Turn<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        if stage == 1 {
+            if !std::mem::replace(&mut self.gave_way, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let (inputs, outputs) = io.split();
+            for (sum, value) in
+                outputs[0].bytes_mut()[..16].chunks_exact_mut(4).zip(inputs[0].bytes().chunks(4))
+            {
+                let value = f32::from_ne_bytes(value.try_into().unwrap());
+                sum.copy_from_slice(&(value + 1.0).to_ne_bytes());
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A waker that unparks this thread, made once.
+fn unparker() -> Waker {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+
+        fn wake_by_ref(self: &Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    Arc::new(Unpark(thread::current())).into()
+}
+
+fn wait<F: Future>(future: F, waker: &Waker) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
+#[test]
+fn a_warm_round_takes_no_memory() {
+    let (compute, compute_thread) = Stream::open();
+    let (delivery, delivery_thread) = Stream::open();
+    let model = AddOne::new();
+    let pipeline = Pipeline::by_kind(&*model, |_| compute.clone()).deliver_on(delivery.clone());
+    let mut request = Request::new(model, Arc::new(pipeline)).unwrap();
+    let restarts = Arc::new(AtomicUsize::new(0));
+    let left = restarts.clone();
+    request
+        .set_callback(move |done| {
+            done.result()?;
+            let again = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            Ok(if again.is_ok() { Next::Again } else { Next::Rest })
+        })
+        .unwrap();
+    let observer = request.observer();
+    let waker = unparker();
+
+    let mut round = |number: usize| {
+        request.input_mut("x").unwrap().as_slice_mut::<f32>().unwrap().fill(number as f32);
+        let outputs = wait(request.start().unwrap(), &waker).unwrap();
+        assert_eq!(outputs.get("y").unwrap().as_slice::<f32>().unwrap()[3], number as f32 + 1.0);
+        // A chain of runs, two waiters, and a run on this thread.
+        restarts.store(3, Ordering::Relaxed);
+        request.start().unwrap().detach();
+        let (one, other) = (observer.settled(), observer.settled());
+        wait(one, &waker).unwrap();
+        wait(other, &waker).unwrap();
+        wait(request.quiet(), &waker).unwrap();
+        wait(request.infer(Lend::SERIAL), &waker).unwrap();
+    };
+    (0..20).for_each(&mut round);
+    let before = TAKEN.load(Ordering::Relaxed);
+    assert!(before > 0, "the allocator counts");
+    (0..500).for_each(&mut round);
+    assert_eq!(TAKEN.load(Ordering::Relaxed) - before, 0, "allocations in 500 rounds");
+
+    compute.close(compute_thread);
+    delivery.close(delivery_thread);
+}
