@@ -1,4 +1,7 @@
 //! Functions of two and more numbers, element by element, with shapes that broadcast as in numpy.
+//!
+//! Both inputs have one type; nothing is widened or converted on the way (Pow's exponent is the one exception of the
+//! standard). What older models say about broadcasting is in [`super::align`].
 
 use alloc::vec::Vec;
 

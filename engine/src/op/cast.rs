@@ -1,4 +1,6 @@
 //! The same values as another type, or as they are.
+//!
+//! Only these change a type; no other operator converts silently. How a float becomes an integer is the kernels' business.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,6 @@
 //! Tensors put one behind the other.
+//!
+//! All inputs have one type and agree in every extent but one, so what is known of one is known of all.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,7 @@
 //! Control flow: operators with graphs inside.
+//!
+//! A body sees the outer graph only through its captures, which are inputs of the node. The facts inside bodies are the
+//! business of the pass that propagates facts; here is only what follows for the node's outputs.
 
 use alloc::format;
 use alloc::sync::Arc;

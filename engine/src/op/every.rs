@@ -365,6 +365,26 @@ fn every_operator_of_the_registry_has_a_row() {
 }
 
 #[test]
+fn the_table_for_readers_tells_the_same() {
+    let rows = rows();
+    let page = include_str!("../../../docs/operators.md");
+    let told: Vec<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
+        .filter(|(name, _)| *name != "operator")
+        .map(|(name, rest)| (name, rest.split(' ').next().unwrap_or_default()))
+        .collect();
+    let known: Vec<&str> = registry::names().collect();
+    assert_eq!(told.iter().map(|(name, _)| *name).collect::<Vec<_>>(), known);
+    for (name, since) in told {
+        let oldest = rows.iter().filter(|row| row.name == name).flat_map(|row| row.opsets).min();
+        let oldest = oldest.map_or(OLDEST, |oldest| *oldest);
+        let expect = if oldest > OLDEST { oldest.to_string() } else { String::new() };
+        assert_eq!(since, expect, "{name}");
+    }
+}
+
+#[test]
 fn oldest_and_newest_forms_are_imported_and_inferred() {
     for row in rows() {
         for opset in row.opsets {

@@ -1,4 +1,7 @@
 //! Repetition: broadcasting made explicit, and tiling.
+//!
+//! The extents are values, so they are known when those are. Elementwise operators broadcast by themselves and need
+//! neither.
 
 use alloc::format;
 use alloc::vec::Vec;

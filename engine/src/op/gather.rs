@@ -1,4 +1,6 @@
 //! Elements picked by index.
+//!
+//! Shapes follow from the shapes of data and indices alone; whether an index lies inside the data is seen only in the run.
 
 use alloc::format;
 use alloc::vec::Vec;

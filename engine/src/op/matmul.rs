@@ -1,4 +1,7 @@
 //! Products of matrices, in floats, integers and quantized numbers.
+//!
+//! One rule gives the shape of all of them, numpy's; Gemm alone knows only matrices. How the numbers are accumulated is the
+//! kernels' business.
 
 use alloc::format;
 use alloc::vec::Vec;

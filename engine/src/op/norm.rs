@@ -1,4 +1,7 @@
 //! Normalisation: numbers brought to mean and variance.
+//!
+//! The output has the shape of the input; the operators differ in which numbers share a mean. None of them trains: forms
+//! that update running statistics are refused.
 
 use alloc::vec::Vec;
 

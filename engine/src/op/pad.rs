@@ -1,4 +1,6 @@
 //! Edges put around a tensor, or cut off.
+//!
+//! [`Pad::resolve`] says for these facts and for the kernels how much goes where. What is put there is the kernels' business.
 
 use alloc::format;
 use alloc::vec::Vec;

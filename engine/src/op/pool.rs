@@ -1,4 +1,6 @@
 //! Pooling: a window slides over the spatial dimensions of `[N, C, spatial...]`, each channel for itself.
+//!
+//! The window is that of convolutions ([`Window`]); nothing of its arithmetic is repeated here.
 
 use alloc::format;
 use alloc::vec::Vec;

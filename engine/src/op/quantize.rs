@@ -1,4 +1,7 @@
 //! From real numbers to small integers and back: `real = (integer - zero_point) * scale`.
+//!
+//! Here are types, shapes, and which numbers share a scale; rounding and saturation are the kernels' business. Integers of
+//! 4 bits and floats of 8 are not among our types.
 
 use alloc::format;
 use alloc::vec::Vec;

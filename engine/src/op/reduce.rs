@@ -1,4 +1,7 @@
 //! Reductions: many numbers along some axes become one.
+//!
+//! The axes are a value, so the shape of the output is known only as far as the axes are. The order in which numbers are
+//! added is the kernels' business.
 
 use alloc::format;
 use alloc::vec::Vec;

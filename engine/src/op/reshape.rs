@@ -1,4 +1,7 @@
 //! The same elements in the same order under another shape.
+//!
+//! None of these moves an element; devices may let the output share the bytes of the input. Names of extents survive:
+//! what stands on both sides of a Reshape cancels out before anything is divided.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -1,4 +1,7 @@
 //! Shapes as values, and values from shapes.
+//!
+//! ShapeOf and SizeOf are constants as soon as the extents are fixed, which is what lets all arithmetic on shapes fold
+//! away. An extent that is only a name does not become a value.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -1,4 +1,7 @@
 //! Parts of a tensor by begin, end and step.
+//!
+//! [`Taken::new`] is the one place that reads begin, end and step as numpy does, for these facts and for the kernels;
+//! [`Slice::resolve`] applies it to all axes. Neither touches an element.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -1,4 +1,6 @@
 //! Softmax and its logarithm.
+//!
+//! One struct for both and for both meanings that the axis has had. Nothing here changes a shape.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,7 @@
 //! A tensor cut into parts.
+//!
+//! The counterpart of Concat. The number of parts is the number of outputs of the node, never a number that the file
+//! states: that is only compared.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -1,4 +1,7 @@
 //! Dimensions in another order.
+//!
+//! The elements move, their number along each dimension goes with them. Layouts of one device are no matter of this
+//! operator.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -1,4 +1,7 @@
 //! Functions of one number, applied to every element.
+//!
+//! One enum for all: their facts differ only in which types go in and whether bool comes out. Quantized forms are no
+//! members; they are QuantizeLinear and DequantizeLinear around one.
 
 use alloc::vec::Vec;
 
