@@ -70,7 +70,6 @@ impl Tail {
     }
 
     /// Limits `value` as registers do: for reference loops.
-    #[cfg(test)]
     pub(crate) fn clipped(&self, value: f32) -> f32 {
         let Some([low, high]) = self.clip else { return value };
         let value = if low > value { low } else { value };

@@ -4,8 +4,7 @@
 //! right factor is packed once for all requests; leading dimensions of the left factor are rows when the right one has
 //! none. Tiles are blocks of rows and columns, or several small products of the batch.
 //!
-//! Element types without a fast path go through [`reference`], which is also what the tests compare with. Half precision is
-//! not computed here, but in f32 by [`widened`](crate::kernel::widen).
+//! Element types without a fast path go through [`reference`].
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
@@ -140,10 +139,8 @@ impl Problem {
     /// That inputs and output have the element type and size that they must have.
     fn check(&self, node: &Builder<'_>) -> Result<(), BuildError> {
         let (element, shape) = node.output(0);
-        for operand in node.inputs.iter().flatten() {
-            if operand.element != *element {
-                return Err(BuildError::Element { op: "MatMul", element: operand.element });
-            }
+        if let Some(operand) = node.inputs.iter().flatten().find(|operand| operand.element != *element) {
+            return Err(BuildError::Element { op: "MatMul", element: operand.element });
         }
         if shape.count() != self.count() {
             return Err(form(format!("a product of {} elements into {shape}", self.count())));
@@ -362,7 +359,7 @@ impl Product {
         for index in 0..rows {
             if scaled {
                 self.add(io, row + index, column, alpha, line(index));
-                self.limit(line(index));
+                line(index).iter_mut().for_each(|value| *value = self.tail.clipped(*value));
             }
             if self.tail.then.is_some() {
                 self.tail.apply(io, first + index * columns + column, row + index, line(index));
@@ -382,14 +379,6 @@ impl Product {
                         beta * io.input::<f32>(2)[row * row_stride + (column + index) * column_stride]
                     }
                 };
-        }
-    }
-
-    fn limit(&self, line: &mut [f32]) {
-        let Some([low, high]) = self.tail.clip else { return };
-        for slot in line {
-            let raised = if low > *slot { low } else { *slot };
-            *slot = if high < raised { high } else { raised };
         }
     }
 }

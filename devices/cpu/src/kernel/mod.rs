@@ -13,6 +13,7 @@ mod binary;
 mod cast;
 mod choice;
 mod constant;
+mod conv;
 pub(crate) mod copy;
 pub mod epilogue;
 mod functions;
@@ -202,6 +203,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Clip, choice::clip),
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),
+    entry!(op::Conv, conv::conv),
     entry!(op::Expand, strided::expand),
     entry!(op::Flatten, copy::flatten),
     entry!(op::Gather, gather::gather),

@@ -37,7 +37,7 @@ mod micro;
 pub(crate) mod pack;
 pub(crate) mod product;
 
-pub(crate) use micro::{Init, Left, PackedLeft, Right, StridedLeft, StridedRight, TableRight, Tile, compute};
+pub(crate) use micro::{Init, PackedLeft, StridedLeft, StridedRight, TableRight, Tile, compute, rows};
 
 use crate::isa::Isa;
 use crate::simd::{self, Simd, Vectorized};
