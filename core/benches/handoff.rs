@@ -83,7 +83,9 @@ fn bare_round_trip() -> Duration {
 fn start_and_wait(stream: &Arc<Stream>) -> Duration {
     let mut request = request(stream);
     let waker = unparker();
-    median(|| drop(wait(request.start().expect("idle"), &waker).expect("it does not fail")))
+    median(|| {
+        wait(request.start().expect("idle"), &waker).expect("it does not fail");
+    })
 }
 
 /// Several requests are kept started; each is awaited and started again in turn.
@@ -102,7 +104,9 @@ fn in_flight(stream: &Arc<Stream>, count: usize) -> Duration {
 fn infer(stream: &Arc<Stream>) -> Duration {
     let mut request = request(stream);
     let waker = unparker();
-    median(|| drop(wait(request.infer(Lend::SERIAL), &waker).expect("it does not fail")))
+    median(|| {
+        wait(request.infer(Lend::SERIAL), &waker).expect("it does not fail");
+    })
 }
 
 /// A thread with an inbox.
