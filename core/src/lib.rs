@@ -16,6 +16,68 @@
 //! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs; [`request`] is
 //! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
 //! [`turn`] what it lends; [`device`] is what a device must give; [`pool`] hands out idle requests of one model.
+//!
+//! # A device of twenty lines
+//!
+//! ```
+//! use std::future::Future;
+//! use std::pin::pin;
+//! use std::sync::Arc;
+//! use std::task::{Context, Poll, Waker};
+//!
+//! use inferry_core::port::Side;
+//! use inferry_core::request::{Bindings, Failure, PrepareError};
+//! use inferry_core::{CompiledModel, ElementType, Pipeline, Port, Request, Shape, Tensor, Turn, Work};
+//!
+//! struct Double([Port; 1], [Port; 1]);
+//! struct DoubleWork;
+//!
+//! impl CompiledModel for Double {
+//!     fn inputs(&self) -> &[Port] {
+//!         &self.0
+//!     }
+//!     fn outputs(&self) -> &[Port] {
+//!         &self.1
+//!     }
+//!     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
+//!         Ok(Box::new(DoubleWork))
+//!     }
+//! }
+//!
+//! impl Work for DoubleWork {
+//!     fn poll_stage(
+//!         &mut self,
+//!         _stage: usize,
+//!         io: &mut Bindings,
+//!         _turn: &Turn<'_>,
+//!         _cx: &mut Context<'_>,
+//!     ) -> Poll<Result<(), Failure>> {
+//!         let (inputs, outputs) = io.split();
+//!         for (twice, value) in outputs[0].bytes_mut()[..3].iter_mut().zip(inputs[0].bytes()) {
+//!             *twice = value.checked_mul(2).ok_or(Failure::operator("more than a byte holds"))?;
+//!         }
+//!         Poll::Ready(Ok(()))
+//!     }
+//! }
+//!
+//! let port = |side, name: &str| Port {
+//!     side,
+//!     index: 0,
+//!     name: name.into(),
+//!     element: ElementType::U8,
+//!     shape: Shape::from([3]).into(),
+//! };
+//! let model = Arc::new(Double([port(Side::Input, "x")], [port(Side::Output, "y")]));
+//!
+//! // No threads here: the stages run on the stack of whoever starts. A host brings executors that have threads.
+//! let pipeline = Arc::new(Pipeline::inline(&*model));
+//! let mut request = Request::new(model, pipeline)?;
+//! request.set_input("x", Tensor::from_slice(&[1u8, 2, 3], [3])?)?;
+//! let run = pin!(request.start()?);
+//! let Poll::Ready(outputs) = run.poll(&mut Context::from_waker(Waker::noop())) else { unreachable!() };
+//! assert_eq!(outputs?.get("y")?.to_vec::<u8>()?, [2, 4, 6]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 #![deny(unsafe_code)]
 

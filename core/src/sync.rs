@@ -4,8 +4,9 @@
 //! under the loom model checker (`RUSTFLAGS="--cfg loom"`), on targets with 64-bit atomics and on microcontrollers that
 //! have only 32-bit ones. The cell has loom's shape (`with`, `with_mut`) everywhere.
 //!
-//! There is no blocking lock here: [`Lock`] spins, is held for a handful of instructions, and never while foreign code
-//! (a waker, a callback, an executor) runs. In a browser's main thread a lock that blocks is a crash.
+//! There is no blocking lock here: [`Lock`] spins (or masks interrupts, with the feature `critical-section`), is held for a
+//! handful of instructions, and never while foreign code (a waker, a callback, an executor) runs. In a browser's main
+//! thread a lock that blocks is a crash; in an interrupt one that spins can be a deadlock.
 #![allow(unsafe_code)]
 
 pub(crate) use chosen::{Arc, AtomicPtr, AtomicWord, Lock, UnsafeCell};
@@ -48,8 +49,10 @@ mod chosen {
     }
 
     /// A spin lock for critical sections of a few instructions.
+    #[cfg(not(feature = "critical-section"))]
     pub(crate) struct Lock<T>(spin::mutex::SpinMutex<T>);
 
+    #[cfg(not(feature = "critical-section"))]
     impl<T> Lock<T> {
         pub(crate) const fn new(value: T) -> Self {
             Lock(spin::mutex::SpinMutex::new(value))
@@ -58,6 +61,22 @@ mod chosen {
         #[inline]
         pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
             body(&mut self.0.lock())
+        }
+    }
+
+    /// A critical section of a few instructions, which no interrupt can fall into.
+    #[cfg(feature = "critical-section")]
+    pub(crate) struct Lock<T>(critical_section::Mutex<core::cell::RefCell<T>>);
+
+    #[cfg(feature = "critical-section")]
+    impl<T> Lock<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Lock(critical_section::Mutex::new(core::cell::RefCell::new(value)))
+        }
+
+        #[inline]
+        pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+            critical_section::with(|section| body(&mut self.0.borrow_ref_mut(section)))
         }
     }
 }

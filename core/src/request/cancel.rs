@@ -1,7 +1,8 @@
 //! Stopping a run from outside.
 //!
 //! A [`Canceller`] stops whatever its request is doing; a [`CancelToken`] one particular run and never a later one. Both
-//! can be kept, cloned, sent to any thread and used at any time, also from an interrupt. How a stage sees that it should
+//! can be kept, cloned, sent to any thread and used at any time; also from an interrupt, with the feature
+//! `critical-section` and an executor that serves interrupts. How a stage sees that it should
 //! stop is [`Turn::stop_requested`](crate::turn::Turn::stop_requested).
 //!
 //! The promise: when a cancel is *granted* (the call returned true), the run ends as cancelled, never as done. A cancel is
