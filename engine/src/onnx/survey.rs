@@ -5,7 +5,7 @@
 //! and a damaged node does not hide the others.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -86,8 +86,8 @@ pub fn survey(bytes: &[u8], limits: &Limits) -> Result<Survey, ImportError> {
     let budget = Budget::new(limits.depth, limits.messages);
     let proto = ModelProto::read(Message::file(bytes, &budget))?;
     let graph = proto.graph.as_ref().ok_or(ImportError::Absent("graph"))?;
-    let constants: Vec<&str> = graph.initializers.iter().map(|tensor| tensor.name).collect();
-    let inputs = graph.inputs.iter().filter(|input| !constants.contains(&input.name));
+    let constants: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name).collect();
+    let inputs = graph.inputs.iter().filter(|input| !constants.contains(input.name));
     Ok(Survey {
         name: graph.name.to_owned(),
         producer: format!("{} {}", proto.producer_name, proto.producer_version).trim().to_owned(),

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A node that would make something huge out of little stays (an Expand of one number to a gigabyte), and so does one that
-//! the device has no kernel for or that fails: whether it is ever reached is known only in the run.
+//! the device has no kernel for or that fails: whether it is ever reached is known only in the run. All that is folded
+//! together is bounded by a [`Budget`], so that a small file cannot fill the memory by doubling something again and again.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -23,6 +24,25 @@ const SMALL: usize = 64 << 20;
 /// A larger one at most this many times as large as the inputs.
 const GROWTH: usize = 16;
 
+/// All constants that are folded together may have this many bytes, besides [`GROWTH`] times those of the model.
+const TOGETHER: usize = 1 << 30;
+
+/// How many bytes may still be folded.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// As is fit for the constants of this graph.
+    pub(super) fn of(graph: &Graph) -> Budget {
+        Budget(TOGETHER.saturating_add(constant_bytes(graph).saturating_mul(GROWTH)))
+    }
+}
+
+fn constant_bytes(graph: &Graph) -> usize {
+    let constants = graph.values().iter().filter_map(|value| value.fact.as_ref()?.constant.as_ref());
+    let inner = graph.nodes.iter().flat_map(|node| node.op.bodies()).map(|body| constant_bytes(&body.graph));
+    constants.map(Tensor::byte_len).chain(inner).fold(0, usize::saturating_add)
+}
+
 /// The outputs of a node as constants, or `None` when it has to be computed in the run.
 ///
 /// `facts` are what the operator inferred of its outputs.
@@ -31,6 +51,7 @@ pub(super) fn fold(
     node: &Node,
     facts: &[Fact],
     evaluate: &dyn Evaluate,
+    budget: &mut Budget,
 ) -> Result<Option<Vec<Tensor>>, PassError> {
     if !node.op.is_pure() || !node.op.bodies().is_empty() {
         return Ok(None);
@@ -47,19 +68,19 @@ pub(super) fn fold(
             constant => inputs.push(constant.flatten()),
         }
     }
-    if !worthwhile(&inputs, facts) {
-        return Ok(None);
-    }
+    let Some(bytes) = worthwhile(&inputs, facts).filter(|bytes| *bytes <= budget.0) else { return Ok(None) };
     let Some(Ok(outputs)) = evaluate.evaluate(&*node.op, &inputs, facts) else { return Ok(None) };
     check(graph, node, facts, &outputs)?;
+    budget.0 -= bytes;
     Ok(Some(outputs))
 }
 
-fn worthwhile(inputs: &[Option<&Tensor>], facts: &[Fact]) -> bool {
+/// The bytes of the outputs, when they are known and not absurdly many.
+fn worthwhile(inputs: &[Option<&Tensor>], facts: &[Fact]) -> Option<usize> {
     let size = |fact: &Fact| fact.shape.fixed()?.checked_len()?.checked_mul(fact.element.size());
     let read = inputs.iter().flatten().map(|tensor| tensor.byte_len()).fold(0, usize::saturating_add);
-    let written = facts.iter().try_fold(0usize, |sum, fact| sum.checked_add(size(fact)?));
-    written.is_some_and(|bytes| bytes <= SMALL || bytes / GROWTH <= read)
+    let written = facts.iter().try_fold(0usize, |sum, fact| sum.checked_add(size(fact)?))?;
+    (written <= SMALL || written / GROWTH <= read).then_some(written)
 }
 
 fn check(graph: &Graph, node: &Node, facts: &[Fact], outputs: &[Tensor]) -> Result<(), PassError> {
@@ -74,4 +95,76 @@ fn check(graph: &Graph, node: &Node, facts: &[Fact], outputs: &[Tensor]) -> Resu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Expand;
+    use crate::passes::testing::Build;
+    use alloc::string::String;
+    use inferry_core::ElementType;
+
+    /// Gives zeros for everything.
+    struct Zeros;
+
+    impl Evaluate for Zeros {
+        fn evaluate(
+            &self,
+            _: &dyn crate::op::Op,
+            _: &[Option<&Tensor>],
+            outputs: &[Fact],
+        ) -> Option<Result<Vec<Tensor>, String>> {
+            let zeros = |fact: &Fact| Tensor::zeros(fact.element, fact.shape.fixed().expect("fixed"));
+            Some(Ok(outputs.iter().map(zeros).collect()))
+        }
+    }
+
+    /// Whether an Expand of one i64 to so many is folded.
+    fn folds(count: usize, budget: &mut Budget) -> bool {
+        let mut build = Build::default();
+        let one = build.constant("one", &[1i64], [1]);
+        let shape = build.constant("shape", &[count as i64], [1]);
+        let fact = Fact::fixed(ElementType::I64, &[count]);
+        let y = build.node_of(Expand, &[Some(one), Some(shape)], "y", Some(fact.clone()));
+        let graph = build.finish(&[y]);
+        fold(&graph, &graph.nodes[0], &[fact], &Zeros, budget).unwrap().is_some()
+    }
+
+    #[test]
+    fn huge_outputs_of_small_inputs_are_not_folded() {
+        assert!(folds(1 << 10, &mut Budget(usize::MAX)));
+        assert!(!folds(1 << 26, &mut Budget(usize::MAX)));
+    }
+
+    #[test]
+    fn all_folded_constants_together_are_bounded() {
+        let mut budget = Budget(20 << 10);
+        let folded: Vec<bool> = (0..4).map(|_| folds(1 << 10, &mut budget)).collect();
+        assert_eq!(folded, [true, true, false, false]);
+        assert!(folds(1 << 8, &mut budget), "what is left is used");
+    }
+
+    #[test]
+    fn a_device_that_gives_another_shape_than_promised_is_told_so() {
+        let mut build = Build::default();
+        let one = build.constant("one", &[1i64], [1]);
+        let shape = build.constant("shape", &[2i64], [1]);
+        let y = build.node_of(Expand, &[Some(one), Some(shape)], "y", None);
+        let graph = build.finish(&[y]);
+        struct Wrong;
+        impl Evaluate for Wrong {
+            fn evaluate(
+                &self,
+                _: &dyn crate::op::Op,
+                _: &[Option<&Tensor>],
+                _: &[Fact],
+            ) -> Option<Result<Vec<Tensor>, String>> {
+                Some(Ok(Vec::from([Tensor::scalar(1i64)])))
+            }
+        }
+        let fact = Fact::fixed(ElementType::I64, &[2]);
+        let error = fold(&graph, &graph.nodes[0], &[fact], &Wrong, &mut Budget(99)).unwrap_err().to_string();
+        assert_eq!(error, "node Expand that writes \"y\" was to give i64[2] and gave i64[]");
+    }
 }
