@@ -20,8 +20,8 @@ use alloc::vec::Vec;
 use super::fold::{Budget, fold};
 use super::inline_if::inline;
 use super::{Evaluate, PassError};
-use crate::graph::{Body, Dim, Fact, Graph, Node, ShapeFact};
-use crate::op::Inputs;
+use crate::graph::{Body, Dim, Fact, Graph, Node, ShapeFact, ValueId};
+use crate::op::{If, Inputs};
 
 /// Infers the facts of every value and folds what is constant. See the [module](self).
 ///
@@ -42,12 +42,17 @@ fn follow(graph: &mut Graph, evaluate: &dyn Evaluate, budget: &mut Budget) -> Re
             branch.into_iter().rev().for_each(|node| queue.push_front(node));
             continue;
         }
-        if !node.op.bodies().is_empty() {
-            follow_bodies(graph, &mut node, evaluate, budget)?;
+        let only = if node.op.bodies().is_empty() {
+            None
+        } else {
+            follow_bodies(graph, &mut node, evaluate, budget)?
+        };
+        match only {
+            Some(body) => adopt(graph, &node, body),
+            None if infer(graph, &node, evaluate, budget)? => continue,
+            None => {}
         }
-        if !infer(graph, &node, evaluate, budget)? {
-            done.push(node);
-        }
+        done.push(node);
     }
     graph.nodes = done;
     Ok(())
@@ -62,24 +67,43 @@ fn infer(
 ) -> Result<bool, PassError> {
     let inputs: Vec<Option<&Fact>> = node.inputs.iter().map(|id| graph.fact((*id)?)).collect();
     let facts = node.op.infer(&Inputs::new(&inputs, node.outputs.len()));
-    let mut facts = facts.map_err(|source| PassError::Op { node: graph.describe(node), source })?;
+    let facts = facts.map_err(|source| PassError::Op { node: graph.describe(node), source })?;
     let folded = fold(graph, node, &facts, evaluate, budget)?;
-    for (index, id) in node.outputs.iter().enumerate() {
-        let (Some(id), Some(mut fact)) = (*id, facts.get_mut(index).cloned()) else { continue };
-        let value = graph.value_mut(id);
-        match folded.as_ref().and_then(|tensors| tensors.get(index)) {
-            Some(tensor) => fact = Fact::constant(tensor.clone()),
-            None => {
-                // A constant is a value that no node writes.
-                fact.constant = None;
-                if let Some(declared) = value.fact.take() {
-                    keep_names(&mut fact.shape, &declared.shape);
-                }
+    if let Some(tensors) = folded {
+        for (id, tensor) in node.outputs.iter().zip(tensors) {
+            if let Some(id) = id {
+                graph.value_mut(*id).fact = Some(Fact::constant(tensor));
             }
         }
-        value.fact = Some(fact);
+        return Ok(true);
     }
-    Ok(folded.is_some())
+    for (id, fact) in node.outputs.iter().zip(facts) {
+        if let Some(id) = id {
+            learn(graph, *id, fact);
+        }
+    }
+    Ok(false)
+}
+
+/// Takes the facts of a node's outputs from the one of its bodies that can run.
+fn adopt(graph: &mut Graph, node: &Node, body: usize) {
+    let inner = &node.op.bodies()[body].graph;
+    for (id, output) in node.outputs.iter().zip(&inner.outputs) {
+        if let (Some(id), Some(fact)) = (*id, inner.fact(*output)) {
+            learn(graph, id, fact.clone());
+        }
+    }
+}
+
+/// Writes down what is known of a value that a node computes.
+fn learn(graph: &mut Graph, id: ValueId, mut fact: Fact) {
+    // A constant is a value that no node writes.
+    fact.constant = None;
+    let value = graph.value_mut(id);
+    if let Some(declared) = value.fact.take() {
+        keep_names(&mut fact.shape, &declared.shape);
+    }
+    value.fact = Some(fact);
 }
 
 /// Extents that could not be inferred keep the names that the model gives them, and a shape of which nothing could be
@@ -98,35 +122,63 @@ fn keep_names(shape: &mut ShapeFact, declared: &ShapeFact) {
 }
 
 /// Tells the bodies what is known of their captures, and follows them.
+///
+/// A branch of an If that cannot run on such captures is left as it is: perhaps the condition never leads there. Then this
+/// gives the branch that can run: in every run that does not fail, the outputs are what that branch gives.
 fn follow_bodies(
     graph: &Graph,
     node: &mut Node,
     evaluate: &dyn Evaluate,
     budget: &mut Budget,
-) -> Result<(), PassError> {
+) -> Result<Option<usize>, PassError> {
     let mut bodies: Vec<Body> = node.op.bodies().to_vec();
-    for body in &mut bodies {
-        let formal = body.graph.inputs.len().saturating_sub(body.captures.len());
-        for (capture, input) in body.captures.iter().enumerate() {
-            let inner = body.graph.inputs[formal + capture];
-            if let Some(fact) = node.inputs.get(*input).copied().flatten().and_then(|id| graph.fact(id)) {
-                body.graph.value_mut(inner).fact = Some(fact.clone());
+    let mut misfits = Vec::new();
+    for (index, body) in bodies.iter_mut().enumerate() {
+        match follow_body(graph, node, body, evaluate, budget) {
+            Ok(()) => {}
+            Err(error) => {
+                body.clone_from(&node.op.bodies()[index]);
+                misfits.push((index, error));
             }
         }
-        let within = |source| PassError::Body { node: graph.describe(node), source: Box::new(source) };
-        follow(&mut body.graph, evaluate, budget).map_err(within)?;
     }
+    let choice = node.op.downcast::<If>().is_some();
+    let only = match &misfits[..] {
+        [] => None,
+        [(index, _)] if choice && bodies.len() == 2 => Some(1 - index),
+        _ => {
+            let (_, source) = misfits.swap_remove(0);
+            return Err(PassError::Body { node: graph.describe(node), source: Box::new(source) });
+        }
+    };
     if let Some(op) = node.op.with_bodies(bodies) {
         node.op = op;
     }
-    Ok(())
+    Ok(only)
+}
+
+fn follow_body(
+    graph: &Graph,
+    node: &Node,
+    body: &mut Body,
+    evaluate: &dyn Evaluate,
+    budget: &mut Budget,
+) -> Result<(), PassError> {
+    let formal = body.graph.inputs.len().saturating_sub(body.captures.len());
+    for (capture, input) in body.captures.iter().enumerate() {
+        let inner = body.graph.inputs[formal + capture];
+        if let Some(fact) = node.inputs.get(*input).copied().flatten().and_then(|id| graph.fact(id)) {
+            body.graph.value_mut(inner).fact = Some(fact.clone());
+        }
+    }
+    follow(&mut body.graph, evaluate, budget)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Symbol, ValueId};
-    use crate::op::{Binary, Concat, Gather, If, Reshape, ShapeOf, Unary};
+    use crate::graph::Symbol;
+    use crate::op::{Binary, Concat, Gather, Reshape, ShapeOf, Unary};
     use crate::passes::NoArithmetic;
     use crate::passes::testing::{Build, Integers};
     use alloc::string::{String, ToString};
@@ -260,17 +312,27 @@ mod tests {
         assert_eq!((graph.nodes[0].op.name(), graph.nodes[0].outputs[0]), ("Identity", Some(y)));
     }
 
-    #[test]
-    fn a_branch_that_is_not_taken_may_not_fit() {
-        let (mut graph, _) = conditional(Some(false));
+    /// The same with a then-branch that wants three dimensions.
+    fn misfit(condition: Option<bool>) -> (Graph, ValueId) {
+        let (mut graph, y) = conditional(condition);
         let mut bodies = graph.nodes[0].op.bodies().to_vec();
-        let misfit = alloc::sync::Arc::new(crate::op::Transpose { perm: Some(vec![0, 1, 2]) });
-        bodies[0].graph.nodes[0].op = misfit;
+        let transpose = crate::op::Transpose { perm: Some(vec![0, 1, 2]) };
+        bodies[0].graph.nodes[0].op = alloc::sync::Arc::new(transpose);
         graph.nodes[0].op = graph.nodes[0].op.with_bodies(bodies).unwrap();
-        let mut taken = graph.clone();
-        propagate(&mut graph, &Integers).unwrap();
-        let yes = taken.add_constant("", inferry_core::Tensor::scalar(true));
-        taken.nodes[0].inputs[0] = Some(yes);
-        assert!(propagate(&mut taken, &Integers).is_err());
+        (graph, y)
+    }
+
+    #[test]
+    fn a_branch_that_does_not_fit_matters_only_when_it_is_taken() {
+        let (mut graph, _) = misfit(Some(false));
+        assert_eq!(propagate(&mut graph, &Integers), Ok(()));
+        let (mut graph, _) = misfit(Some(true));
+        assert!(propagate(&mut graph, &Integers).is_err());
+        // Where nobody knows yet, the outputs are those of the branch that fits.
+        let (mut graph, y) = misfit(None);
+        assert_eq!(propagate(&mut graph, &Integers), Ok(()));
+        crate::graph::verify(&graph).unwrap();
+        assert_eq!(facts(&graph, y), "f32[2, 3]");
+        assert_eq!(graph.nodes[0].op.bodies()[0].graph.nodes.len(), 1);
     }
 }
