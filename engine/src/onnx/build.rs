@@ -125,13 +125,6 @@ impl<'a> Importer<'a> {
         let imported = import.ok_or_else(|| view.refuse("is not supported"))?(&view)?;
         inputs = imported.arrange(inputs);
         let Imported { op, constants, prepare, .. } = imported;
-        for (position, op) in prepare {
-            let prepared = scope.graph.add_value("", None);
-            let reads = [position, 0].map(|input| inputs.get(input).copied().flatten()).to_vec();
-            let outputs = alloc::vec![Some(prepared)];
-            scope.graph.nodes.push(Node { name: Arc::from(proto.name), op, inputs: reads, outputs });
-            inputs[position] = Some(prepared);
-        }
         for name in captured {
             inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
         }
@@ -142,6 +135,13 @@ impl<'a> Importer<'a> {
             if inputs[position].replace(scope.graph.add_constant("", tensor)).is_some() {
                 return Err(view.refuse(format!("input {position} is given twice, once by an attribute")));
             }
+        }
+        for (position, op) in prepare {
+            let prepared = scope.graph.add_value("", None);
+            let reads = [position, 0].map(|input| inputs.get(input).copied().flatten()).to_vec();
+            let outputs = alloc::vec![Some(prepared)];
+            scope.graph.nodes.push(Node { name: Arc::from(proto.name), op, inputs: reads, outputs });
+            inputs[position] = Some(prepared);
         }
 
         let mut outputs = Vec::with_capacity(view.outputs());

@@ -39,7 +39,7 @@ pub(crate) struct Imported {
     pub(crate) constants: Vec<(usize, Tensor)>,
     /// Which input of the operator each input of the node is, where the two differ. Constants come after.
     pub(crate) inputs_at: Option<&'static [usize]>,
-    /// Operators that inputs go through before; each also sees the first input.
+    /// Operators that inputs, constants among them, go through before; each also sees the first input.
     pub(crate) prepare: Vec<(usize, Arc<dyn Op>)>,
 }
 

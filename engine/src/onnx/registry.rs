@@ -52,6 +52,7 @@ static OPERATORS: &[Entry] = &[
     entry("", "AveragePool", pool::import_average_pool),
     entry("", "BatchNormalization", norm::import_batch),
     entry("", "Cast", cast::import_cast),
+    entry("", "CastLike", cast::import_cast_like),
     entry("", "Ceil", unary::import),
     entry("", "Celu", unary::import),
     entry("", "Clip", binary::import_clip),

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use inferry_core::{ElementType, Tensor};
 
 use super::rules::{self, ANY, BOOL, FLOAT, NUMBER, WIDE};
-use super::{Inputs, Op, OpError, align};
+use super::{CastLike, Inputs, Op, OpError, align};
 use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
@@ -148,8 +148,7 @@ impl Op for Where {
     }
 }
 
-/// `x, min?, max?`: `x` brought between two scalars, which have the type of `x`. With `x` of another float type they may also
-/// be f32: older models have them as attributes, and those are always f32.
+/// `x, min?, max?`: `x` brought between two scalars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Clip;
 
@@ -162,7 +161,7 @@ impl Op for Clip {
         inputs.at_most(3, 1)?;
         let x = inputs.typed(0, &NUMBER)?;
         for index in [1, 2] {
-            rules::check_single(index, inputs.alike_or_f32(index, x)?)?;
+            rules::check_single(index, inputs.alike_optional(index, x)?)?;
         }
         rules::one(x.element, x.shape.clone())
     }
@@ -216,7 +215,8 @@ pub(crate) fn import_clip(node: &NodeView<'_>) -> Result<Imported, ImportError> 
     let mut imported = Imported::with(Clip);
     for (position, name) in [(1, "min"), (2, "max")] {
         if let Some(bound) = node.float(name)? {
-            imported = imported.constant(position, Tensor::scalar(bound));
+            let like = CastLike { saturate: true };
+            imported = imported.constant(position, Tensor::scalar(bound)).prepare(position, like);
         }
     }
     Ok(imported)
@@ -274,9 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn clip_takes_scalars_of_its_type_and_attributes_of_older_models() {
+    fn clip_takes_scalars_of_its_type() {
         check(Clip, &["i32[N]", "i32[]", "i32[1]"], "i32[N]");
-        check(Clip, &["f16[N]", "", "f32(6)"], "f16[N]");
+        let wrong = "input 2 is f32; it must have the same type as the input before";
+        check(Clip, &["f16[N]", "", "f32(6)"], wrong);
         check(Clip, &["i32[N]", "f32(0)"], "input 1 is f32; it must have the same type as the input before");
         check(Clip, &["f32[N]", "", "f32[2]"], "input 2 must be one number, its shape is [2]");
         let clip = node("Clip", &["x"], &["y"]);
@@ -288,6 +289,11 @@ mod tests {
         );
         check_import(&clip.clone().float("max", 6.0), 6, Clip, &["2: f32(6.0)"]);
         check_import(&clip, 13, Clip, &[]);
+        let bounds = clip.float("min", 0.0).float("max", 6.0).import(6).unwrap().prepare;
+        assert_eq!(
+            bounds.iter().map(|(input, op)| (*input, op.name())).collect::<Vec<_>>(),
+            [(1, "CastLike"), (2, "CastLike")]
+        );
     }
 
     #[test]

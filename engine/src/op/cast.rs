@@ -4,7 +4,8 @@
 
 use alloc::vec::Vec;
 
-use inferry_core::ElementType;
+use half::{bf16, f16};
+use inferry_core::{ElementType, Tensor};
 
 use super::rules::{self, BOOL};
 use super::{Inputs, Op, OpError};
@@ -30,6 +31,49 @@ impl Op for Cast {
         inputs.at_most(1, 1)?;
         rules::one(self.to, inputs.required(0)?.shape.clone())
     }
+}
+
+/// `x, like`: each element of `x` as the type of `like`, of which nothing else counts.
+///
+/// Importers put the numbers through it that older models have as attributes and that are therefore f32 whatever the type
+/// of the data: such a number is converted as soon as the type is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CastLike {
+    /// As in [`Cast`].
+    pub saturate: bool,
+}
+
+impl Op for CastLike {
+    fn name(&self) -> &'static str {
+        "CastLike"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(2, 1)?;
+        let x = inputs.required(0)?;
+        let to = inputs.required(1)?.element;
+        match x.constant.as_ref().and_then(|tensor| converted(tensor, to)) {
+            Some(tensor) => rules::several(alloc::vec![Fact::constant(tensor)]),
+            None => rules::one(to, x.shape.clone()),
+        }
+    }
+}
+
+/// The tensor as another type, if it has that type or is one f32. All else is arithmetic, and the devices'.
+fn converted(tensor: &Tensor, to: ElementType) -> Option<Tensor> {
+    if tensor.element() == to {
+        return Some(tensor.clone());
+    }
+    let values = tensor.to_vec::<f32>().ok()?;
+    let [number] = values[..] else { return None };
+    let shape = tensor.shape();
+    match to {
+        ElementType::F16 => Tensor::from_slice(&[f16::from_f32(number)], shape),
+        ElementType::Bf16 => Tensor::from_slice(&[bf16::from_f32(number)], shape),
+        ElementType::F64 => Tensor::from_slice(&[f64::from(number)], shape),
+        _ => return None,
+    }
+    .ok()
 }
 
 /// `x`: itself. Also Dropout, whose other two inputs (ratio, training mode) are not read; the training mode must be false.
@@ -61,6 +105,12 @@ pub(crate) fn import_cast(node: &NodeView<'_>) -> Result<Imported, ImportError> 
     node.counts(1..=1, 1..=1)?;
     let to = node.element("to")?.ok_or_else(|| node.refuse_attribute("to", "is missing"))?;
     Ok(Imported::with(Cast { to, saturate: node.flag("saturate", true)? }))
+}
+
+/// CastLike.
+pub(crate) fn import_cast_like(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    Ok(Imported::with(CastLike { saturate: node.flag("saturate", true)? }))
 }
 
 /// Identity.
@@ -99,6 +149,19 @@ mod tests {
             19,
             "attribute \"to\": element type float8e4m3fn is not supported",
         );
+    }
+
+    #[test]
+    fn a_number_of_an_attribute_gets_the_type_of_the_data_at_once() {
+        let like = CastLike { saturate: true };
+        check(like, &["i64[N]", "u8[...]"], "u8[N]");
+        check(like, &["f32(1.5)", "f32[N]"], "f32(1.5)");
+        check(like, &["f32(1.5)", "f64[N]"], "f64(1.5)");
+        check(like, &["f32(1.5)", "f16[N]"], "f16(1.5)");
+        check(like, &["f32{1.5}", "bf16[N]"], "bf16{1.5}");
+        check(like, &["f32(1.5)", "i32[N]"], "i32[]");
+        check(like, &["f32{1.5, 2}", "f64[N]"], "f64[2]");
+        check_import(&node("CastLike", &["x", "like"], &["y"]), 15, like, &[]);
     }
 
     #[test]

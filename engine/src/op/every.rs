@@ -127,7 +127,9 @@ static ROWS: &[Row] = &[
         "f32[1, 4, 6]",
     ),
     row("Cast", ALL, F, |n| n.int("to", 7), "i64[2, 3]"),
+    row("CastLike", &[15, NEWEST], &["f32[2, 3]", "i8[7]"], none, "i8[2, 3]"),
     row("Clip", &[OLDEST], F, |n| n.float("min", 0.0), "f32[2, 3]"),
+    row("Clip", &[OLDEST], &["f16[2, 3]"], |n| n.float("max", 6.0), "f16[2, 3]"),
     row("Clip", &[11, NEWEST], &["i8[2, 3]", "i8(0)", "i8(6)"], none, "i8[2, 3]"),
     row("Concat", ALL, &["f32[2, 3]", "f32[4, 3]"], |n| n.int("axis", 0), "f32[6, 3]"),
     row("ConstantOfShape", &[9, NEWEST], &["i64{2, 3}"], none, "f32[2, 3]"),
@@ -216,6 +218,7 @@ static ROWS: &[Row] = &[
     row("Not", ALL, &["bool[2]"], none, "bool[2]"),
     row("Or", ALL, BB, none, "bool[2, 3]"),
     row("Pad", &[OLDEST, 10], F, |n| n.ints("pads", &[1, 0, 0, 2]), "f32[3, 5]"),
+    row("Pad", &[OLDEST], &["f64[2]"], |n| n.ints("pads", &[1, 0]).float("value", 1.0), "f64[3]"),
     row("Pad", &[18, NEWEST], &["f32[2, 3]", "i64{1, 2}", "f32(1)", "i64{-1}"], none, "f32[2, 6]"),
     row("Pow", ALL, FF, none, "f32[2, 3]"),
     row("PRelu", &[OLDEST], &["f32[2, 3, 4]", "f32[3]"], none, "f32[2, 3, 4]"),
@@ -334,15 +337,15 @@ fn imported(row: &Row, opset: i64) -> (alloc::sync::Arc<dyn super::Op>, Vec<Opti
     let node = (row.attributes)(node(row.name, &names, &outputs));
     let imported = node.import(opset).unwrap_or_else(|error| panic!("{} at {opset}: {error}", row.name));
     let mut facts = imported.arrange(row.inputs.iter().map(|text| fact(text)).collect());
+    for (position, tensor) in imported.constants {
+        facts.resize(facts.len().max(position + 1), None);
+        facts[position] = Some(Fact::constant(tensor));
+    }
     for (position, op) in imported.prepare {
         let reads = [facts[position].clone(), facts[0].clone()];
         let prepared =
             infer(&*op, &reads, 1).unwrap_or_else(|error| panic!("{} at {opset}: {error}", row.name));
         facts[position] = prepared.into_iter().next();
-    }
-    for (position, tensor) in imported.constants {
-        facts.resize(facts.len().max(position + 1), None);
-        facts[position] = Some(Fact::constant(tensor));
     }
     (imported.op, facts)
 }

@@ -8,12 +8,12 @@ use alloc::vec::Vec;
 use inferry_core::Tensor;
 
 use super::rules::{self, INDEX, INT64, shape_error};
-use super::{Inputs, Op, OpError, legacy};
+use super::{CastLike, Inputs, Op, OpError, legacy};
 use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, pads, value?, axes?`: so many elements added at the begin and end of each axis (begins first, then ends); negative
-/// numbers cut off. The value is one number of the type of the data or, for floats, also f32 (an attribute in older models).
+/// numbers cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pad {
     /// What is put there.
@@ -81,7 +81,7 @@ impl Op for Pad {
         inputs.at_most(4, 1)?;
         let data = inputs.required(0)?;
         let pads = inputs.typed(1, &INT64)?;
-        rules::check_single(2, inputs.alike_or_f32(2, data)?)?;
+        rules::check_single(2, inputs.alike_optional(2, data)?)?;
         let axes = inputs.typed_optional(3, &INDEX)?;
         let Some(dims) = data.shape.dims() else { return rules::one(data.element, ShapeFact::unknown()) };
         let stated = axes.and_then(Fact::integers);
@@ -122,7 +122,10 @@ pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     let imported = legacy::ints_as_input(node, Pad { mode }, "pads", 1)?;
     // Zero is what is put there anyway, of the data's own type.
     match node.float("value")?.filter(|value| *value != 0.0) {
-        Some(value) => Ok(imported.constant(2, Tensor::scalar(value))),
+        Some(value) => {
+            let like = CastLike { saturate: true };
+            Ok(imported.constant(2, Tensor::scalar(value)).prepare(2, like))
+        }
         None => Ok(imported),
     }
 }
@@ -142,7 +145,7 @@ mod tests {
             (&["f32[5]", "i64{-1, -2}"], "f32[2]"),
             (&["f32[5]", "i64{-5, 3}"], "f32[3]"),
             (&["f32[2, 3]", "i64{1, 2}", "f32(1)", "i64{-1}"], "f32[2, 6]"),
-            (&["f16[2]", "i64{1, 2}", "f32(1)"], "f16[5]"),
+            (&["f16[2]", "i64{1, 2}", "f16[]"], "f16[5]"),
             (&["f32[2, 3]", "i64[4]"], "f32[?, ?]"),
             (&["f32[2, 3]", "i64[2]", "", "i64{1}"], "f32[2, ?]"),
             (&["f32[2, 3]", "i64{1, 2}", "", "i64[1]"], "f32[?, ?]"),

@@ -120,16 +120,6 @@ impl<'a> Inputs<'a> {
         if self.optional(index).is_none() { Ok(None) } else { self.alike(index, other).map(Some) }
     }
 
-    /// As [`Inputs::alike_optional`], but with floats f32 is fine, too: older models have such inputs as attributes, which are
-    /// f32 whatever the type of the data.
-    pub(crate) fn alike_or_f32(&self, index: usize, other: &Fact) -> Result<Option<&'a Fact>, OpError> {
-        let attribute = |fact: &&Fact| fact.element == ElementType::F32 && other.element.is_float();
-        match self.optional(index).filter(attribute) {
-            Some(fact) => Ok(Some(fact)),
-            None => self.alike_optional(index, other),
-        }
-    }
-
     /// Refuses more inputs or outputs than the operator has.
     pub(crate) fn at_most(&self, inputs: usize, outputs: usize) -> Result<(), OpError> {
         if self.len() > inputs {

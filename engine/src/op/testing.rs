@@ -110,7 +110,10 @@ pub(crate) fn text(fact: &Fact) -> String {
     let Some(tensor) = &fact.constant else { return fact.to_string() };
     let values = match fact.element {
         ElementType::I64 => list::<i64>(tensor),
+        ElementType::F16 => list::<half::f16>(tensor),
+        ElementType::Bf16 => list::<half::bf16>(tensor),
         ElementType::F32 => list::<f32>(tensor),
+        ElementType::F64 => list::<f64>(tensor),
         _ => return fact.to_string(),
     };
     match tensor.shape().rank() {

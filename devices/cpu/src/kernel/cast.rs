@@ -8,7 +8,7 @@
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 use inferry_core::ElementType;
-use inferry_engine::op::Cast;
+use inferry_engine::op::{Cast, CastLike};
 
 use crate::io::Plain;
 use crate::isa::Isa;
@@ -43,6 +43,11 @@ pub(crate) fn cast(op: &Cast, node: &Builder<'_>) -> Built {
         ElementType::F64 => into::<f64>(*to, count),
         element => Err(BuildError::Element { op: "Cast", element }),
     }
+}
+
+/// Builds CastLike, whose second input only tells the type.
+pub(crate) fn cast_like(op: &CastLike, node: &Builder<'_>) -> Built {
+    cast(&Cast { to: node.output(0).0, saturate: op.saturate }, node)
 }
 
 fn into<A: IntoAll>(to: ElementType, count: usize) -> Built {

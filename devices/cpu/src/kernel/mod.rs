@@ -200,6 +200,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Align, copy::align),
     entry!(op::Binary, binary::binary),
     entry!(op::Cast, cast::cast),
+    entry!(op::CastLike, cast::cast_like),
     entry!(op::Clip, choice::clip),
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),

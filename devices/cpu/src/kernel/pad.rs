@@ -13,7 +13,7 @@ use inferry_core::Shape;
 use inferry_engine::op::{Pad, PadMode};
 
 use crate::io::Plain;
-use crate::kernel::arguments::{axis, form, integers};
+use crate::kernel::arguments::{form, integers, refused};
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::walk::dense_stride;
 use crate::kernel::{BuildError, Builder, Built, by_size};
@@ -143,16 +143,8 @@ fn longest_run(table: &[isize]) -> Range<usize> {
 
 /// The pads before and after each dimension.
 fn pads(node: &Builder<'_>, rank: usize) -> Result<Vec<(i64, i64)>, BuildError> {
-    let given = integers(node, 1)?.ok_or(BuildError::Missing { input: 1 })?;
-    let axes = integers(node, 3)?.unwrap_or_else(|| (0..rank as i64).collect());
-    if given.len() != 2 * axes.len() {
-        return Err(form(format!("{} pads for {} dimensions", given.len(), axes.len())));
-    }
-    let mut pads = alloc::vec![(0, 0); rank];
-    for (index, given_axis) in axes.iter().enumerate() {
-        pads[axis(*given_axis, rank)?] = (given[index], given[index + axes.len()]);
-    }
-    Ok(pads)
+    let pads = integers(node, 1)?.ok_or(BuildError::Missing { input: 1 })?;
+    Pad::resolve(rank, &pads, integers(node, 3)?.as_deref()).map_err(refused)
 }
 
 /// Which element of a dimension of `extent` stands at `index`, which may lie outside.
