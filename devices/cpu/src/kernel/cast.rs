@@ -287,7 +287,7 @@ mod tests {
         // Just above a tie in f64, on it in f32.
         let value = 2049.0 + 1e-10f64;
         assert_eq!(casted::<_, f16>(&[value])[0].to_f32(), 2050.0);
-        assert_eq!(casted::<_, bf16>(&[1.0f32, 3.14159])[1].to_f32(), 3.140625);
+        assert_eq!(casted::<_, bf16>(&[1.0f32, 3.1399])[1].to_f32(), 3.140625);
         assert_eq!(casted::<_, i32>(&[f16::from_f32(-7.5)]), [-7]);
     }
 

@@ -8,6 +8,7 @@
 //!
 //! One kernel a file: the reference loop first, fast paths below, both tested against each other.
 
+mod argreduce;
 mod arguments;
 mod binary;
 mod cast;
@@ -16,6 +17,7 @@ mod constant;
 mod conv;
 pub(crate) mod copy;
 pub mod epilogue;
+mod fold;
 mod functions;
 mod gather;
 mod gemm;
@@ -24,9 +26,11 @@ mod matmul;
 mod number;
 mod pad;
 mod power;
+mod reduce;
 mod repeat;
 mod simple;
 mod sizes;
+mod softmax;
 mod strided;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -198,6 +202,7 @@ macro_rules! entry {
 /// Every operator that has a kernel: one line each.
 static REGISTRY: &[Entry] = &[
     entry!(op::Align, copy::align),
+    entry!(op::ArgReduce, argreduce::arg_reduce),
     entry!(op::Binary, binary::binary),
     entry!(op::Cast, cast::cast),
     entry!(op::CastLike, cast::cast_like),
@@ -215,10 +220,12 @@ static REGISTRY: &[Entry] = &[
     entry!(op::MatMul, matmul::matmul),
     entry!(op::Pad, pad::pad),
     entry!(op::Range, constant::range),
+    entry!(op::Reduce, reduce::reduce),
     entry!(op::Reshape, copy::reshape),
     entry!(op::ShapeOf, constant::shape),
     entry!(op::SizeOf, constant::size),
     entry!(op::Slice, strided::slice),
+    entry!(op::Softmax, softmax::softmax),
     entry!(op::Split, join::split),
     entry!(op::Squeeze, copy::squeeze),
     entry!(op::Tile, repeat::tile),
