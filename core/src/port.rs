@@ -159,6 +159,16 @@ impl PortKey for &String {
     }
 }
 
+impl PortKey for alloc::string::String {
+    fn position(&self, ports: &[Port]) -> Option<usize> {
+        self.as_str().position(ports)
+    }
+
+    fn describe(&self) -> alloc::string::String {
+        self.as_str().describe()
+    }
+}
+
 impl PortKey for &Port {
     /// A port is found among clones of itself. The port of another model is refused, also when it is equal in every
     /// respect: clones share their name, and a namesake has one of its own.

@@ -12,8 +12,8 @@ use crate::request::{Request, RunId};
 
 impl Request {
     /// Starts a run on the executors; runs here what they hand back.
-    pub(super) fn begin_on_executors(&mut self, lend: &Lend<'_>) -> Result<RunId, StartError> {
-        let (run, task) = self.begin(Route::Executors)?;
+    pub(super) fn begin_on_executors(&mut self, route: Route, lend: &Lend<'_>) -> Result<RunId, StartError> {
+        let (run, task) = self.begin(route)?;
         let Some(task) = task else { return Ok(run) };
         match task.offer(0) {
             Ok(None) => {}

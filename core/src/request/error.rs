@@ -51,6 +51,8 @@ pub enum InferErrorKind {
     Disposed,
     /// A stage or the callback panicked.
     Panicked,
+    /// To wait here would never end: this thread has to bring about what it would wait for.
+    WouldDeadlock,
 }
 
 impl InferErrorKind {
@@ -72,6 +74,7 @@ impl InferErrorKind {
             InferErrorKind::Callback => "callback",
             InferErrorKind::Disposed => "disposed",
             InferErrorKind::Panicked => "panicked",
+            InferErrorKind::WouldDeadlock => "would-deadlock",
         }
     }
 }
@@ -109,6 +112,11 @@ enum Cause {
 }
 
 impl InferError {
+    /// An error of a host's own: what it refuses beyond what a request refuses. The text is `error`'s.
+    pub fn new(kind: InferErrorKind, error: impl Into<BoxError>) -> InferError {
+        InferError::transparent(kind, error)
+    }
+
     /// The kind: what a program decides by.
     pub fn kind(&self) -> InferErrorKind {
         self.0.kind

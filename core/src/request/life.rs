@@ -56,8 +56,8 @@ pub(crate) enum Route {
     Executors,
     /// All stages on the stack of the caller of `infer`, who is there; the callback is not called.
     Caller,
-    /// As `Caller`, but the caller has gone away: what is left runs on the executors, still without a callback.
-    CallerLeft,
+    /// Each stage on its executor; the callback is not called. So begun, or left behind by a caller who has gone away.
+    Silent,
 }
 
 /// The state of a request. See the [module](self).
@@ -240,7 +240,7 @@ impl Life {
                 Ok(self.end(Verdict::Cancelled(cause)))
             }
             (Parked { stage } | Woken { stage }, Release) if self.route == Route::Caller => {
-                let left = Life { route: Route::CallerLeft, ..self.cancelled(Cause::Dropped) };
+                let left = Life { route: Route::Silent, ..self.cancelled(Cause::Dropped) };
                 Ok((left.to(Woken { stage }), Command::Dispatch { stage }))
             }
             (Delivering { again: true, .. }, Close) => {

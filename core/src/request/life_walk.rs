@@ -205,7 +205,8 @@ fn events(life: Life, shadow: &Shadow) -> Vec<Event> {
     let on_callers_stack = life.route == Route::Caller && !shadow.open.is_empty();
     if shadow.handle {
         if next.get() <= RUNS {
-            events.extend([Route::Executors, Route::Caller].map(|route| Event::Start { run: next, route }));
+            let routes = [Route::Executors, Route::Caller, Route::Silent];
+            events.extend(routes.map(|route| Event::Start { run: next, route }));
             events.push(Event::Start { run: next.next(), route: Route::Executors });
         }
         events.push(Event::Close);

@@ -62,7 +62,7 @@ use crate::device::CompiledModel;
 use crate::executor::Lend;
 use crate::pipeline::Pipeline;
 use crate::port::{Port, PortKey, Side};
-use crate::request::life::Event;
+use crate::request::life::{Event, Route};
 use crate::request::shared::Handle;
 use crate::tensor::Tensor;
 
@@ -97,7 +97,14 @@ impl Request {
 
     /// As [`Request::start`]; stages that have to run on the caller's stack are lent this.
     pub fn start_lending(&mut self, lend: &Lend<'_>) -> Result<Run<'_>, StartError> {
-        let run = self.begin_on_executors(lend)?;
+        let run = self.begin_on_executors(Route::Executors, lend)?;
+        Ok(Run::new(self, run))
+    }
+
+    /// As [`Request::start`], but the callback is not called for this run: for hosts whose blocking `infer` computes on the
+    /// executors. While a callback is being called this is [`StartError::Busy`].
+    pub fn start_silently(&mut self) -> Result<Run<'_>, StartError> {
+        let run = self.begin_on_executors(Route::Silent, &Lend::SERIAL)?;
         Ok(Run::new(self, run))
     }
 

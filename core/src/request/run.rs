@@ -136,11 +136,6 @@ impl<'a> Outputs<'a> {
     pub fn ports(&self) -> &[Port] {
         self.request.outputs()
     }
-
-    /// The request, to start again.
-    pub fn into_request(self) -> &'a mut Request {
-        self.request
-    }
 }
 
 /// Waits until a request is idle; made by [`Request::quiet`].

@@ -81,7 +81,7 @@ impl Life {
         let route: Word = match self.route {
             Route::Executors => 0,
             Route::Caller => 1,
-            Route::CallerLeft => 2,
+            Route::Silent => 2,
         };
         phase
             | detail << 3
@@ -112,7 +112,7 @@ impl Life {
             route: match word >> 11 & 3 {
                 0 => Route::Executors,
                 1 => Route::Caller,
-                _ => Route::CallerLeft,
+                _ => Route::Silent,
             },
             cancel: cause_from(word >> 9 & 3),
             closed: word >> 13 & 1 == 1,
