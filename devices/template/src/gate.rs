@@ -1,0 +1,131 @@
+//! Gates: places where a test holds runs, so that it never has to guess how far they are.
+//!
+//! An operator *arrives* at its gate and goes on when it may *pass*. A test waits for arrivals, does what it wants to do at
+//! that moment, and lets runs pass one by one or opens the gate for good.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// A gate. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: bool,
+    /// So many may still pass a gate that is not open.
+    passes: usize,
+    arrivals: usize,
+    /// Tests that wait for arrivals, and parked requests that wait to pass.
+    wakers: Vec<Waker>,
+}
+
+impl Gate {
+    /// A gate that nobody passes yet.
+    pub fn closed() -> Gate {
+        Gate::default()
+    }
+
+    /// Lets everybody pass from now on.
+    pub fn open(&self) {
+        self.change(|state| state.open = true);
+    }
+
+    /// Lets one pass: who waits, or who arrives next.
+    pub fn let_one_pass(&self) {
+        self.change(|state| state.passes += 1);
+    }
+
+    /// How many have arrived so far.
+    pub fn arrivals(&self) -> usize {
+        self.state().arrivals
+    }
+
+    /// Becomes ready when `count` have arrived since the gate was made.
+    pub async fn arrived(&self, count: usize) {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            if state.arrivals >= count {
+                return Poll::Ready(());
+            }
+            state.wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Blocks the calling thread until `count` have arrived since the gate was made.
+    pub fn wait_arrived(&self, count: usize) {
+        let state = self.state();
+        drop(self.0.changed.wait_while(state, |state| state.arrivals < count));
+    }
+
+    /// Says that somebody has arrived: what the operators do, and callbacks of tests.
+    pub fn arrive(&self) {
+        self.change(|state| state.arrivals += 1);
+    }
+
+    /// Blocks the calling thread until it passes.
+    pub fn block(&self) {
+        self.pass(|| false);
+    }
+
+    /// Takes back what [`Gate::let_one_pass`] allowed and nobody used.
+    pub fn take_passes(&self) {
+        self.state().passes = 0;
+    }
+
+    /// Passes, or leaves the waker to be woken at the next change.
+    pub(crate) fn poll_pass(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.pass() {
+            return Poll::Ready(());
+        }
+        state.wakers.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Blocks until it passes; false when `give_up`, which is asked every millisecond, says so first.
+    pub(crate) fn pass(&self, give_up: impl Fn() -> bool) -> bool {
+        let mut state = self.state();
+        while !state.pass() {
+            if give_up() {
+                return false;
+            }
+            let waited = self.0.changed.wait_timeout(state, Duration::from_millis(1));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        self.0.changed.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn pass(&mut self) -> bool {
+        if !self.open && self.passes == 0 {
+            return false;
+        }
+        self.passes = self.passes.saturating_sub(1);
+        true
+    }
+}

@@ -1,0 +1,212 @@
+//! The work of one request: its values, where its run stands, and the stages.
+//!
+//! This is the part to copy: between operators the stage asks whether to stop; an operator that waits keeps the waker and
+//! returns `Pending`; the place to go on from is a field, so `begin` is all it takes to forget a run that was given up.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use inferry_core::Turn;
+use inferry_core::device::Work;
+use inferry_core::request::{Bindings, Failure};
+use inferry_core::tensor::{gather, scatter};
+
+use crate::chip::{Chip, Job};
+use crate::{Form, Graph, Op};
+
+/// The values of each port.
+pub(crate) type Values = Vec<Vec<f32>>;
+
+type Ended = Poll<Result<(), Failure>>;
+
+/// The work of one request. See the [module](self).
+pub(crate) struct TemplateWork {
+    graph: Arc<Graph>,
+    on_chip: Arc<Vec<Op>>,
+    form: Form,
+    chip: Arc<Chip>,
+    job: Arc<Job>,
+    values: Values,
+    at: Position,
+}
+
+/// Where a run stands within its stage.
+#[derive(Default)]
+struct Position {
+    /// The inputs have been read.
+    gathered: bool,
+    /// Operators that are done.
+    ops: usize,
+    /// What the next operator remembers between two polls.
+    entered: Option<Instant>,
+}
+
+impl TemplateWork {
+    pub(crate) fn new(graph: Arc<Graph>, form: Form, chip: Arc<Chip>) -> TemplateWork {
+        let values = vec![vec![0.0; graph.len.unwrap_or(0)]; graph.ports];
+        let on_chip = Arc::new(graph.on_chip.clone());
+        TemplateWork { graph, on_chip, form, chip, job: Arc::default(), values, at: Position::default() }
+    }
+
+    /// The only stage.
+    fn infer(&mut self, io: &mut Bindings, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
+        self.gather(io)?;
+        let graph = self.graph.clone();
+        let ops = graph.before.iter().chain(&graph.on_chip).chain(&graph.after);
+        ready!(self.run(ops, turn, cx))?;
+        Poll::Ready(self.scatter(io))
+    }
+
+    /// The first of three stages: the host's part, then the submit, which is quick.
+    fn preprocess_and_start(&mut self, io: &Bindings, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
+        self.gather(io)?;
+        let graph = self.graph.clone();
+        ready!(self.run(graph.before.iter(), turn, cx))?;
+        self.chip.submit(&self.job, &self.on_chip, &mut self.values);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The second of three stages: waits for the chip.
+    fn wait(&mut self, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
+        let answer = match self.form {
+            Form::Blocking => self.job.wait(&mut self.values, || turn.stop_requested()),
+            _ if turn.stop_requested() => None,
+            _ => Some(ready!(self.job.poll(&mut self.values, cx))),
+        };
+        Poll::Ready(match answer {
+            Some(answer) => answer.map_err(Failure::device),
+            None => {
+                self.chip.forget(&self.job);
+                Err(Failure::stopped())
+            }
+        })
+    }
+
+    /// The last of three stages.
+    fn postprocess(&mut self, io: &mut Bindings, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
+        let graph = self.graph.clone();
+        ready!(self.run(graph.after.iter(), turn, cx))?;
+        Poll::Ready(self.scatter(io))
+    }
+
+    /// Runs what is left of `ops`.
+    fn run<'g>(&mut self, ops: impl Iterator<Item = &'g Op>, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
+        for op in ops.skip(self.at.ops) {
+            if turn.stop_requested() && !matches!(op, Op::Deaf(_)) {
+                return Poll::Ready(Err(Failure::stopped()));
+            }
+            ready!(self.step(op, turn, cx))?;
+            self.at.ops += 1;
+            self.at.entered = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn step(&mut self, op: &Op, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
+        let first = self.at.entered.is_none();
+        let entered = *self.at.entered.get_or_insert_with(Instant::now);
+        if let (true, Op::Block(gate) | Op::Deaf(gate) | Op::Park(gate)) = (first, op) {
+            gate.arrive();
+        }
+        // What gives the thread back without waiting for anything has to wake itself.
+        let again = || {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        };
+        match op {
+            Op::Echo => {}
+            Op::Add(number) => self.values.iter_mut().flatten().for_each(|value| *value += number),
+            Op::Sleep(time) => {
+                while let Some(left) = time.checked_sub(entered.elapsed()) {
+                    if turn.stop_requested() {
+                        return Poll::Ready(Err(Failure::stopped()));
+                    }
+                    if turn.used_up() {
+                        return again();
+                    }
+                    thread::sleep(left.min(Duration::from_millis(1)));
+                }
+            }
+            Op::Block(gate) => {
+                if !gate.pass(|| turn.stop_requested() || turn.used_up()) {
+                    return if turn.stop_requested() {
+                        Poll::Ready(Err(Failure::stopped()))
+                    } else {
+                        again()
+                    };
+                }
+            }
+            Op::Deaf(gate) => drop(gate.pass(|| false)),
+            Op::Park(gate) => ready!(gate.poll_pass(cx)),
+            Op::Yield if first => return again(),
+            Op::Yield => {}
+            Op::Fail(text) => return Poll::Ready(Err(Failure::operator(*text).at("template/fail"))),
+            Op::Panic(text) => panic!("{text}"),
+            Op::Call(call) => (call.0)(),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads the inputs, once a run.
+    fn gather(&mut self, io: &Bindings) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.at.gathered, true) {
+            return Ok(());
+        }
+        // A run that was given up may have left them with the chip.
+        self.values.resize_with(io.inputs().len(), Vec::new);
+        for (input, values) in io.inputs().iter().zip(&mut self.values) {
+            let tensor = input.tensor();
+            values.resize(tensor.len(), 0.0);
+            let from = &input.bytes()[tensor.byte_range()];
+            gather(tensor.layout(), size_of::<f32>(), from, bytemuck::cast_slice_mut(values))
+                .map_err(Failure::device)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the outputs, whose shape may be known only now.
+    fn scatter(&mut self, io: &mut Bindings) -> Result<(), Failure> {
+        for (output, values) in io.split().1.iter_mut().zip(&self.values) {
+            output.set_shape(&[values.len()].into()).map_err(Failure::device)?;
+            let (layout, range) = (output.tensor().layout().clone(), output.tensor().byte_range());
+            let to = &mut output.bytes_mut()[range];
+            scatter(&layout, size_of::<f32>(), bytemuck::cast_slice(values), to).map_err(Failure::device)?;
+        }
+        Ok(())
+    }
+}
+
+impl Work for TemplateWork {
+    fn begin(&mut self) {
+        self.at = Position::default();
+        // The run before may have been given up while its job was on the chip.
+        self.chip.forget(&self.job);
+    }
+
+    fn poll_stage(
+        &mut self,
+        stage: usize,
+        io: &mut Bindings,
+        turn: &Turn<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let ended = match (self.form, stage) {
+            (Form::OneStage, _) => self.infer(io, turn, cx),
+            (_, 0) => self.preprocess_and_start(io, turn, cx),
+            (_, 1) => self.wait(turn, cx),
+            _ => self.postprocess(io, turn, cx),
+        };
+        if ended.is_ready() {
+            self.at = Position { gathered: self.at.gathered, ..Position::default() };
+        }
+        ended
+    }
+}
+
+impl Drop for TemplateWork {
+    fn drop(&mut self) {
+        self.chip.forget(&self.job);
+    }
+}

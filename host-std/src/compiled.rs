@@ -1,0 +1,164 @@
+//! A compiled model with the place where its requests run.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use inferry_core::pool::{PoolRun, RequestPool, Tensors};
+use inferry_core::request::{InferError, PrepareError};
+use inferry_core::{Pipeline, Port, device};
+
+use crate::here::Id;
+use crate::inputs::{Input, sorted};
+use crate::place::Place;
+use crate::request::Request;
+use crate::wait::wait;
+
+/// A model that is ready to run. Cheap to clone and to share between threads; clones are the same model.
+#[derive(Clone)]
+pub struct CompiledModel(Arc<Inner>);
+
+struct Inner {
+    device: Arc<dyn device::CompiledModel>,
+    place: Arc<Place>,
+    streams: usize,
+    /// Who waits for a run of the pool waits for this.
+    id: Id,
+    /// The requests behind `run`, made when it is first called.
+    pool: Mutex<Option<RequestPool>>,
+}
+
+impl CompiledModel {
+    pub(crate) fn new(
+        device: Arc<dyn device::CompiledModel>,
+        place: Arc<Place>,
+        streams: usize,
+    ) -> CompiledModel {
+        let (id, pool) = (Id::unique(), Mutex::default());
+        CompiledModel(Arc::new(Inner { device, place, streams, id, pool }))
+    }
+
+    /// The inputs, in the model's order.
+    pub fn inputs(&self) -> &[Port] {
+        self.0.device.inputs()
+    }
+
+    /// The outputs, in the model's order.
+    pub fn outputs(&self) -> &[Port] {
+        self.0.device.outputs()
+    }
+
+    /// A new request with a tensor of zeros at every port and all the memory that its runs need.
+    pub fn request(&self) -> Result<Request, PrepareError> {
+        Request::new(self.0.device.clone(), self.0.place.clone())
+    }
+
+    /// Requests that are handed out one by one, for programs that keep several runs in flight.
+    pub fn pool(&self, size: usize) -> Result<RequestPool, PrepareError> {
+        RequestPool::new(self.0.device.clone(), self.0.place.pipeline.clone(), size)
+    }
+
+    /// Runs the model once: binds the inputs, runs, and gives the outputs.
+    ///
+    /// Each input is a tensor, in the model's order, or a pair of a key (name or index) and a tensor; all inputs must be
+    /// there. The future belongs to nobody: it can be sent to another thread, and many can be under way. They share
+    /// [`optimal_requests`](CompiledModel::optimal_requests) requests, which the first call makes, and wait in line for them.
+    /// The run starts at the first poll; dropping the future cancels it.
+    pub fn run<I: Input>(&self, inputs: impl IntoIterator<Item = I>) -> ModelRun {
+        let begun = sorted(self.inputs(), inputs).map_err(InferError::from).and_then(|inputs| {
+            let pool = self.shared_pool()?;
+            Ok(pool.run(inputs))
+        });
+        ModelRun { model: self.clone(), begun: begun.map_err(Some) }
+    }
+
+    /// As [`CompiledModel::run`], blocking the calling thread until the outputs are there.
+    pub fn infer<I: Input>(&self, inputs: impl IntoIterator<Item = I>) -> Result<Tensors, InferError> {
+        self.run(inputs).wait()
+    }
+
+    /// Lets go of the memory of the requests behind [`CompiledModel::run`]; the next run makes new ones. Requests that are
+    /// held elsewhere, or run, keep theirs.
+    pub fn release_memory(&self) {
+        // Dropped outside of the lock.
+        drop(self.locked_pool().take());
+    }
+
+    fn shared_pool(&self) -> Result<RequestPool, PrepareError> {
+        let mut pool = self.locked_pool();
+        if pool.is_none() {
+            *pool = Some(self.pool(self.optimal_requests())?);
+        }
+        Ok(pool.clone().expect("made above"))
+    }
+
+    fn locked_pool(&self) -> MutexGuard<'_, Option<RequestPool>> {
+        self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many requests in flight keep all streams busy: one for each, and one that is ready when a stream gets free.
+    pub fn optimal_requests(&self) -> usize {
+        if self.0.streams == 0 { 1 } else { self.0.streams + 1 }
+    }
+
+    /// How many streams compute requests side by side; 0 when the caller of a start computes.
+    pub fn streams(&self) -> usize {
+        self.0.streams
+    }
+
+    /// Which executor runs which stage of the requests.
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.0.place.pipeline
+    }
+
+    /// The compiled model as its device made it.
+    pub fn on_device(&self) -> &Arc<dyn device::CompiledModel> {
+        &self.0.device
+    }
+}
+
+/// One run of a model; made by [`CompiledModel::run`]. Dropping it cancels the run.
+#[must_use = "a run begins when it is first polled or waited for"]
+pub struct ModelRun {
+    model: CompiledModel,
+    begun: Result<PoolRun, Option<InferError>>,
+}
+
+impl ModelRun {
+    /// Blocks the calling thread until the outputs are there.
+    ///
+    /// # Errors
+    /// Those of the run; and [`WouldDeadlock`](crate::InferErrorKind::WouldDeadlock) on a thread that the run needs.
+    pub fn wait(mut self) -> Result<Tensors, InferError> {
+        let Inner { place, id, .. } = &*self.model.clone().0;
+        match wait(&mut self, None, || place.may_wait(*id, false))? {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => unreachable!("there was no limit"),
+        }
+    }
+}
+
+impl Future for ModelRun {
+    type Output = Result<Tensors, InferError>;
+
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.begun {
+            Ok(run) => Pin::new(run).poll(cx),
+            Err(error) => Poll::Ready(Err(error.take().expect("a run polled after it was ready"))),
+        }
+    }
+}
+
+impl std::fmt::Debug for CompiledModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = |ports: &[Port]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+        f.debug_struct("CompiledModel")
+            .field("inputs", &names(self.inputs()))
+            .field("outputs", &names(self.outputs()))
+            .field("streams", &self.0.streams)
+            .finish()
+    }
+}

@@ -1,0 +1,108 @@
+//! How a compiled model is run: on how many streams, over how many threads.
+
+use crate::topology;
+
+/// How a compiled model is run. Begin with [`Options::latency`] or [`Options::throughput`].
+///
+/// A *stream* is a thread that runs requests one after the other; with more threads than streams, each stream forks the
+/// kernels of its request over its share of the threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    streams: Count,
+    threads: Option<usize>,
+    callbacks: Callbacks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    /// As many as there are threads.
+    AsThreads,
+    Fixed(usize),
+}
+
+/// On which threads completion callbacks are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callbacks {
+    OwnThreads(usize),
+    Streams,
+}
+
+impl Options {
+    /// One stream over all cores: each request is computed as fast as possible, one after the other.
+    pub fn latency() -> Options {
+        Options { streams: Count::Fixed(1), threads: None, callbacks: Callbacks::OwnThreads(1) }
+    }
+
+    /// As many streams as cores, each of one thread: the most requests a second, when enough are in flight
+    /// ([`CompiledModel::optimal_requests`](crate::CompiledModel::optimal_requests)).
+    pub fn throughput() -> Options {
+        Options { streams: Count::AsThreads, ..Options::latency() }
+    }
+
+    /// No streams and no threads: [`start`](crate::Request::start) computes on the caller's stack, callback included,
+    /// and is over when it returns.
+    pub fn inline() -> Options {
+        Options::latency().streams(0)
+    }
+
+    /// So many streams. 0 is [`Options::inline`].
+    #[must_use]
+    pub fn streams(self, count: usize) -> Options {
+        Options { streams: Count::Fixed(count), ..self }
+    }
+
+    /// So many threads over all streams, instead of one a core. Each stream has at least one, and all the same number: of 5
+    /// threads, 2 streams use 4.
+    #[must_use]
+    pub fn threads(self, count: usize) -> Options {
+        Options { threads: Some(count), ..self }
+    }
+
+    /// So many threads that call completion callbacks (1 by default). Callbacks of one request never overlap; with one
+    /// thread those of different requests do not either, and a slow one holds up the others.
+    ///
+    /// With 0 a callback is called on the stream that computed its run, at once and without a change of threads. It must
+    /// then be short: meanwhile that stream computes nothing.
+    #[must_use]
+    pub fn callback_threads(self, count: usize) -> Options {
+        let callbacks = if count == 0 { Callbacks::Streams } else { Callbacks::OwnThreads(count) };
+        Options { callbacks, ..self }
+    }
+
+    /// Streams, and threads for each of them.
+    pub(crate) fn shape(&self) -> (usize, usize) {
+        let threads = self.threads.unwrap_or_else(topology::cores).max(1);
+        match self.streams {
+            Count::AsThreads => (threads, 1),
+            Count::Fixed(0) => (0, 1),
+            Count::Fixed(streams) => (streams, (threads / streams).max(1)),
+        }
+    }
+
+    pub(crate) fn callbacks(&self) -> Callbacks {
+        self.callbacks
+    }
+}
+
+impl Default for Options {
+    /// [`Options::latency`].
+    fn default() -> Options {
+        Options::latency()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_shared_out_over_the_streams() {
+        let shape = |options: Options| options.threads(4).shape();
+        assert_eq!(shape(Options::latency()), (1, 4));
+        assert_eq!(shape(Options::throughput()), (4, 1));
+        assert_eq!(shape(Options::latency().streams(3)), (3, 1));
+        assert_eq!(shape(Options::latency().streams(8)), (8, 1));
+        assert_eq!(shape(Options::inline()), (0, 1));
+        assert_eq!(Options::throughput().threads(0).shape(), (1, 1));
+    }
+}

@@ -1,0 +1,108 @@
+//! Dropping and stopping, in flight and otherwise.
+
+use std::sync::Arc;
+
+use inferry_core::Verdict;
+use inferry_core::request::{Cause, Next, StartError};
+use inferry_template::{Call, Gate, Graph, Op};
+
+use crate::world::{World, give_way};
+
+/// T020, T070, T071: dropping a request in flight does not wait; its run ends as cancelled, nobody is called back, and
+/// everything it owned is freed.
+pub async fn a_dropped_request_cancels_and_frees_everything(world: &impl World) {
+    let gate = Gate::closed();
+    let (token, held) = (Arc::new(()), Arc::new(()));
+    let (in_work, in_callback) = (token.clone(), held.clone());
+    // The graph is shared by the work: the token in it shows that the work has gone.
+    let call = Call::new(move || {
+        let _ = &in_work;
+    });
+    let mut request = world.request(&Graph::new([Op::Call(call), Op::Park(gate.clone())]));
+    request
+        .set_callback(move |_| {
+            let _ = &in_callback;
+            panic!("a dropped request has no callback")
+        })
+        .unwrap();
+    let observer = request.observer();
+    request.start().unwrap().detach();
+    gate.arrived(1).await;
+    drop(request);
+    assert_eq!(observer.settled().await.unwrap().verdict, Verdict::Cancelled(Cause::Dropped));
+    // Whoever still watches keeps the model, and so does a waker that the gate has kept.
+    drop(observer);
+    gate.open();
+    while Arc::strong_count(&token) + Arc::strong_count(&held) > 2 {
+        give_way().await;
+    }
+}
+
+/// Dropping a run cancels it; detaching lets it go on.
+pub async fn a_dropped_run_is_cancelled_and_a_detached_one_is_not(world: &impl World) {
+    let gate = Gate::closed();
+    let mut request = world.request(&Graph::new([Op::Park(gate.clone())]));
+    let run = request.start().unwrap();
+    gate.arrived(1).await;
+    drop(run);
+    assert_eq!(request.quiet().await, Some(Verdict::Cancelled(Cause::Dropped)));
+    request.start().unwrap().detach();
+    gate.open();
+    assert_eq!(request.quiet().await, Some(Verdict::Done));
+}
+
+/// T020: the last handle may be dropped inside of the callback.
+pub async fn the_last_handle_may_be_dropped_in_the_callback(world: &impl World) {
+    let gate = Gate::closed();
+    let mut request = world.request(&Graph::new([Op::Park(gate.clone())]));
+    let slot = Arc::new(std::sync::Mutex::new(None));
+    let inside = slot.clone();
+    request
+        .set_callback(move |_| {
+            drop(inside.lock().unwrap().take());
+            Ok(Next::Again)
+        })
+        .unwrap();
+    let observer = request.observer();
+    request.start().unwrap().detach();
+    gate.arrived(1).await;
+    *slot.lock().unwrap() = Some(request);
+    gate.open();
+    assert_eq!(observer.settled().await.unwrap().verdict, Verdict::Done);
+    assert_eq!(observer.run().get(), 1, "and it does not run again");
+    while Arc::strong_count(&slot) > 1 {
+        give_way().await;
+    }
+}
+
+/// A stopped request finishes its run, calls nobody back, and takes no other run.
+pub async fn a_stopped_request_finishes_and_takes_no_other_run(world: &impl World) {
+    let gate = Gate::closed();
+    let mut request = world.request(&Graph::new([Op::Park(gate.clone()), Op::Add(1.0)]));
+    request.set_callback(|_| panic!("a stopped request has no callback")).unwrap();
+    request.start().unwrap().detach();
+    gate.arrived(1).await;
+    request.stop();
+    assert!(matches!(request.start(), Err(StartError::Stopped)));
+    gate.open();
+    assert_eq!(request.quiet().await, Some(Verdict::Done));
+    assert!(matches!(request.start(), Err(StartError::Stopped)));
+    // T255: the executors are as good as before.
+    world.request(&Graph::new([Op::Echo])).start().unwrap().await.unwrap();
+}
+
+/// T072, T115: models and requests may go in any order; what was taken out of them stays.
+pub async fn handles_may_go_in_any_order(world: &impl World) {
+    let gate = Gate::closed();
+    let graph = Graph::new([Op::Park(gate.clone()), Op::Add(1.0)]);
+    let model = world.compile(&graph, Default::default(), &inferry_template::Chip::by_hand("gone"));
+    let mut request = model.request();
+    let run = request.start().unwrap();
+    gate.arrived(1).await;
+    drop(model);
+    gate.open();
+    let mut outputs = run.await.unwrap();
+    let output = outputs.take(0).unwrap();
+    drop(request);
+    assert_eq!(crate::world::numbers(&output), [1.0, 1.0]);
+}
