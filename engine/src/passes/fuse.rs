@@ -22,8 +22,17 @@ const MAX_STEPS: usize = 24;
 /// More inputs than this would make a node with more operands than kernels expect.
 const MAX_INPUTS: usize = 10;
 
-/// Fuses what can be. `takes_program` tells which operators the device can extend with a program over their output.
-pub fn fuse(graph: &mut Graph, takes_program: &dyn Fn(&dyn Op) -> bool) {
+/// What a device can fuse.
+#[derive(Clone, Copy)]
+pub struct Fusible {
+    /// Whether it can extend an operator with a program over its output.
+    pub base: fn(&dyn Op) -> bool,
+    /// Whether it has a step of this kind.
+    pub step: fn(&Step) -> bool,
+}
+
+/// Fuses what the device can.
+pub fn fuse(graph: &mut Graph, fusible: Fusible) {
     let uses = Uses::of(graph);
     let mut gone = alloc::vec![false; graph.nodes.len()];
     let mut fused: Vec<(usize, Node)> = Vec::new();
@@ -31,7 +40,7 @@ pub fn fuse(graph: &mut Graph, takes_program: &dyn Fn(&dyn Op) -> bool) {
         if gone[sink] {
             continue;
         }
-        let Some(cluster) = Cluster::grow(graph, &uses, sink, takes_program) else { continue };
+        let Some(cluster) = Cluster::grow(graph, &uses, sink, fusible) else { continue };
         for member in cluster.members.iter().chain(&cluster.base) {
             gone[*member] = true;
         }
@@ -93,13 +102,13 @@ struct Cluster {
 
 impl Cluster {
     /// The largest cluster that ends in `sink`; `None` when that is only `sink` itself.
-    fn grow(
-        graph: &Graph,
-        uses: &Uses,
-        sink: usize,
-        takes_program: &dyn Fn(&dyn Op) -> bool,
-    ) -> Option<Cluster> {
-        program_of(graph, &graph.nodes[sink])?;
+    fn grow(graph: &Graph, uses: &Uses, sink: usize, fusible: Fusible) -> Option<Cluster> {
+        let elementwise = |node: &Node| {
+            program_of(graph, node).is_some_and(|program| program.steps.iter().all(fusible.step))
+        };
+        if !elementwise(&graph.nodes[sink]) {
+            return None;
+        }
         let output = graph.nodes[sink].outputs[0]?;
         let mut members = alloc::vec![sink];
         let joins = |members: &[usize], value: ValueId| {
@@ -110,8 +119,8 @@ impl Cluster {
         let candidate = |members: &[usize]| {
             reads(graph, members).find_map(|value| {
                 let writer = uses.writer[value.index()]?;
-                let elementwise = || program_of(graph, &graph.nodes[writer]).is_some();
-                if members.contains(&writer) || !joins(members, value) || !elementwise() {
+                let apart = members.contains(&writer) || !joins(members, value);
+                if apart || !elementwise(&graph.nodes[writer]) {
                     return None;
                 }
                 let mut larger = members.to_vec();
@@ -127,7 +136,7 @@ impl Cluster {
             .filter_map(|value| Some((uses.writer[value.index()]?, value)))
             .filter(|(writer, _)| {
                 let node = &graph.nodes[*writer];
-                node.outputs.len() == 1 && !members.contains(writer) && takes_program(&*node.op)
+                node.outputs.len() == 1 && !members.contains(writer) && (fusible.base)(&*node.op)
             })
             .max();
         if members.len() == 1 && base.is_none() {
@@ -291,7 +300,8 @@ mod tests {
         /// The nodes after the pass, as `name(inputs)` with the steps of programs.
         fn fused(mut self, outputs: &[ValueId]) -> Vec<String> {
             self.0.outputs = outputs.to_vec();
-            fuse(&mut self.0, &|op| op.downcast::<Conv>().is_some());
+            let base = |op: &dyn Op| op.downcast::<Conv>().is_some();
+            fuse(&mut self.0, Fusible { base, step: |_| true });
             let show = |node: &Node| match (node.op.downcast::<Fused>(), node.op.downcast::<Elementwise>()) {
                 (Some(fused), _) => format!("Fused {} {}", fused.base_inputs, fused.program.steps.len()),
                 (_, Some(alone)) => {

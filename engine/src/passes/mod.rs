@@ -26,7 +26,7 @@ pub use drop_dead::drop_dead;
 pub use fold_affine::fold_affine;
 pub use fold_batch_norm::fold_batch_norm;
 pub use fold_pad::fold_pad;
-pub use fuse::fuse;
+pub use fuse::{Fusible, fuse};
 pub use no_op::bypass;
 pub use pair_quantize::pair_quantize;
 pub use propagate::propagate;

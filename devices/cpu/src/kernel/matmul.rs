@@ -38,12 +38,18 @@ pub(crate) fn gemm(op: &Gemm, node: &Builder<'_>) -> Built {
     build_gemm(op, node, None)
 }
 
-/// Builds MatMul with an epilogue. The node's inputs are those of MatMul alone.
+/// Builds MatMul with an epilogue. The node's inputs are those of MatMul, and perhaps a constant row that is added to each
+/// row of the product.
 pub(crate) fn build_matmul(_op: &MatMul, node: &Builder<'_>, epilogue: Option<Box<dyn Epilogue>>) -> Built {
     let (a, b) = (node.input(0)?, node.input(1)?);
     let problem = Problem::matmul(&a.shape, &b.shape)?;
     problem.check(node)?;
-    build(problem, Addend::None, node, epilogue)
+    let addend = match node.optional(2) {
+        Some(row) if row.constant.is_some() => Addend::of(row, 1.0, &problem)?,
+        Some(row) => return Err(form(format!("MatMul adds {}, which is no constant", row.shape))),
+        None => Addend::None,
+    };
+    build(problem, addend, node, epilogue)
 }
 
 /// Builds Gemm with an epilogue. The node's inputs are those of Gemm alone.

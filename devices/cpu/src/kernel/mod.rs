@@ -26,6 +26,7 @@ mod matmul;
 mod number;
 mod pad;
 mod power;
+pub(crate) mod program;
 mod reduce;
 mod repeat;
 mod simple;
@@ -210,8 +211,10 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),
     entry!(op::Conv, conv::conv),
+    entry!(op::Elementwise, program::build_elementwise),
     entry!(op::Expand, strided::expand),
     entry!(op::Flatten, copy::flatten),
+    entry!(op::Fused, program::build_fused),
     entry!(op::Gather, gather::gather),
     entry!(op::GatherElements, gather::gather_elements),
     entry!(op::GatherNd, gather::gather_nd),

@@ -12,11 +12,15 @@ use inferry_engine::passes;
 
 use crate::evaluate::Evaluator;
 use crate::isa::Isa;
+use crate::kernel::program::FUSIBLE;
 
 /// The graph for inputs of these shapes.
 pub(super) fn for_shapes<'a>(graph: &'a Graph, inputs: &[Shape], isa: Isa) -> Cow<'a, Graph> {
     match passes::specialise(graph, inputs, &Evaluator(isa)) {
-        Ok(graph) => Cow::Owned(graph),
+        Ok(mut graph) => {
+            passes::fuse(&mut graph, FUSIBLE);
+            Cow::Owned(graph)
+        }
         Err(_) => Cow::Borrowed(graph),
     }
 }
