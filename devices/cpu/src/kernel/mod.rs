@@ -10,6 +10,7 @@
 
 mod argreduce;
 mod arguments;
+mod batch_norm;
 mod binary;
 mod cast;
 mod choice;
@@ -22,13 +23,17 @@ mod functions;
 mod gather;
 mod gemm;
 mod join;
+mod layer_norm;
+mod lookup;
 mod matmul;
 mod number;
 mod pad;
+mod pool;
 mod power;
 pub(crate) mod program;
 mod reduce;
 mod repeat;
+mod resize;
 mod simple;
 mod sizes;
 mod softmax;
@@ -204,6 +209,8 @@ macro_rules! entry {
 static REGISTRY: &[Entry] = &[
     entry!(op::Align, copy::align),
     entry!(op::ArgReduce, argreduce::arg_reduce),
+    entry!(op::AveragePool, pool::average_pool),
+    entry!(op::BatchNormalization, batch_norm::batch_normalization),
     entry!(op::Binary, binary::binary),
     entry!(op::Cast, cast::cast),
     entry!(op::CastLike, cast::cast_like),
@@ -219,12 +226,17 @@ static REGISTRY: &[Entry] = &[
     entry!(op::GatherElements, gather::gather_elements),
     entry!(op::GatherNd, gather::gather_nd),
     entry!(op::Gemm, matmul::gemm),
+    entry!(op::GlobalPool, pool::global_pool),
     entry!(op::Identity, copy::identity),
+    entry!(op::InstanceNormalization, layer_norm::instance_normalization),
+    entry!(op::LayerNormalization, layer_norm::layer_normalization),
     entry!(op::MatMul, matmul::matmul),
+    entry!(op::MaxPool, pool::max_pool),
     entry!(op::Pad, pad::pad),
     entry!(op::Range, constant::range),
     entry!(op::Reduce, reduce::reduce),
     entry!(op::Reshape, copy::reshape),
+    entry!(op::Resize, resize::resize),
     entry!(op::ShapeOf, constant::shape),
     entry!(op::SizeOf, constant::size),
     entry!(op::Slice, strided::slice),

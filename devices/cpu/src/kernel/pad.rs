@@ -1,19 +1,16 @@
 //! Pad: elements added at the ends of dimensions, or (with negative pads) taken away.
 //!
 //! Dimensions are independent of each other: for each a table says which element of the input an element of the output
-//! shows, or that it shows the constant. The tables of the outer dimensions give a row of the input; in the innermost
-//! dimension all modes have a middle part that is copied.
+//! shows, or that it shows the constant (see [`Lookup`]).
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
-use core::ops::Range;
 
-use inferry_core::Shape;
 use inferry_engine::op::{Pad, PadMode};
 
 use crate::io::Plain;
 use crate::kernel::arguments::{form, integers, refused};
+use crate::kernel::lookup::{Lookup, NONE};
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::walk::dense_stride;
 use crate::kernel::{BuildError, Builder, Built, by_size};
@@ -39,106 +36,20 @@ pub(crate) fn pad(op: &Pad, node: &Builder<'_>) -> Built {
         }
         tables.push(table.into_boxed_slice());
     }
-    let rows = Rows::new(tables, output);
+    let lookup = Lookup::new(tables);
     let has_value = op.mode == PadMode::Constant && node.optional(2).is_some();
-    by_size!("Pad", *element, T => run::<T>(rows, has_value, output.count()))
+    by_size!("Pad", *element, T => run::<T>(lookup, has_value, output.count()))
 }
 
-fn run<T: Plain>(rows: Rows, has_value: bool, count: usize) -> Built {
+fn run<T: Plain>(lookup: Lookup, has_value: bool, count: usize) -> Built {
     let phase = spread(count, 60 * size_of::<T>() as u64);
     simple(phase, move |io| {
         let from = io.input::<T>(0);
         let value = if has_value { io.input::<T>(2)[0] } else { T::zeroed() };
         let start = io.tiles().start * phase.unit;
         let to = io.rows::<T>();
-        rows.copy(from, value, start, to);
+        lookup.copy(from, value, start, to);
     })
-}
-
-/// What to do for each row of the innermost dimension.
-struct Rows {
-    /// Offset of the input for each index of the outer dimensions, or [`NONE`].
-    outer: Vec<Box<[isize]>>,
-    /// The same for the innermost dimension.
-    inner: Box<[isize]>,
-    /// The part of the innermost dimension that shows consecutive elements.
-    middle: Range<usize>,
-}
-
-/// No element of the input: the constant.
-const NONE: isize = -1;
-
-impl Rows {
-    fn new(mut tables: Vec<Box<[isize]>>, output: &Shape) -> Rows {
-        let inner = tables.pop().unwrap_or_else(|| Box::new([0]));
-        debug_assert_eq!(tables.len() + 1, output.rank().max(1));
-        let middle = longest_run(&inner);
-        Rows { outer: tables, inner, middle }
-    }
-
-    /// Writes the elements `start..` of the output to `to`.
-    fn copy<T: Copy>(&self, from: &[T], value: T, start: usize, to: &mut [T]) {
-        let len = self.inner.len();
-        let mut done = 0;
-        while done < to.len() {
-            let (row, column) = ((start + done) / len, (start + done) % len);
-            let end = len.min(column + to.len() - done);
-            let part = &mut to[done..done + end - column];
-            match self.row(row) {
-                Some(base) => self.copy_row(&from[base..], value, column, part),
-                None => part.fill(value),
-            }
-            done += end - column;
-        }
-    }
-
-    /// Where row `row` of the output begins in the input; `None` for a row of constants.
-    fn row(&self, mut row: usize) -> Option<usize> {
-        let mut base = 0;
-        for table in self.outer.iter().rev() {
-            let offset = table[row % table.len()];
-            if offset == NONE {
-                return None;
-            }
-            base += offset as usize;
-            row /= table.len();
-        }
-        Some(base)
-    }
-
-    fn copy_row<T: Copy>(&self, from: &[T], value: T, column: usize, to: &mut [T]) {
-        let end = column + to.len();
-        let middle = self.middle.start.clamp(column, end)..self.middle.end.clamp(column, end);
-        let mut edge = |columns: Range<usize>| {
-            for (to, at) in
-                to[columns.start - column..columns.end - column].iter_mut().zip(&self.inner[columns])
-            {
-                *to = if *at == NONE { value } else { from[*at as usize] };
-            }
-        };
-        edge(column..middle.start);
-        edge(middle.end..end);
-        if !middle.is_empty() {
-            let at = self.inner[middle.start] as usize;
-            to[middle.start - column..middle.end - column].copy_from_slice(&from[at..at + middle.len()]);
-        }
-    }
-}
-
-/// The longest part of a table that counts up by one.
-fn longest_run(table: &[isize]) -> Range<usize> {
-    let mut best = 0..0;
-    let mut start = 0;
-    for index in 0..table.len() {
-        let goes_on = index > start && table[index - 1] >= 0 && table[index] == table[index - 1] + 1;
-        if !goes_on {
-            start = index;
-        }
-        if table[index] >= 0 && index + 1 - start > best.len() {
-            best = start..index + 1;
-        }
-    }
-    best
 }
 
 /// The pads before and after each dimension.
@@ -173,7 +84,7 @@ mod tests {
     use super::*;
     use crate::isa::Isa;
     use crate::kernel::testing::{run, run_one, tensor};
-    use inferry_core::ElementType;
+    use inferry_core::{ElementType, Shape};
 
     fn padded(mode: PadMode, pads: &[i64], shape: [usize; 2]) -> Vec<i32> {
         let data = tensor(&[1i32, 2, 3, 4, 5, 6], [2, 3]);
