@@ -259,7 +259,7 @@ fn no_memory(error: OutOfMemory) -> Failure {
 fn unplanned(error: PlanError) -> Failure {
     match error {
         PlanError::Stopped => Failure::stopped(),
-        PlanError::Node { node, source } => Failure::operator(source).at(node),
+        PlanError::Node { node, problem } => Failure::operator(problem).at(node),
         error @ PlanError::TooLarge => Failure::new(InferErrorKind::OutOfMemory, error),
     }
 }

@@ -309,8 +309,8 @@ impl Draft {
         if value.bytes.is_none() {
             let tensor = value.constant.as_ref().expect("an output is computed or constant");
             let failed = |cause| {
-                let source = NodeError { inputs: String::new(), cause };
-                PlanError::Node { node: label.0.as_ref().into(), source }
+                let problem = NodeError { inputs: String::new(), cause };
+                PlanError::Node { node: label.0.as_ref().into(), problem }
             };
             value.bytes = Some(self.constant(tensor).map_err(failed)?);
         }

@@ -197,7 +197,7 @@ fn truth(fact: &Fact) -> Option<bool> {
 /// The error of a node: which, and on which inputs.
 pub(super) fn node_error(node: &Node, index: usize, inputs: &[Option<&Fact>], cause: NodeCause) -> PlanError {
     let list: Vec<_> = inputs.iter().map(|fact| fact.map_or("-".to_string(), ToString::to_string)).collect();
-    PlanError::Node { node: label(node, index), source: NodeError { inputs: list.join(", "), cause } }
+    PlanError::Node { node: label(node, index), problem: NodeError { inputs: list.join(", "), cause } }
 }
 
 /// The node's name, or its operator and position.

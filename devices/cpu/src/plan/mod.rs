@@ -117,12 +117,12 @@ impl core::fmt::Display for Label {
 #[non_exhaustive]
 pub enum PlanError {
     /// A node that cannot run on these inputs.
-    #[error("node {node}: {source}")]
+    #[error("node {node}: {problem}")]
     Node {
         /// Its name, or its operator and position; within control flow after the names of the nodes around it and `/`.
         node: String,
         /// What is wrong with it.
-        source: NodeError,
+        problem: NodeError,
     },
     /// The values together need more memory than can be addressed.
     #[error("the values of the model need more memory than can be addressed")]
@@ -136,8 +136,8 @@ impl PlanError {
     /// The same error of a node inside the node `outer`.
     fn within(self, outer: &str) -> PlanError {
         match self {
-            PlanError::Node { node, source } => {
-                PlanError::Node { node: alloc::format!("{outer}/{node}"), source }
+            PlanError::Node { node, problem } => {
+                PlanError::Node { node: alloc::format!("{outer}/{node}"), problem }
             }
             other => other,
         }

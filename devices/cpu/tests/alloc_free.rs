@@ -1,0 +1,109 @@
+//! A warm run takes no memory: every allocation of this process is counted.
+//!
+//! One test, for others beside it would be counted too.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use inferry_core::{ElementType, Parallel, Serial, Slice, Stop, Tensor};
+use inferry_cpu::Options;
+use inferry_engine::Model;
+use inferry_engine::op::{Concat, Flatten, Pad, PadMode, Reshape, Squeeze, Tile, Transpose};
+use support::*;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed to the system's allocator; only calls are counted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Two threads' worth of bodies, one after the other on this thread.
+struct Pretend;
+
+impl Parallel for Pretend {
+    fn width(&self) -> usize {
+        2
+    }
+
+    fn for_each(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
+        (0..count).for_each(body);
+    }
+}
+
+/// Several nodes, a choice, and a result whose shape hangs on the choice.
+fn model(rows: Option<usize>) -> Model {
+    let mut sketch = Sketch::new();
+    let x = sketch.open_input("x", ElementType::F32, &[rows, Some(200)]);
+    let condition = sketch.input("condition", ElementType::Bool, &[]);
+    let turned = sketch.op(Transpose { perm: None }, &[x]);
+    let repeats = sketch.constant(&[2i64, 3], &[2]);
+    let tiled = sketch.op(Tile, &[turned, repeats]);
+    let pads = sketch.constant(&[1i64, 2, 3, 4], &[4]);
+    let padded = sketch.op(Pad { mode: PadMode::Constant }, &[tiled, pads]);
+    let chosen = sketch.choice(
+        condition,
+        &[x],
+        1,
+        [&|body, captured| vec![body.op(Flatten { axis: 0 }, &[captured[0]])], &|body, captured| {
+            let axis = body.constant(&[0i64], &[1]);
+            let row = body.op(Flatten { axis: 0 }, &[captured[0]]);
+            vec![body.op(Squeeze, &[row, axis])]
+        }],
+    );
+    let flat = sketch.constant(&[-1i64], &[1]);
+    let late = sketch.op(Reshape { allow_zero: false }, &[chosen[0], flat]);
+    let late = sketch.op(Concat { axis: 0 }, &[late, late]);
+    sketch.model(&[padded, late])
+}
+
+#[test]
+fn a_warm_run_of_a_repeated_shape_takes_no_memory() {
+    for rows in [Some(150), None] {
+        let compiled = compile_with(&model(rows), &Options::default());
+        let mut runner = Runner::new(&compiled);
+        let picture = count(&[400, 300]);
+        runner.set(0, picture.region(&[50..200, 70..270]).unwrap());
+        let conditions = [tensor(&[true], &[]), tensor(&[false], &[])];
+        let allocations = |runner: &mut Runner, slice: Slice<'_>, parallel: &dyn Parallel| {
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            runner.run_with(slice, parallel, Stop::never()).unwrap();
+            ALLOCATIONS.load(Ordering::Relaxed) - before
+        };
+        let wide: [(Slice<'_>, &dyn Parallel); 3] =
+            [(Slice::Unlimited, &Serial), (Slice::Looks(1), &Serial), (Slice::Looks(2), &Pretend)];
+        // Both branches and all widths once, to get warm; the late output changes its shape with the branch, which a fresh
+        // tensor has to hold, so only runs of the same branch are compared.
+        for condition in &conditions {
+            runner.set(1, Tensor::clone(condition));
+            let cold: usize =
+                wide.iter().map(|(slice, parallel)| allocations(&mut runner, *slice, *parallel)).sum();
+            assert!(cold > 0, "nothing is counted");
+            for (slice, parallel) in wide {
+                assert_eq!(allocations(&mut runner, slice, parallel), 0, "{rows:?} rows");
+            }
+        }
+    }
+}
