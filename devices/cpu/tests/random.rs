@@ -41,15 +41,17 @@ fn check(seed: u64) {
         known.push((id, tensor.clone()));
         inputs.push(tensor);
     }
-    let conditions: Vec<_> = (0..3)
-        .map(|index| {
-            let tensor = tensor(&[random.below(2) == 0], &[]);
-            inputs.push(tensor.clone());
-            (sketch.input(&format!("condition{index}"), ElementType::Bool, &[]), tensor)
-        })
-        .collect();
+    // What bodies are handed besides: the shape of a flat tensor, and three conditions.
+    let flat = tensor(&[-1i64], &[1]);
+    inputs.push(flat.clone());
+    let mut fixed = vec![(sketch.input("flat", ElementType::I64, &[1]), flat)];
+    fixed.extend((0..3).map(|index| {
+        let tensor = tensor(&[random.below(2) == 0], &[]);
+        inputs.push(tensor.clone());
+        (sketch.input(&format!("condition{index}"), ElementType::Bool, &[]), tensor)
+    }));
     let nodes = 3 + random.below(25);
-    grow(&mut sketch, &mut known, &conditions, nodes, 2, &mut random);
+    grow(&mut sketch, &mut known, &fixed, nodes, 2, &mut random);
     let outputs: Vec<_> =
         (0..1 + random.below(5)).map(|_| known[random.below(known.len())].clone()).collect();
     let ids: Vec<_> = outputs.iter().map(|(id, _)| *id).collect();
@@ -75,21 +77,26 @@ fn check(seed: u64) {
 fn grow(
     sketch: &mut Sketch,
     known: &mut Vec<(ValueId, Tensor)>,
-    conditions: &[(ValueId, Tensor)],
+    fixed: &[(ValueId, Tensor)],
     nodes: usize,
     depth: usize,
     random: &mut Random,
 ) {
     for _ in 0..nodes {
         if depth > 0 && random.below(6) == 0 {
-            choice(sketch, known, conditions, depth, random);
+            choice(sketch, known, fixed, depth, random);
         } else {
-            node(sketch, known, random);
+            node(sketch, known, &fixed[0], random);
         }
     }
 }
 
-fn node(sketch: &mut Sketch, known: &mut Vec<(ValueId, Tensor)>, random: &mut Random) {
+fn node(
+    sketch: &mut Sketch,
+    known: &mut Vec<(ValueId, Tensor)>,
+    flat: &(ValueId, Tensor),
+    random: &mut Random,
+) {
     let (x, tensor) = known[random.below(known.len())].clone();
     let shape: Vec<usize> = tensor.shape().to_vec();
     let rank = shape.len();
@@ -104,7 +111,8 @@ fn node(sketch: &mut Sketch, known: &mut Vec<(ValueId, Tensor)>, random: &mut Ra
         }
         1 => add(sketch, known, Flatten { axis: axis(random) }, &[(x, tensor)], 1),
         2 => {
-            let to = constant(sketch, &[-1], &[1]);
+            // Sometimes the shape comes with the run.
+            let to = if random.below(3) == 0 { flat.clone() } else { constant(sketch, &[-1], &[1]) };
             add(sketch, known, Reshape { allow_zero: false }, &[(x, tensor), to], 1);
         }
         3 if rank < 6 => {
@@ -186,9 +194,6 @@ fn add(
     }
     let tensors: Vec<_> = inputs.iter().map(|(_, tensor)| Some(tensor)).collect();
     let name = op.name();
-    if matches!(name, "Neg" | "Add") {
-        return;
-    }
     let results = single::evaluate(&op, &tensors, &shapes, Isa::portable());
     let results = results.unwrap_or_else(|error| panic!("{name}: {error}"));
     let ids: Vec<_> = inputs.iter().map(|(id, _)| *id).collect();
@@ -199,14 +204,14 @@ fn add(
 fn choice(
     sketch: &mut Sketch,
     known: &mut Vec<(ValueId, Tensor)>,
-    conditions: &[(ValueId, Tensor)],
+    fixed: &[(ValueId, Tensor)],
     depth: usize,
     random: &mut Random,
 ) {
-    let (condition, truth) = conditions[random.below(conditions.len())].clone();
+    let (condition, truth) = fixed[1 + random.below(fixed.len() - 1)].clone();
     let taken = bytes(&truth)[0] != 0;
-    // Everything may be captured, conditions too.
-    let captured: Vec<_> = known.iter().chain(conditions).cloned().collect();
+    // Everything may be captured.
+    let captured: Vec<_> = known.iter().chain(fixed).cloned().collect();
     let ids: Vec<_> = captured.iter().map(|(id, _)| *id).collect();
     let outputs = 1 + random.below(2);
     let random = std::cell::RefCell::new(random);
@@ -215,9 +220,9 @@ fn choice(
         let mut random = random.borrow_mut();
         let mut inside: Vec<_> =
             inputs.iter().zip(&captured).map(|(id, (_, tensor))| (*id, tensor.clone())).collect();
-        let conditions = inside.split_off(inside.len() - conditions.len());
+        let fixed = inside.split_off(inside.len() - fixed.len());
         let nodes = random.below(6);
-        grow(sketch, &mut inside, &conditions, nodes, depth - 1, &mut random);
+        grow(sketch, &mut inside, &fixed, nodes, depth - 1, &mut random);
         let chosen: Vec<_> = (0..outputs).map(|_| inside[random.below(inside.len())].clone()).collect();
         if this == taken {
             *results.borrow_mut() = chosen.iter().map(|(_, tensor)| tensor.clone()).collect();
