@@ -215,7 +215,7 @@ impl Lent<'_> {
         let scratch = scratch.next_multiple_of(ALIGNMENT);
         self.memory.scratch.grow(scratch.saturating_mul(width))?;
         let workspace = match workspace {
-            Workspace::Planned(place) if place.len == 0 => Span::EMPTY,
+            Workspace::Planned(Place { len: 0, .. }) | Workspace::Side(0) => Span::EMPTY,
             Workspace::Planned(place) => self.writable(place),
             Workspace::Side(len) => {
                 self.memory.side.grow(len)?;
@@ -343,15 +343,23 @@ impl Bound<'_> {
 /// # Panics
 /// When something that is written overlaps anything else.
 fn check_apart(reads: &[Option<Span>], writes: &[Span], workspace: Span) {
+    // Checked for every step of every run: plain loops, no panic in them.
+    let mut apart = true;
     for (index, write) in writes.iter().enumerate() {
-        let others = reads.iter().flatten().chain(&writes[index + 1..]).chain([&workspace]);
-        for other in others {
-            assert!(!write.overlaps(other), "output {index} overlaps another operand of its step");
+        for read in reads.iter().flatten() {
+            apart &= !write.overlaps(read);
+        }
+        for other in &writes[index + 1..] {
+            apart &= !write.overlaps(other);
+        }
+        apart &= !write.overlaps(&workspace);
+    }
+    if !workspace.is_empty() {
+        for read in reads.iter().flatten() {
+            apart &= !workspace.overlaps(read);
         }
     }
-    for read in reads.iter().flatten() {
-        assert!(!workspace.overlaps(read), "the workspace overlaps an input of its step");
-    }
+    assert!(apart, "what a step writes overlaps another of its operands");
 }
 
 /// Bytes that begin at a multiple of [`ALIGNMENT`], zero when fresh.

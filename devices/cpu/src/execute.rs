@@ -170,6 +170,7 @@ struct Pace<'a> {
 
 impl Pace<'_> {
     /// For how many threads a kernel's operands have to be bound.
+    #[inline]
     fn width_for(&self, kernel: &dyn Kernel) -> usize {
         match self.width > 1 && kernel.phases().iter().any(|phase| self.forks(phase, phase.tiles)) {
             true => self.width,
@@ -198,7 +199,8 @@ impl Pace<'_> {
                 }
                 let left = phase.tiles - frame.tile;
                 let fork = width > 1 && self.forks(phase, left);
-                let tiles = block(phase, if fork { width } else { 1 }).min(left);
+                // Most phases of small models have one tile: no need to divide.
+                let tiles = if left == 1 { 1 } else { block(phase, if fork { width } else { 1 }).min(left) };
                 let end = frame.tile + tiles;
                 if fork {
                     let piece = tiles.div_ceil(width * PIECES);

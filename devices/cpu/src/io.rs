@@ -49,9 +49,11 @@ impl Span {
     }
 
     /// True when some byte belongs to both.
+    #[inline]
     pub(crate) fn overlaps(&self, other: &Span) -> bool {
-        let (a, b) = (self.start.addr(), other.start.addr());
-        a < b.saturating_add(other.len) && b < a.saturating_add(self.len) && self.len > 0 && other.len > 0
+        // What is lent is memory of this process, so that its end has an address; an empty span has no byte to share.
+        let (start, other_start) = (self.start.addr(), other.start.addr());
+        start < other_start + other.len && other_start < start + self.len && self.len > 0 && other.len > 0
     }
 
     /// Number of bytes.
