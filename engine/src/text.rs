@@ -90,7 +90,7 @@ impl Names<'_> {
             let next = self.numbers.len();
             return format!("%{}", self.numbers.entry(id).or_insert(next));
         }
-        let plain = |char: char| char.is_ascii_alphanumeric() || "_.:/-".contains(char);
+        let plain = |char: char| char.is_ascii_alphanumeric() || "_.:;/-".contains(char);
         if name.chars().all(plain) { name.to_string() } else { format!("{name:?}") }
     }
 

@@ -73,6 +73,7 @@ pub fn import(bytes: &[u8], options: &Options<'_>) -> Result<Model, ImportError>
     let graph_proto = proto.graph.as_ref().ok_or(ImportError::Absent("graph"))?;
     let opset = standard_opset(&proto)?;
     check_operators(graph_proto, limits.nodes)?;
+    let opset = opset.ok_or(ImportError::Absent("operator set of ai.onnx"))?;
 
     let importer = Importer { opset, opsets: &proto.opsets, external: options.external };
     let graph = importer.graph(graph_proto, &[])?;
@@ -88,14 +89,17 @@ pub fn import(bytes: &[u8], options: &Options<'_>) -> Result<Model, ImportError>
     })
 }
 
-/// The version of the standard's own operators. Other domains are looked at only where a node uses them.
-fn standard_opset(proto: &ModelProto<'_>) -> Result<i64, ImportError> {
+/// The version of the standard's own operators, if the file names one. Other domains are looked at only where a node uses
+/// them.
+fn standard_opset(proto: &ModelProto<'_>) -> Result<Option<i64>, ImportError> {
     let own = proto.opsets.iter().filter(|set| registry::domain(set.domain).is_empty());
-    let version = own.map(|set| set.version).max().ok_or(ImportError::Absent("operator set of ai.onnx"))?;
+    let version = own.map(|set| set.version).max();
     let (least, most) = OPSETS;
     match version {
-        version if (least..=most).contains(&version) => Ok(version),
-        version => Err(ImportError::Opset { version, least, most }),
+        Some(version) if !(least..=most).contains(&version) => {
+            Err(ImportError::Opset { version, least, most })
+        }
+        version => Ok(version),
     }
 }
 
@@ -165,6 +169,9 @@ mod tests {
         let message = import(&small().model(5), &Options::default()).unwrap_err().to_string();
         assert_eq!(message, "the model is written in operator set 5; 6 to 22 are supported");
         assert!(import(&small().model(99), &Options::default()).is_err());
+        let without = Proto::default().put_int(1, 8).put(7, &small().0);
+        let message = import(&without.0, &Options::default()).unwrap_err().to_string();
+        assert_eq!(message, "this is not an ONNX model: it has no operator set of ai.onnx");
     }
 
     #[test]
