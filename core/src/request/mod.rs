@@ -197,6 +197,14 @@ impl Request {
         debug_assert!(applied.is_ok(), "closing is never refused");
     }
 
+    /// Gives back the device's working memory that the next run can take again. Fails while a run is under way.
+    pub fn release_memory(&mut self) -> Result<(), BindError> {
+        if let Some(work) = &mut self.handle.body()?.work {
+            work.release_memory();
+        }
+        Ok(())
+    }
+
     /// The compiled model, in any state.
     pub fn model(&self) -> &Arc<dyn CompiledModel> {
         &self.handle.shared().model
