@@ -48,6 +48,7 @@ pub use inferry_core::request::{
     BindError, BoxError, CancelToken, Canceller, Cause, Completion, InferError, InferErrorKind, Next,
     Outcome, Outputs, PrepareError, RunId, StartError, Status, Verdict,
 };
+pub use inferry_core::tensor::TensorError;
 pub use inferry_core::{Dim, Element, ElementType, PartialShape, Port, PortKey, Shape, Tensor};
 pub use inferry_cpu::Cpu;
 pub use inferry_engine::Model;
