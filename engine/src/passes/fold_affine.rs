@@ -23,14 +23,14 @@ pub fn fold_affine(graph: &mut Graph) {
     // The convolution, if any, whose output a value is and whose only reader is the next node to look at.
     let mut writer: Vec<Option<usize>> = alloc::vec![None; graph.values().len()];
     let mut gone = alloc::vec![false; graph.nodes.len()];
-    for index in 0..graph.nodes.len() {
+    for (index, gone) in gone.iter_mut().enumerate() {
         if let Some(folded) = affine_of(graph, index).and_then(|(conv_output, affine)| {
             let conv = writer[conv_output.index()].filter(|_| readers[conv_output.index()] == 1)?;
             apply(graph, conv, &affine).map(|()| conv)
         }) {
             let output = graph.nodes[index].outputs[0];
             graph.nodes[folded].outputs[0] = output;
-            gone[index] = true;
+            *gone = true;
             writer[output.expect("it has one").index()] = Some(folded);
         } else if graph.nodes[index].op.downcast::<Conv>().is_some()
             && let Some(Some(output)) = graph.nodes[index].outputs.first()

@@ -211,7 +211,7 @@ fn assemble(
     }
     debug_assert_eq!(known.last().map(|(value, _)| *value), Some(output), "the sink comes last");
     let fits = steps.len() <= MAX_STEPS && operands.len() <= MAX_INPUTS;
-    fits.then(|| (Program { inputs: operands.len(), steps }, operands))
+    fits.then_some((Program { inputs: operands.len(), steps }, operands))
 }
 
 /// What an elementwise node over `f32` computes, as a program over its first inputs.
@@ -228,7 +228,7 @@ fn program_of(graph: &Graph, node: &Node) -> Option<Program> {
     let one = |step| Some(Program { inputs: 1, steps: alloc::vec![step] });
     let (x, y) = (Arg::Input(0), Arg::Input(1));
     if let Some(unary) = node.op.downcast::<Unary>() {
-        return one(Step::Unary(unary.clone(), x));
+        return one(Step::Unary(*unary, x));
     }
     if node.op.downcast::<Clip>().is_some() {
         let (low, high) = (bound(graph, node, 1, f32::NEG_INFINITY)?, bound(graph, node, 2, f32::INFINITY)?);
@@ -241,7 +241,7 @@ fn program_of(graph: &Graph, node: &Node) -> Option<Program> {
             binary,
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Pow | Binary::PRelu
         );
-        return if arithmetic { two(Step::Binary(binary.clone(), x, y)) } else { None };
+        return if arithmetic { two(Step::Binary(*binary, x, y)) } else { None };
     }
     match node.op.downcast::<Variadic>().filter(|_| pair)? {
         Variadic::Max => two(Step::Max(x, y)),

@@ -13,6 +13,7 @@ mod fold_batch_norm;
 mod fold_pad;
 mod fuse;
 mod inline_if;
+mod lower_integer;
 mod no_op;
 mod pair_quantize;
 mod propagate;
@@ -27,6 +28,7 @@ pub use fold_affine::fold_affine;
 pub use fold_batch_norm::fold_batch_norm;
 pub use fold_pad::fold_pad;
 pub use fuse::{Fusible, fuse};
+pub use lower_integer::lower_integer;
 pub use no_op::bypass;
 pub use pair_quantize::pair_quantize;
 pub use propagate::propagate;
@@ -140,12 +142,14 @@ pub struct Options<'a> {
 }
 
 /// In their order.
-const REWRITES: [Rewrite; 6] = [
+const REWRITES: [Rewrite; 8] = [
     ("bypass", bypass),
     ("fold_pad", fold_pad),
     ("fold_batch_norm", fold_batch_norm),
     ("fold_affine", fold_affine),
     ("cancel_transposes", cancel_transposes),
+    ("pair_quantize", pair_quantize),
+    ("lower_integer", lower_integer),
     // Cancelled transposes leave an Identity.
     ("bypass", bypass),
 ];
