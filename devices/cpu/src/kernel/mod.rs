@@ -17,6 +17,7 @@ mod choice;
 mod constant;
 mod conv;
 pub(crate) mod copy;
+mod dynamic_quantize;
 pub mod epilogue;
 mod fold;
 mod functions;
@@ -31,9 +32,11 @@ mod pad;
 mod pool;
 mod power;
 pub(crate) mod program;
+mod quantize;
 mod reduce;
 mod repeat;
 mod resize;
+mod scales;
 mod simple;
 mod sizes;
 mod softmax;
@@ -218,6 +221,8 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),
     entry!(op::Conv, conv::conv),
+    entry!(op::DequantizeLinear, quantize::dequantize),
+    entry!(op::DynamicQuantizeLinear, dynamic_quantize::dynamic_quantize),
     entry!(op::Elementwise, program::build_elementwise),
     entry!(op::Expand, strided::expand),
     entry!(op::Flatten, copy::flatten),
@@ -233,6 +238,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::MatMul, matmul::matmul),
     entry!(op::MaxPool, pool::max_pool),
     entry!(op::Pad, pad::pad),
+    entry!(op::QuantizeLinear, quantize::quantize),
     entry!(op::Range, constant::range),
     entry!(op::Reduce, reduce::reduce),
     entry!(op::Reshape, copy::reshape),
