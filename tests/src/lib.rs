@@ -109,3 +109,8 @@ mod tests {
         }
     }
 }
+
+/// The README: its example must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
