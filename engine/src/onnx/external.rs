@@ -1,7 +1,9 @@
 //! Tensor data outside of the model file, as the host lends it.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// Where the importer gets tensor data that the model keeps in other files.
 ///
@@ -29,5 +31,29 @@ impl ExternalData for NoExternalData {
     fn read(&self, location: &str, _: u64, _: Option<u64>) -> Result<Vec<u8>, ExternalError> {
         let problem = "the model was given as bytes alone, without its folder";
         Err(ExternalError { location: location.into(), problem: problem.into() })
+    }
+}
+
+/// Lends no more than so many bytes in all: many tensors may name the same large file.
+pub(super) struct Metered<'a> {
+    source: &'a dyn ExternalData,
+    limit: u64,
+    left: Cell<u64>,
+}
+
+impl<'a> Metered<'a> {
+    pub(super) fn new(source: &'a dyn ExternalData, limit: u64) -> Metered<'a> {
+        Metered { source, limit, left: Cell::new(limit) }
+    }
+}
+
+impl ExternalData for Metered<'_> {
+    fn read(&self, location: &str, offset: u64, length: Option<u64>) -> Result<Vec<u8>, ExternalError> {
+        let Some(left) = self.left.get().checked_sub(length.unwrap_or(0)) else {
+            let problem = format!("the tensors outside of the model have more than {} bytes", self.limit);
+            return Err(ExternalError { location: location.into(), problem });
+        };
+        self.left.set(left);
+        self.source.read(location, offset, length)
     }
 }

@@ -8,7 +8,7 @@ use alloc::format;
 
 use super::build::Importer;
 use super::error::ImportError;
-use super::external::{ExternalData, NoExternalData};
+use super::external::{ExternalData, Metered, NoExternalData};
 use super::proto::{GraphProto, Merge, ModelProto};
 use super::registry;
 use super::survey::{long_domain, unsupported};
@@ -36,7 +36,7 @@ impl Default for Options<'_> {
 
 /// How large a model may be, so that a hostile file ends in an error and not in a machine without memory.
 ///
-/// The sizes of tensors need no limit: they are believed only when their data is there.
+/// The sizes of tensors in the file need no limit: they are believed only when their data is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the file.
@@ -47,12 +47,16 @@ pub struct Limits {
     pub depth: usize,
     /// Nodes, those of inner graphs included.
     pub nodes: usize,
+    /// Bytes of all tensors outside of the file.
+    pub external_bytes: u64,
 }
 
 impl Default for Limits {
-    /// Far above any real model: files up to what can be addressed, 16 million messages, one million nodes.
+    /// Far above any model that runs on one machine: files up to what can be addressed, 16 million messages, one million
+    /// nodes, 64 GiB outside of the file.
     fn default() -> Limits {
-        Limits { bytes: isize::MAX as usize, messages: 1 << 24, depth: 64, nodes: 1 << 20 }
+        let (bytes, external_bytes) = (isize::MAX as usize, 1 << 36);
+        Limits { bytes, messages: 1 << 24, depth: 64, nodes: 1 << 20, external_bytes }
     }
 }
 
@@ -75,7 +79,8 @@ pub fn import(bytes: &[u8], options: &Options<'_>) -> Result<Model, ImportError>
     check_operators(graph_proto, limits.nodes)?;
     let opset = opset.ok_or(ImportError::Absent("operator set of ai.onnx"))?;
 
-    let importer = Importer { opset, opsets: &proto.opsets, external: options.external };
+    let external = Metered::new(options.external, limits.external_bytes);
+    let importer = Importer { opset, opsets: &proto.opsets, external: &external };
     let graph = importer.graph(graph_proto, &[])?;
     let opsets = proto.opsets.iter();
     Ok(Model {

@@ -64,8 +64,13 @@ fn read(proto: &TensorProto<'_>, external: &dyn ExternalData) -> Result<Tensor, 
     if proto.segmented {
         return Err("tensors in segments are not supported".into());
     }
+    if element == ElementType::String && (proto.is_external || proto.raw.is_some()) {
+        return Err("text cannot be given as raw bytes".into());
+    }
     if proto.is_external {
-        return from_bytes(element, shape, &read_external(proto, external)?);
+        let wanted = byte_count(element, &shape)?;
+        let bytes = if wanted == 0 { Vec::new() } else { read_external(proto, external, wanted)? };
+        return from_bytes(element, shape, &bytes);
     }
     if let Some(raw) = proto.raw {
         return from_bytes(element, shape, raw);
@@ -99,14 +104,23 @@ fn shape(dims: &[i64]) -> Result<Shape, String> {
     Shape::new(&extents?).map_err(|error| error.to_string())
 }
 
-fn read_external(proto: &TensorProto<'_>, external: &dyn ExternalData) -> Result<Vec<u8>, String> {
+/// The bytes of a tensor that has `wanted` of them; the file may state as many, or nothing.
+fn read_external(
+    proto: &TensorProto<'_>,
+    external: &dyn ExternalData,
+    wanted: usize,
+) -> Result<Vec<u8>, String> {
     let find = |key: &str| proto.external.iter().find(|entry| entry.key == key).map(|entry| &*entry.value);
     let number = |key: &str| {
         let parse = |text: &str| text.parse().map_err(|_| format!("external {key} {text:?} is no number"));
         find(key).map(parse).transpose()
     };
     let location = find("location").ok_or("external data without a location")?;
-    let bytes = external.read(location, number("offset")?.unwrap_or(0), number("length")?);
+    let (offset, wanted) = (number("offset")?.unwrap_or(0), wanted as u64);
+    if let Some(length) = number("length")?.filter(|length| *length != wanted) {
+        return Err(format!("its data has {length} bytes; its shape has {wanted}"));
+    }
+    let bytes = external.read(location, offset, Some(wanted));
     bytes.map_err(|error| error.to_string())
 }
 
@@ -131,13 +145,14 @@ fn convert<S: Copy + ToString, T: Element>(
     from_values(&values?, shape)
 }
 
+fn byte_count(element: ElementType, shape: &Shape) -> Result<usize, String> {
+    let bytes = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
+    bytes.ok_or_else(|| TensorError::TooLarge { element, shape: shape.clone() }.to_string())
+}
+
 /// From little-endian bytes, as files have them.
 fn from_bytes(element: ElementType, shape: Shape, bytes: &[u8]) -> Result<Tensor, String> {
-    if element == ElementType::String {
-        return Err("text cannot be given as raw bytes".into());
-    }
-    let wanted = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
-    let wanted = wanted.ok_or_else(|| TensorError::TooLarge { element, shape: shape.clone() }.to_string())?;
+    let wanted = byte_count(element, &shape)?;
     if bytes.len() != wanted {
         return Err(format!("its data has {} bytes; {element} with shape {shape} has {wanted}", bytes.len()));
     }
@@ -162,7 +177,7 @@ fn from_bytes(element: ElementType, shape: Shape, bytes: &[u8]) -> Result<Tensor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::external::NoExternalData;
+    use crate::onnx::external::{Metered, NoExternalData};
     use crate::onnx::proto::Entry;
     use alloc::vec;
 
@@ -251,6 +266,20 @@ mod tests {
         proto.external = vec![entry("location", "weights.bin"), entry("offset", "4"), entry("length", "2")];
         assert_eq!(tensor(&proto, "", &Folder).unwrap().to_vec::<u8>().unwrap(), [3, 4]);
         assert!(read_one(&proto).unwrap_err().contains("given as bytes alone"));
+        proto.dims = vec![1 << 50];
+        let error = tensor(&proto, "", &Folder).unwrap_err().to_string();
+        assert_eq!(error, "tensor \"w\": its data has 2 bytes; its shape has 1125899906842624");
+        proto.external.pop();
+        let metered = Metered::new(&Folder, 1 << 30);
+        let error = tensor(&proto, "", &metered).unwrap_err().to_string();
+        assert!(
+            error.ends_with("the tensors outside of the model have more than 1073741824 bytes"),
+            "{error}"
+        );
+        proto.dims = vec![2];
+        let metered = Metered::new(&Folder, 3);
+        assert!(tensor(&proto, "", &metered).is_ok());
+        assert!(tensor(&proto, "", &metered).is_err(), "one byte is left");
         proto.external[1].value = "x".into();
         assert_eq!(read_one(&proto).unwrap_err(), "tensor \"w\": external offset \"x\" is no number");
     }
