@@ -94,6 +94,9 @@ pub trait Work: Send {
     /// future, a stage may be polled without having been woken. A cancel wakes a parked stage; it may return `Pending`
     /// again when it cannot stop yet, and the run still ends as cancelled.
     ///
+    /// A waker keeps the request's shared block alive, and with it the model: keep it in the work or in the operation that
+    /// will wake it, and not in what the model owns.
+    ///
     /// A failure ends the run: later stages are not polled. After a panic the work is dropped and prepared anew.
     fn poll_stage(
         &mut self,

@@ -210,7 +210,9 @@ mod tests {
         let ports = inputs();
         assert_eq!(find(Side::Input, &ports, 1).unwrap().index, 1);
         assert_eq!(find(Side::Input, &ports, "top\nk").unwrap().index, 1);
-        assert_eq!(find(Side::Input, &ports, &String::from("image")).unwrap().index, 0);
+        let name = String::from("image");
+        assert_eq!(find(Side::Input, &ports, &name).unwrap().index, 0);
+        assert_eq!(find(Side::Input, &ports, name).unwrap().index, 0);
         assert_eq!(find(Side::Input, &ports, &ports[1].clone()).unwrap().index, 1);
     }
 

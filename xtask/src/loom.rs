@@ -19,5 +19,7 @@ pub(crate) fn steps(report: &mut Report) {
     }
     let mut loom = place::cargo(&["test", "--package", "inferry-core", "--test", "loom", "--release"]);
     loom.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", place::target().join("loom"));
+    // Built for long and run for a second.
+    loom.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     report.tests("loom models of core", loom);
 }

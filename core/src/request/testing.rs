@@ -97,13 +97,15 @@ impl CompiledModel for Script {
 
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
         *self.state.prepared.lock().unwrap() += 1;
-        Ok(Box::new(ScriptWork { last: self.stages.len() - 1, state: self.state.clone() }))
+        let state = self.state.clone();
+        Ok(Box::new(ScriptWork { last: self.stages.len() - 1, state, parked: false }))
     }
 }
 
 struct ScriptWork {
     last: usize,
     state: Arc<State>,
+    parked: bool,
 }
 
 impl Work for ScriptWork {
@@ -119,6 +121,10 @@ impl Work for ScriptWork {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         self.state.polls.lock().unwrap().push(stage);
+        // The model must not keep what keeps the request alive.
+        if core::mem::take(&mut self.parked) {
+            drop(self.state.parked.lock().unwrap().take());
+        }
         if turn.stop_requested() && !*self.state.stubborn.lock().unwrap() {
             return Poll::Ready(Err(Failure::stopped()));
         }
@@ -135,6 +141,7 @@ impl Work for ScriptWork {
             Act::Panic => panic!("the stage has bugs"),
             Act::Park => {
                 *self.state.parked.lock().unwrap() = Some(cx.waker().clone());
+                self.parked = true;
                 return Poll::Pending;
             }
             Act::Yield => {
