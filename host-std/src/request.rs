@@ -3,6 +3,7 @@
 //! A [`Request`] is the core's request together with the threads that it runs on. What it adds is blocking: [`Request::infer`],
 //! the waits of [`Run`](crate::Run), [`Request::stop_and_wait`], and deadlines. Everything else is handed through.
 
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -93,14 +94,17 @@ impl Request {
             None => Budget::Unlimited,
         };
         let mut infer = self.core.infer(Lend { parallel: &Serial, budget });
-        loop {
-            let passed = deadline.is_some_and(|deadline| deadline <= Instant::now());
-            if passed {
+        let has_passed = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let mut timed = poll_fn(|cx| {
+            if has_passed() {
                 canceller.expire();
             }
+            Pin::new(&mut infer).poll(cx)
+        });
+        loop {
             // After the deadline only the end of the run counts.
-            let until = deadline.filter(|_| !passed);
-            if let Poll::Ready(ended) = wait(&mut infer, until, || Ok(()))? {
+            let until = deadline.filter(|_| !has_passed());
+            if let Poll::Ready(ended) = wait(&mut timed, until, || Ok(()))? {
                 return ended;
             }
         }

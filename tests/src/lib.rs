@@ -1,12 +1,15 @@
 //! What the tests of all targets share.
 //!
 //! [`behaviour`] holds what a request promises, a promise a function, over the [`world::World`] of a target;
-//! [`for_each_behaviour`] is the table of them, from which a runner makes its tests. [`data`] finds the test models and
+//! [`for_each_behaviour`] is the table of them, from which a runner makes its tests. [`model`] builds models in code,
+//! and [`native`] is for the tests of the desktop host alone. [`data`] finds the test models and
 //! says what their results should be.
 #![forbid(unsafe_code)]
 
 pub mod behaviour;
 pub mod data;
+pub mod model;
+pub mod native;
 pub mod world;
 
 /// Calls a macro with the table of all behaviours: `room { name, … } …`.

@@ -2,14 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
 
 use inferry::{Options, Runtime, block_on};
-use inferry_behaviour::for_each_behaviour;
+use inferry_behaviour::native::{compile_for, within_a_minute};
 use inferry_behaviour::world::{Model, World};
-use inferry_template::{Chip, Form, Graph, Template};
+use inferry_behaviour::{behaviour, for_each_behaviour};
+use inferry_template::{Chip, Form, Graph};
 
 struct Threads {
     runtime: Runtime,
@@ -24,8 +22,7 @@ impl Threads {
 
 impl World for Threads {
     fn compile(&self, graph: &Graph, form: Form, chip: &Arc<Chip>) -> Model {
-        let compiled =
-            self.runtime.compile_on(&Template::new(chip.clone()), graph, &form, self.options).unwrap();
+        let compiled = compile_for(&self.runtime, self.options, graph, form, chip);
         Model { device: compiled.on_device().clone(), pipeline: compiled.pipeline().clone() }
     }
 
@@ -34,28 +31,19 @@ impl World for Threads {
     }
 }
 
-/// Runs a behaviour to its end; one that hangs is a failure and not a test run that never ends.
-fn run(options: Options, behaviour: impl FnOnce(Threads) + Send + 'static) {
-    let (ended, end) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        behaviour(Threads::new(options));
-        drop(ended);
-    });
-    match end.recv_timeout(Duration::from_secs(60)) {
-        Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
-        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-    }
-}
-
 macro_rules! tests {
-    ($($room:ident { $($name:ident,)* })*) => { $( mod $room { $(
+    ($($room:ident { $($name:ident,)* })*) => { $( mod $room {
+        use super::super::*;
+        $(
         #[test]
         fn $name() {
-            super::super::run(super::options(), |world| {
-                super::super::block_on(inferry_behaviour::behaviour::$room::$name(&world));
+            within_a_minute(|| {
+                let world = Threads::new(super::options());
+                block_on(behaviour::$room::$name(&world));
             });
         }
-    )* } )* };
+        )*
+    } )* };
 }
 
 /// A module of tests for each arrangement of threads.

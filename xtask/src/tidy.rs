@@ -17,6 +17,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "core/src/request/inbox.rs",
     "core/src/sync.rs",
     "core/tests/alloc_free.rs",
+    "tests/tests/alloc.rs",
     "devices/cpu/src/kernel/",
     "devices/cpu/src/simd/",
     "devices/cpu/src/io.rs",

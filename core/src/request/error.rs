@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use core::error::Error;
 use core::fmt;
 
+use crate::port::PortError;
 use crate::request::failure::Failure;
 use crate::request::refusal::{BindError, PrepareError, StartError};
 use crate::request::{RunId, Verdict};
@@ -293,6 +294,12 @@ impl Error for InferError {
 impl From<BindError> for InferError {
     fn from(error: BindError) -> Self {
         InferError::transparent(error.kind(), error)
+    }
+}
+
+impl From<PortError> for InferError {
+    fn from(error: PortError) -> Self {
+        BindError::from(error).into()
     }
 }
 
