@@ -9,6 +9,7 @@
 
 mod clock;
 mod compiled;
+mod completion;
 mod features;
 mod file;
 mod fork_join;
@@ -31,6 +32,7 @@ mod wait;
 
 pub use clock::SystemClock;
 pub use compiled::{CompiledModel, ModelRun};
+pub use completion::Completion;
 pub use features::UnknownIsa;
 pub use file::{FileError, Folder, read_model};
 pub use inputs::Input;
@@ -45,8 +47,8 @@ pub use wait::block_on;
 pub use inferry_core::device;
 pub use inferry_core::pool::{Pooled, RequestPool, Tensors};
 pub use inferry_core::request::{
-    BindError, BoxError, CancelToken, Canceller, Cause, Completion, InferError, InferErrorKind, Next,
-    Outcome, Outputs, PrepareError, RunId, StartError, Status, Verdict,
+    BindError, BoxError, CancelToken, Canceller, Cause, InferError, InferErrorKind, Next, Outcome, Outputs,
+    PrepareError, RunId, StartError, Status, Verdict,
 };
 pub use inferry_core::tensor::TensorError;
 pub use inferry_core::{Dim, Element, ElementType, PartialShape, Port, PortKey, Shape, Tensor};

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use inferry_core::executor::{Budget, Lend};
 use inferry_core::request::{
-    self as core_request, BindError, BoxError, Canceller, Completion, InferError, Next, Outcome, Outputs,
-    PrepareError, Quiet, StartError, Status, Verdict,
+    self as core_request, BindError, BoxError, Canceller, InferError, Next, Outcome, Outputs, PrepareError,
+    Quiet, StartError, Status, Verdict,
 };
 use inferry_core::{CompiledModel, Pipeline, Port, PortKey, Serial, Tensor};
 
 use crate::clock::{self, SystemClock};
-use crate::here::{self, Id};
+use crate::completion::{Completion, marked};
+use crate::here::Id;
 use crate::observer::{Observer, Watch};
 use crate::place::Place;
 use crate::run::Run;
@@ -148,13 +149,9 @@ impl Request {
     /// its own run: that is an error ([`WouldDeadlock`](crate::InferErrorKind::WouldDeadlock)).
     pub fn set_callback(
         &mut self,
-        mut callback: impl FnMut(Completion<'_>) -> Result<Next, BoxError> + Send + 'static,
+        callback: impl FnMut(Completion<'_>) -> Result<Next, BoxError> + Send + 'static,
     ) -> Result<(), BindError> {
-        let id = self.host.id;
-        self.core.set_callback(move |completion| {
-            let _inside = here::enter_callback(id);
-            callback(completion)
-        })?;
+        self.core.set_callback(marked(self.host.id, callback))?;
         self.host.has_callback = true;
         // A start that finds no threads delivers on the stream: late, but nothing is lost.
         let _ = self.host.place.expect_callbacks();

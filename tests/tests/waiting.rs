@@ -130,6 +130,49 @@ fn a_wait_in_its_own_callback_is_an_error_and_not_a_hang() {
 }
 
 #[test]
+fn a_callback_that_took_anothers_place_is_noticed_as_well() {
+    for (name, options) in arrangements() {
+        within_a_minute(move || {
+            // A stage that parks, so that without threads it is the waker's thread that gets into the callback.
+            let (gate, graph) = gated();
+            let mut request = request(options, &graph);
+            let observer = request.observer();
+            let (send, receive) = mpsc::channel();
+            request
+                .set_callback(move |mut done| {
+                    let (observer, send) = (observer.clone(), send.clone());
+                    done.set_callback(move |_| {
+                        send.send(observer.wait().unwrap_err().kind())?;
+                        Ok(Next::Rest)
+                    });
+                    Ok(Next::Again)
+                })
+                .unwrap();
+            request.start().unwrap().detach();
+            gate.wait_arrived(1);
+            gate.open();
+            assert_eq!(receive.recv().unwrap(), InferErrorKind::WouldDeadlock, "{name}");
+        });
+    }
+}
+
+#[test]
+fn a_busy_request_refuses_an_infer() {
+    within_a_minute(|| {
+        for options in [Options::latency().threads(1), Options::latency().threads(2)] {
+            let (gate, graph) = gated();
+            let mut request = request(options, &graph);
+            request.start().unwrap().detach();
+            gate.wait_arrived(1);
+            assert_eq!(request.infer().unwrap_err().kind(), InferErrorKind::Busy);
+            gate.open();
+            assert_eq!(request.wait().unwrap().unwrap().verdict, Verdict::Done);
+            request.infer().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_callback_may_infer_and_may_not_wait_for_what_needs_its_thread() {
     for (name, options) in arrangements() {
         within_a_minute(move || {

@@ -1,0 +1,94 @@
+//! What a completion callback gets: the core's, and a mark on the thread that is inside of it.
+//!
+//! The mark is how a wait in a run's own callback is noticed. A callback that another one puts in its place is marked as
+//! well, which is all that this adds to the core's completion.
+
+use inferry_core::request::{self as core_request, BindError, BoxError, InferError, Next, RunId, Verdict};
+use inferry_core::{PortKey, Tensor};
+
+use crate::here::{self, Id};
+
+/// A run that has just ended, as its callback sees it.
+///
+/// It borrows the request for the length of the call: the result may be read, and the inputs of a next run be set, which
+/// begins when the callback returns [`Next::Again`].
+pub struct Completion<'a> {
+    core: core_request::Completion<'a>,
+    request: Id,
+}
+
+/// The callback as the core calls it.
+pub(crate) fn marked(
+    request: Id,
+    mut callback: impl FnMut(Completion<'_>) -> Result<Next, BoxError> + Send + 'static,
+) -> impl FnMut(core_request::Completion<'_>) -> Result<Next, BoxError> + Send + 'static {
+    move |core| {
+        let _inside = here::enter_callback(request);
+        callback(Completion { core, request })
+    }
+}
+
+impl Completion<'_> {
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.core.run()
+    }
+
+    /// How the run ended.
+    pub fn verdict(&self) -> Verdict {
+        self.core.verdict()
+    }
+
+    /// Why the run failed or was cancelled; `None` when it is done.
+    pub fn error(&self) -> Option<&InferError> {
+        self.core.error()
+    }
+
+    /// Nothing, or the run's error, for `?`.
+    pub fn result(&self) -> Result<(), InferError> {
+        self.core.result()
+    }
+
+    /// The tensor bound to an output. Its numbers are the result only when the run is done.
+    pub fn output(&self, key: impl PortKey) -> Result<&Tensor, BindError> {
+        self.core.output(key)
+    }
+
+    /// The tensor bound to an input.
+    pub fn input(&self, key: impl PortKey) -> Result<&Tensor, BindError> {
+        self.core.input(key)
+    }
+
+    /// The tensor bound to an input, to fill for the next run.
+    pub fn input_mut(&mut self, key: impl PortKey) -> Result<&mut Tensor, BindError> {
+        self.core.input_mut(key)
+    }
+
+    /// Binds a tensor to an input for the runs to come; gives the one that was bound.
+    pub fn set_input(&mut self, key: impl PortKey, tensor: Tensor) -> Result<Tensor, BindError> {
+        self.core.set_input(key, tensor)
+    }
+
+    /// Binds a tensor to an output for the runs to come; gives the one that was bound.
+    pub fn set_output(&mut self, key: impl PortKey, tensor: Tensor) -> Result<Tensor, BindError> {
+        self.core.set_output(key, tensor)
+    }
+
+    /// Takes an output out and leaves a fresh tensor in its place.
+    pub fn take_output(&mut self, key: impl PortKey) -> Result<Tensor, BindError> {
+        self.core.take_output(key)
+    }
+
+    /// Another callback for the runs to come. This one is dropped when it has returned.
+    pub fn set_callback(
+        &mut self,
+        callback: impl FnMut(Completion<'_>) -> Result<Next, BoxError> + Send + 'static,
+    ) {
+        self.core.set_callback(marked(self.request, callback));
+    }
+
+    /// No callback for the runs to come. This one is dropped when it has returned.
+    pub fn clear_callback(&mut self) {
+        self.core.clear_callback();
+    }
+}
