@@ -12,9 +12,10 @@ use inferry_engine::op::Op;
 
 /// The best instruction set of this machine, or what the variable `INFERRY_ISA` lowers it to (`portable`, `avx2`).
 pub(crate) fn isa() -> Isa {
-    let mut found = Isa::portable();
+    #[cfg(not(target_arch = "x86_64"))]
+    let found = Isa::portable();
     #[cfg(target_arch = "x86_64")]
-    {
+    let found = {
         use std::is_x86_feature_detected as has;
         let avx2 = has!("avx2") && has!("fma") && has!("f16c");
         let avx512 =
@@ -26,8 +27,8 @@ pub(crate) fn isa() -> Isa {
             _ => Level::Portable,
         };
         // SAFETY: just detected.
-        found = unsafe { Isa::assume(level) };
-    }
+        unsafe { Isa::assume(level) }
+    };
     match std::env::var("INFERRY_ISA").as_deref() {
         Ok("portable") => found.at_most(Level::Portable),
         Ok("avx2") => found.at_most(Level::Avx2),

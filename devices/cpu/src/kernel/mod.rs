@@ -16,6 +16,7 @@ mod cast;
 mod choice;
 mod constant;
 mod conv;
+mod conv_transpose;
 pub(crate) mod copy;
 mod dynamic_quantize;
 pub mod epilogue;
@@ -221,6 +222,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),
     entry!(op::Conv, conv::conv),
+    entry!(op::ConvTranspose, conv_transpose::conv_transpose),
     entry!(op::DequantizeLinear, quantize::dequantize),
     entry!(op::DynamicQuantizeLinear, dynamic_quantize::dynamic_quantize),
     entry!(op::Elementwise, program::build_elementwise),

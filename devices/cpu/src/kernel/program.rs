@@ -20,7 +20,9 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
-use inferry_engine::op::{Arg, Binary, Conv, Elementwise, Fused, Gemm, MatMul, Op, Program, Step, Unary};
+use inferry_engine::op::{
+    Arg, Binary, Conv, ConvTranspose, Elementwise, Fused, Gemm, MatMul, Op, Program, Step, Unary,
+};
 use inferry_engine::passes::Fusible;
 
 use super::epilogue::{Epilogue, Row};
@@ -28,7 +30,7 @@ use super::functions as f;
 use super::simple::{simple_with_scratch, spread};
 use super::vector::Map;
 use super::walk::Walk;
-use super::{BuildError, Builder, Built, conv, matmul};
+use super::{BuildError, Builder, Built, conv, conv_transpose, matmul};
 use crate::io::Io;
 use crate::isa::Isa;
 use crate::simd::{Simd, Vectorized, dispatch};
@@ -68,6 +70,8 @@ pub(crate) fn build_fused(op: &Fused, node: &Builder<'_>) -> Built {
     };
     if let Some(op) = op.base.downcast::<Conv>() {
         conv::build_conv(op, &base, tail)
+    } else if let Some(op) = op.base.downcast::<ConvTranspose>() {
+        conv_transpose::build_conv_transpose(op, &base, tail)
     } else if let Some(op) = op.base.downcast::<MatMul>() {
         matmul::build_matmul(op, &base, tail)
     } else if let Some(op) = op.base.downcast::<Gemm>() {
@@ -82,7 +86,10 @@ pub(crate) const FUSIBLE: Fusible = Fusible { base: takes_program, step: has_ste
 
 /// Whether the kernel of an operator can have a program as its tail.
 fn takes_program(op: &dyn Op) -> bool {
-    op.downcast::<Conv>().is_some() || op.downcast::<MatMul>().is_some() || op.downcast::<Gemm>().is_some()
+    op.downcast::<Conv>().is_some()
+        || op.downcast::<ConvTranspose>().is_some()
+        || op.downcast::<MatMul>().is_some()
+        || op.downcast::<Gemm>().is_some()
 }
 
 /// Whether [`perform`] has a vector form of a step. The others are rare.

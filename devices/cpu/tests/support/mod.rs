@@ -21,6 +21,9 @@ pub(crate) struct Sketch {
     pub(crate) graph: Graph,
 }
 
+/// Writes a body: its inputs are given, its outputs come back.
+pub(crate) type Write = dyn Fn(&mut Sketch, &[ValueId]) -> Vec<ValueId>;
+
 impl Sketch {
     pub(crate) fn new() -> Sketch {
         Sketch::default()
@@ -70,7 +73,7 @@ impl Sketch {
         condition: ValueId,
         captures: &[ValueId],
         outputs: usize,
-        bodies: [&dyn Fn(&mut Sketch, &[ValueId]) -> Vec<ValueId>; 2],
+        bodies: [&Write; 2],
     ) -> Vec<ValueId> {
         let bodies = bodies.map(|write| {
             let mut body = Sketch::new();
