@@ -21,8 +21,8 @@ use crate::isa::{Isa, Level};
 use crate::kernel::arguments::form;
 use crate::kernel::epilogue::{Epilogue, Tail};
 use crate::kernel::gemm::pack::{Floats, Matrix, pack_right, right_len};
-use crate::kernel::gemm::product::{Block, RightFactor, multiply, scratch_len};
-use crate::kernel::gemm::{Init, Sizes, StridedLeft};
+use crate::kernel::gemm::product::{Block, RightFactor, Tables, multiply, scratch_len};
+use crate::kernel::gemm::{Init, Sizes};
 use crate::kernel::number::Number;
 use crate::kernel::simple::{simple, spread_rows};
 use crate::kernel::{BuildError, Builder, Built, Kernel, Operand, Phase};
@@ -67,7 +67,7 @@ pub(crate) fn build_gemm(op: &Gemm, node: &Builder<'_>, epilogue: Option<Box<dyn
 fn build(problem: Problem, addend: Addend, node: &Builder<'_>, epilogue: Option<Box<dyn Epilogue>>) -> Built {
     let element = node.output(0).0;
     if element == ElementType::F32 {
-        return Ok(Box::new(Product::new(problem, addend, node, Tail::new(epilogue))));
+        return Ok(Box::new(Product::new(problem, addend, node, Tail::new(epilogue))?));
     }
     if epilogue.is_some() {
         return Err(form(format!("an epilogue of a product of {element}")));
@@ -229,6 +229,7 @@ struct Product {
     problem: Problem,
     /// The right factor when it is constant.
     packed: Option<Arc<Floats>>,
+    tables: Tables,
     addend: Addend,
     tail: Tail,
     grid: Grid,
@@ -299,9 +300,11 @@ pub(crate) fn gigaflops(isa: Isa) -> u64 {
 }
 
 impl Product {
-    fn new(problem: Problem, addend: Addend, node: &Builder<'_>, tail: Tail) -> Product {
+    fn new(problem: Problem, addend: Addend, node: &Builder<'_>, tail: Tail) -> Result<Product, BuildError> {
         let sizes = Sizes::of(node.isa);
         let (grid, phase) = Grid::new(&problem, sizes, node.isa);
+        let tables = Tables::new(problem.depth, problem.left[1], problem.right[0], sizes)
+            .ok_or_else(|| form(format!("a product over {} elements", problem.depth)))?;
         let constant = node.optional(1).and_then(|operand| operand.constant);
         let packed = constant.filter(|_| problem.batch.len() == 1).and_then(|tensor| {
             let data = tensor.as_slice::<f32>().ok()?;
@@ -311,13 +314,13 @@ impl Product {
         });
         let scratch = if packed.is_some() { 0 } else { 4 * scratch_len(problem.depth, sizes) };
         let phases = if problem.count() == 0 { vec![] } else { vec![phase] };
-        Product { phases, scratch, isa: node.isa, problem, packed, addend, tail, grid }
+        Ok(Product { phases, scratch, isa: node.isa, problem, packed, tables, addend, tail, grid })
     }
 
     /// One block of one product: rows, columns.
     #[inline(always)]
     fn block<S: Simd>(&self, simd: S, io: &Io<'_>, scratch: &mut [f32], product: usize, at: [usize; 2]) {
-        let Problem { rows, depth, columns, alpha, .. } = self.problem;
+        let Problem { rows, columns, alpha, .. } = self.problem;
         let [row, column] = at;
         let (rows, width) = (self.grid.rows.min(rows - row), self.grid.columns.min(columns - column));
         let [left_at, right_at] = self.problem.batch[product];
@@ -328,34 +331,29 @@ impl Product {
             Some(packed) => RightFactor::Packed(packed),
             None => RightFactor::Plain(self.problem.right_matrix(io.input::<f32>(1), right_at)),
         };
-        let scaled = alpha != 1.0 && self.packed.is_none();
-        let init = match &self.addend {
-            Addend::Columns(bias) if !scaled => Init::Columns(bias.as_ptr()),
-            Addend::General { .. } if !scaled => Init::Output,
-            _ => Init::Zero,
+        let alpha = if self.packed.is_some() { 1.0 } else { alpha };
+        // What registers cannot do is done in a second pass over the block.
+        let (init, second) = match &self.addend {
+            Addend::Columns(bias) if alpha == 1.0 => (Init::Columns(bias.as_ptr()), false),
+            Addend::None if alpha == 1.0 => (Init::Zero, false),
+            _ => (Init::Zero, true),
         };
         // SAFETY: each row of the block is this tile's alone.
         let line = |row: usize| unsafe {
             let start = first + row * columns + column;
             out.range(start..start + width)
         };
-        if matches!(init, Init::Output) {
-            (0..rows).for_each(|index| self.add(io, row + index, column, 0.0, line(index)));
-        }
         let block = Block {
-            left: StridedLeft {
-                start: left.as_ptr().wrapping_add(row * self.problem.left[0]),
-                row: self.problem.left[0],
-                k: self.problem.left[1],
-            },
+            left: left.as_ptr().wrapping_add(row * self.problem.left[0]),
+            left_row: self.problem.left[0],
             right,
             all_columns: columns,
-            depth,
+            tables: &self.tables,
             rows,
             first: column,
             columns: width,
             init,
-            clip: self.tail.clip.filter(|_| !scaled),
+            clip: self.tail.clip.filter(|_| !second),
             out: out.pointer(first),
             out_row: columns,
         };
@@ -363,7 +361,7 @@ impl Product {
         // this tile's, and no slice of them lives.
         unsafe { multiply(simd, &block, scratch) };
         for index in 0..rows {
-            if scaled {
+            if second {
                 self.add(io, row + index, column, alpha, line(index));
                 line(index).iter_mut().for_each(|value| *value = self.tail.clipped(*value));
             }
@@ -373,11 +371,10 @@ impl Product {
         }
     }
 
-    /// `line = alpha * line + beta * c` for a part of row `row` from `column` on; the line is not read when alpha is 0.
+    /// `line = alpha * line + beta * c` for a part of row `row` from `column` on.
     fn add(&self, io: &Io<'_>, row: usize, column: usize, alpha: f32, line: &mut [f32]) {
         for (index, slot) in line.iter_mut().enumerate() {
-            let product = if alpha == 0.0 { 0.0 } else { alpha * *slot };
-            *slot = product
+            *slot = alpha * *slot
                 + match &self.addend {
                     Addend::None => 0.0,
                     Addend::Columns(bias) => bias[column + index],

@@ -20,12 +20,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Problem;
-use super::geometry::{Place, Plane, Region, SLACK};
+use super::geometry::{Place, Plane, largest};
+use super::region::{Region, SLACK};
 use crate::io::{Io, Shared};
 use crate::isa::Isa;
 use crate::kernel::epilogue::Tail;
 use crate::kernel::gemm::pack::{Floats, Matrix, pack_left};
-use crate::kernel::gemm::{Init, PackedLeft, Sizes, TableRight, Tile, compute};
+use crate::kernel::gemm::{Init, Left, Right, Sizes, Tile, compute, steps};
 use crate::kernel::matmul::gigaflops;
 use crate::kernel::{Builder, Kernel, Phase};
 use crate::simd::{self, Simd, Vectorized};
@@ -42,20 +43,22 @@ pub(super) fn build(
     }
     let sizes = Sizes::of(node.isa);
     let grid = Grid::new(problem, &plane, sizes, node.isa);
-    let Some((region, table)) = Region::new(&plane, grid.rows, grid.columns)
-        .and_then(|region| region.table(&plane, problem.depth).map(|table| (region, table)))
-    else {
+    let Some(region) = Region::new(&plane, problem.depth, grid.rows, grid.columns) else {
         return Err(tail);
     };
+    let table = region.table(&plane);
     let depth = table.len();
     let height = sizes.even_rows(problem.features);
+    let last = problem.features - (problem.features - 1) / height * height;
+    let (Some(whole), Some(last)) = (steps(depth, height), steps(depth, last)) else { return Err(tail) };
+    let panels = [whole, last];
     let packed = node.input(1).ok().and_then(|operand| operand.constant).and_then(|tensor| {
         let data = tensor.as_slice::<f32>().ok()?;
         let tag = 0x636f_6e76 << 24 ^ (height as u64) << 16 ^ (problem.groups as u64) << 40;
         Some(node.packs.get(tensor, tag, || pack(problem, depth, height, &data)))
     });
-    let across = Across::choose(&grid, &region, sizes);
-    let scratch = problem.depth * region.channel() + SLACK + sizes.rows * sizes.columns();
+    let across = Across::choose(&grid, &plane, &region, sizes);
+    let scratch = region.len() + SLACK + sizes.rows * sizes.columns();
     let mut phases = vec![];
     if packed.is_none() {
         phases.push(Phase::tiles(problem.groups, (problem.features * depth) as u64));
@@ -72,6 +75,7 @@ pub(super) fn build(
         region,
         table,
         height,
+        panels,
         packed,
         tail,
         grid,
@@ -83,9 +87,11 @@ pub(super) fn build(
 /// Weights of this many bytes are walked once a tile, rather than once for each few columns of it.
 const LARGE_WEIGHTS: usize = 256 << 10;
 /// Roughly the nanoseconds of a tile. In tests small images are cut as well.
-const TILE_NS: u64 = if cfg!(test) { 50 } else { 100_000 };
+const TILE_NS: u64 = if cfg!(test) { 50 } else { 60_000 };
 /// Numbers that the region of a tile may have, so that it stays in the second level of cache.
 const REGION: usize = 48 << 10;
+/// Channels for which a region is gathered at least, if there are as many: otherwise gathering costs more than computing.
+const FEATURES: usize = 64;
 
 struct Direct {
     phases: Vec<Phase>,
@@ -98,6 +104,8 @@ struct Direct {
     table: Vec<u32>,
     /// Channels of each panel of weights but the last.
     height: usize,
+    /// The tables of a whole panel and of the last.
+    panels: [Vec<u32>; 2],
     /// The weights when they are constant; else they are packed into the workspace.
     packed: Option<Arc<Floats>>,
     tail: Tail,
@@ -112,6 +120,8 @@ struct Grid {
     rows: usize,
     columns: usize,
     features: usize,
+    /// Rows of a class are the spread of the plane apart.
+    classes: usize,
     row_blocks: usize,
     column_blocks: usize,
     feature_blocks: usize,
@@ -119,13 +129,14 @@ struct Grid {
 
 impl Grid {
     fn new(problem: &Problem, plane: &Plane, sizes: Sizes, isa: Isa) -> Grid {
-        let (all_rows, all_columns) = (plane.rows.output, plane.columns.output);
+        let classes = plane.spread().min(plane.rows.output);
+        let (all_rows, all_columns) = (plane.rows.output.div_ceil(plane.spread()), plane.columns.output);
         let depth = problem.depth * plane.taps();
         let cost = |outputs: usize, features: usize| nanoseconds(outputs, depth, features, isa);
         let fits = |rows: usize, columns: usize| {
-            let region = Region::new(plane, rows, columns);
-            region.is_some_and(|region| region.channel() * problem.depth <= REGION)
-                && cost(rows * columns, problem.features) <= TILE_NS
+            let region = Region::new(plane, problem.depth, rows, columns);
+            region.is_some_and(|region| region.len() <= REGION)
+                && cost(rows * columns, problem.features.min(FEATURES)) <= TILE_NS
         };
         let mut columns = all_columns;
         while columns > sizes.columns() && !fits(1, columns) {
@@ -143,6 +154,7 @@ impl Grid {
             rows,
             columns,
             features,
+            classes,
             row_blocks: all_rows.div_ceil(rows),
             column_blocks: all_columns.div_ceil(columns),
             feature_blocks: problem.features.div_ceil(features),
@@ -150,7 +162,7 @@ impl Grid {
     }
 
     fn phase(&self, problem: &Problem, depth: usize, isa: Isa) -> Phase {
-        let blocks = self.row_blocks * self.column_blocks * self.feature_blocks;
+        let blocks = self.classes * self.row_blocks * self.column_blocks * self.feature_blocks;
         let cost = nanoseconds(self.rows * self.columns, depth, self.features, isa);
         Phase::tiles(problem.images * problem.groups * blocks, cost)
     }
@@ -158,16 +170,6 @@ impl Grid {
 
 fn nanoseconds(outputs: usize, depth: usize, features: usize, isa: Isa) -> u64 {
     (2 * outputs * depth * features) as u64 / gigaflops(isa)
-}
-
-/// The largest number up to `most` that fits, assuming that what is smaller fits better; at least 1.
-fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (1, most.max(1));
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if fits(middle) { low = middle } else { high = middle - 1 }
-    }
-    low
 }
 
 /// What the columns of the products are.
@@ -182,7 +184,10 @@ enum Across {
 }
 
 impl Across {
-    fn choose(grid: &Grid, region: &Region, sizes: Sizes) -> Across {
+    fn choose(grid: &Grid, plane: &Plane, region: &Region, sizes: Sizes) -> Across {
+        if plane.spread() > 1 {
+            return Across::Row;
+        }
         if region.pitch == grid.columns {
             return Across::Whole;
         }
@@ -216,28 +221,30 @@ struct Work<'a> {
     features: (usize, usize),
     weights: &'a [f32],
     bias: Option<&'a [f32]>,
-    right: TableRight,
+    right: Right,
     out: Shared<'a, f32>,
 }
 
 impl Direct {
     fn work<'a>(&self, io: &Io<'a>, tile: usize, weights: &'a [f32]) -> Work<'a> {
-        let Grid { row_blocks, column_blocks, feature_blocks, .. } = self.grid;
+        let Grid { classes, row_blocks, column_blocks, feature_blocks, .. } = self.grid;
         let (rest, block) = (tile / feature_blocks, tile % feature_blocks);
         let (rest, column) = (rest / column_blocks, rest % column_blocks);
         let (rest, row) = (rest / row_blocks, rest % row_blocks);
+        let (rest, class) = (rest / classes, rest % classes);
         let (image, group) = (rest / self.problem.groups, rest % self.problem.groups);
-        let (row, column) = (row * self.grid.rows, column * self.grid.columns);
+        let (row, column) = (class + row * self.grid.rows * self.plane.spread(), column * self.grid.columns);
+        let left = self.plane.rows.output.saturating_sub(row).div_ceil(self.plane.spread());
         let place = Place {
             row,
             column,
-            rows: self.grid.rows.min(self.plane.rows.output - row),
+            rows: self.grid.rows.min(left),
             columns: self.grid.columns.min(self.plane.columns.output - column),
         };
         let first = block * self.grid.features;
         let features = (first, self.grid.features.min(self.problem.features - first));
         let bias = self.problem.bias.then(|| &io.input::<f32>(2)[group * self.problem.features..]);
-        let right = TableRight { start: core::ptr::null(), table: self.table.as_ptr() };
+        let right = Right { start: core::ptr::null(), table: self.table.as_ptr() };
         Work { image, group, place, features, weights, bias, right, out: io.shared(0) }
     }
 
@@ -269,12 +276,17 @@ impl Direct {
             let channel = work.features.0 + panel * self.height;
             let count = self.height.min(work.features.0 + work.features.1 - channel);
             let width = sizes.columns().min(len - column);
-            let out = self.output(work, channel) + run * self.plane.columns.output + column;
+            let row = run * self.plane.spread() * self.plane.columns.output;
+            let out = self.output(work, channel) + row + column;
             let gaps = self.across == Across::Gaps;
             let tile = Tile {
                 depth: self.table.len(),
-                left: PackedLeft(work.weights[channel * self.table.len()..].as_ptr()),
-                right: TableRight { start: work.right.start.wrapping_add(at), ..work.right },
+                left: Left {
+                    start: work.weights[channel * self.table.len()..].as_ptr(),
+                    table: self.panels[usize::from(count < self.height)].as_ptr(),
+                    row: 1,
+                },
+                right: Right { start: work.right.start.wrapping_add(at), ..work.right },
                 init: work.bias.map_or(Init::Zero, |bias| Init::Rows(bias[channel..].as_ptr())),
                 clip: self.tail.clip,
                 out: if gaps { spare.as_mut_ptr() } else { work.out.pointer(out) },
@@ -283,7 +295,7 @@ impl Direct {
             };
             // SAFETY: `count` channels from `channel` on are in one packed panel; the region, or the image, can be read for
             // whole vectors; the output elements are this tile's alone, `spare` has room for a whole tile.
-            unsafe { compute(simd, count, tile) };
+            unsafe { compute(simd, count, &tile) };
             if gaps {
                 // SAFETY: the channels are this tile's.
                 unsafe { self.scatter(simd, work, channel..channel + count, column..column + width, spare) };
@@ -323,17 +335,22 @@ impl Direct {
         }
     }
 
-    /// Calls the epilogue on the outputs of a tile: one run a channel, since a tile has whole rows or part of one.
+    /// Calls the epilogue on the outputs of a tile: one run a channel, since a tile has whole rows or part of one, except
+    /// when its rows are no neighbours.
     fn finish(&self, io: &Io<'_>, work: &Work<'_>) {
         if self.tail.then.is_none() {
             return;
         }
         let Place { rows, columns, .. } = work.place;
         for channel in work.features.0..work.features.0 + work.features.1 {
-            let start = self.output(work, channel);
-            // SAFETY: these are the tile's own.
-            let values = unsafe { work.out.range(start..start + rows * columns) };
-            self.tail.apply(io, start, work.group * self.problem.features + channel, values);
+            let (runs, len) = if self.plane.spread() == 1 { (1, rows * columns) } else { (rows, columns) };
+            for run in 0..runs {
+                let row = run * self.plane.spread() * self.plane.columns.output;
+                let start = self.output(work, channel) + row;
+                // SAFETY: these are the tile's own.
+                let values = unsafe { work.out.range(start..start + len) };
+                self.tail.apply(io, start, work.group * self.problem.features + channel, values);
+            }
         }
     }
 }
@@ -352,7 +369,7 @@ impl Vectorized for Tiles<'_, '_> {
         let Direct { problem, plane, region, grid, .. } = direct;
         let size = problem.features * direct.table.len();
         let scratch = io.scratch::<f32>();
-        let (gathered, spare) = scratch.split_at_mut(problem.depth * region.channel() + SLACK);
+        let (gathered, spare) = scratch.split_at_mut(region.len() + SLACK);
         let weights = match &direct.packed {
             Some(packed) => &packed[..],
             // SAFETY: the workspace is written in the phase before this one only.
@@ -361,11 +378,14 @@ impl Vectorized for Tiles<'_, '_> {
         let mut ready = None;
         for tile in io.tiles() {
             let mut work = direct.work(io, tile, &[]);
+            if work.place.rows == 0 {
+                continue;
+            }
             work.weights = &weights[work.group * size..][..size];
             if ready != Some(tile / grid.feature_blocks) {
                 let image = work.image * problem.groups + work.group;
                 let input = &io.input::<f32>(0)[image * problem.depth * plane.input()..];
-                region.gather(simd, plane, input, work.place, problem.depth, gathered);
+                region.gather(simd, plane, input, work.place, gathered);
                 ready = Some(tile / grid.feature_blocks);
             }
             work.right.start = gathered.as_ptr();

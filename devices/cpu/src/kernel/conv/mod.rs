@@ -6,7 +6,7 @@
 //!        └─ anything else ───────────────────────────────────────────────────▶ reference
 //! ```
 //!
-//! The fast paths share [`geometry`]: the input under a tile is copied once into scratch, with its padding, so that
+//! The fast paths share [`region`]: the input under a tile is copied once into scratch, with its padding, so that
 //! their inner loops know neither borders nor strides. The image is never unfolded (im2col): the inner loop of the matrix
 //! product reads it through a table of offsets.
 
@@ -14,8 +14,10 @@ mod depthwise;
 mod direct;
 mod geometry;
 mod reference;
+mod region;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::format;

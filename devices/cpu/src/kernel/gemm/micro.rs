@@ -2,89 +2,13 @@
 //!
 //! Every pair (rows, vectors) is a function of its own with all loops over registers unrolled. Narrow tiles are unrolled
 //! over the inner dimension too: a single row would otherwise wait four cycles for each of its two accumulators.
+//!
+//! Where both factors lie is said by tables, one offset for each place of the inner dimension. Packed panels, plain matrices
+//! and images then share one function (on the machine of the [evidence](super) the two loads a step cost nothing), which
+//! keeps the number of functions, and the time to compile them, small.
 #![allow(unsafe_code)]
 
 use crate::simd::{Simd, Vectorized};
-
-/// Where the left factor's numbers lie.
-pub(crate) trait Left: Copy {
-    /// The number in row `row` of the tile's `M` and column `k`.
-    ///
-    /// # Safety
-    /// Both lie within what the implementor was made for.
-    unsafe fn at<const M: usize>(self, row: usize, k: usize) -> *const f32;
-}
-
-/// A packed panel: the `M` numbers of column 0, those of column 1, and so on.
-#[derive(Clone, Copy)]
-pub(crate) struct PackedLeft(pub(crate) *const f32);
-
-impl Left for PackedLeft {
-    #[inline(always)]
-    unsafe fn at<const M: usize>(self, row: usize, k: usize) -> *const f32 {
-        self.0.wrapping_add(k * M + row)
-    }
-}
-
-/// A plain matrix.
-#[derive(Clone, Copy)]
-pub(crate) struct StridedLeft {
-    /// Row 0, column 0.
-    pub(crate) start: *const f32,
-    /// Numbers from one row to the next.
-    pub(crate) row: usize,
-    /// Numbers from one column to the next.
-    pub(crate) k: usize,
-}
-
-impl Left for StridedLeft {
-    #[inline(always)]
-    unsafe fn at<const M: usize>(self, row: usize, k: usize) -> *const f32 {
-        self.start.wrapping_add(row * self.row + k * self.k)
-    }
-}
-
-/// Where the right factor's rows lie.
-pub(crate) trait Right: Copy {
-    /// The first of the tile's columns in row `k`.
-    ///
-    /// # Safety
-    /// `k` lies within what the implementor was made for.
-    unsafe fn at(self, k: usize) -> *const f32;
-}
-
-/// Rows at equal distances: a plain matrix or a packed panel.
-#[derive(Clone, Copy)]
-pub(crate) struct StridedRight {
-    /// Row 0, first column of the tile.
-    pub(crate) start: *const f32,
-    /// Numbers from one row to the next.
-    pub(crate) k: usize,
-}
-
-impl Right for StridedRight {
-    #[inline(always)]
-    unsafe fn at(self, k: usize) -> *const f32 {
-        self.start.wrapping_add(k * self.k)
-    }
-}
-
-/// Rows at the places that a table names.
-#[derive(Clone, Copy)]
-pub(crate) struct TableRight {
-    /// What the table counts from.
-    pub(crate) start: *const f32,
-    /// For each row how many numbers further it begins.
-    pub(crate) table: *const u32,
-}
-
-impl Right for TableRight {
-    #[inline(always)]
-    unsafe fn at(self, k: usize) -> *const f32 {
-        // SAFETY: the table has an entry for each `k`, as the caller of `compute` vouches.
-        self.start.wrapping_add(unsafe { *self.table.add(k) } as usize)
-    }
-}
 
 /// What the accumulators begin with.
 #[derive(Clone, Copy)]
@@ -95,19 +19,32 @@ pub(crate) enum Init {
     Rows(*const f32),
     /// One number for each column.
     Columns(*const f32),
-    /// What the output holds.
-    Output,
+}
+
+/// The numbers of the left factor: that of row `r` at inner place `k` is `start[table[k] + r * row]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Left {
+    pub(crate) start: *const f32,
+    pub(crate) table: *const u32,
+    pub(crate) row: usize,
+}
+
+/// The numbers of the right factor: those of column 0 and following at inner place `k` begin at `start[table[k]]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Right {
+    pub(crate) start: *const f32,
+    pub(crate) table: *const u32,
 }
 
 /// The memory of one tile.
 #[derive(Clone, Copy)]
-pub(crate) struct Tile<L, R> {
+pub(crate) struct Tile {
     /// Extent of the inner dimension.
     pub(crate) depth: usize,
     /// The left factor, from the tile's first row.
-    pub(crate) left: L,
+    pub(crate) left: Left,
     /// The right factor, from the tile's first column.
-    pub(crate) right: R,
+    pub(crate) right: Right,
     /// What is added to.
     pub(crate) init: Init,
     /// Limits of the results.
@@ -132,18 +69,18 @@ pub(crate) const fn rows<S: Simd>() -> usize {
 /// Computes `rows` rows of a tile.
 ///
 /// # Safety
-/// `rows` is at least 1 and at most [`rows`]. The left factor has `rows` rows, both have `depth` in the inner dimension. In
-/// every row of the right factor as many whole vectors can be read as the columns need, which may be more than there are
-/// columns. The bias has an element for each row or column; `out` can be written (and read, for [`Init::Output`]) in
-/// `rows` rows of `columns`, and nobody else touches these now.
+/// `rows` is at least 1 and at most [`rows`]. Both tables have `depth` entries. The left factor can be read in `rows` rows at
+/// each of them; the right factor at each of them in as many whole vectors as the columns need, which may be more than there
+/// are columns. The bias has an element for each row or column; `out` can be written in `rows` rows of `columns`, and nobody
+/// else touches these now.
 #[inline(always)]
-pub(crate) unsafe fn compute<S: Simd, L: Left, R: Right>(simd: S, rows: usize, tile: Tile<L, R>) {
+pub(crate) unsafe fn compute<S: Simd>(simd: S, rows: usize, tile: &Tile) {
     // SAFETY: as this function.
     unsafe {
         if tile.columns > S::LANES {
-            by_rows::<S, L, R, 2>(simd, rows, tile);
+            by_rows::<S, 2>(simd, rows, tile);
         } else {
-            by_rows::<S, L, R, 1>(simd, rows, tile);
+            by_rows::<S, 1>(simd, rows, tile);
         }
     }
 }
@@ -151,12 +88,12 @@ pub(crate) unsafe fn compute<S: Simd, L: Left, R: Right>(simd: S, rows: usize, t
 /// # Safety
 /// As [`compute`], for `N` vectors.
 #[inline(always)]
-unsafe fn by_rows<S: Simd, L: Left, R: Right, const N: usize>(simd: S, rows: usize, tile: Tile<L, R>) {
+unsafe fn by_rows<S: Simd, const N: usize>(simd: S, rows: usize, tile: &Tile) {
     macro_rules! choose {
         ($($count:literal)*) => {
             match rows {
                 // SAFETY: as this function.
-                $($count => unsafe { one::<S, L, R, $count, N>(simd, tile) },)*
+                $($count => unsafe { one::<S, $count, N>(simd, tile) },)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
         };
@@ -167,27 +104,26 @@ unsafe fn by_rows<S: Simd, L: Left, R: Right, const N: usize>(simd: S, rows: usi
 /// # Safety
 /// As [`compute`], for `M` rows and `N` vectors.
 #[inline(always)]
-unsafe fn one<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(simd: S, tile: Tile<L, R>) {
+unsafe fn one<S: Simd, const M: usize, const N: usize>(simd: S, tile: &Tile) {
     // The condition is constant, so that tiles which this instruction set never has are not even compiled.
     if const { M <= rows::<S>() } {
-        simd.call(Micro::<L, R, M, N>(tile));
+        simd.call(Micro::<M, N>(tile));
     } else {
         unreachable!("a tile of {M} rows");
     }
 }
 
-struct Micro<L, R, const M: usize, const N: usize>(Tile<L, R>);
+struct Micro<'a, const M: usize, const N: usize>(&'a Tile);
 
-impl<L: Left, R: Right, const M: usize, const N: usize> Vectorized for Micro<L, R, M, N> {
+impl<const M: usize, const N: usize> Vectorized for Micro<'_, M, N> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let tile = self.0;
         // SAFETY: the caller of `compute` vouches for all of the tile's memory.
         unsafe {
-            let acc = accumulate::<S, L, R, M, N>(simd, &tile);
-            store(simd, &tile, acc);
+            let acc = accumulate::<S, M, N>(simd, self.0);
+            store(simd, self.0, acc);
         }
     }
 }
@@ -197,21 +133,20 @@ type Accumulators<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M
 /// # Safety
 /// As [`compute`].
 #[inline(always)]
-unsafe fn accumulate<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(
-    simd: S,
-    tile: &Tile<L, R>,
-) -> Accumulators<S, M, N> {
+unsafe fn accumulate<S: Simd, const M: usize, const N: usize>(simd: S, tile: &Tile) -> Accumulators<S, M, N> {
     // SAFETY: as this function.
-    let mut first = unsafe { begin::<S, L, R, M, N>(simd, tile) };
-    let unroll = const {
-        match M {
-            1 => 4,
-            2 | 3 => 2,
-            _ => 1,
-        }
-    };
-    let mut more = [[[simd.zero(); N]; M]; 3];
+    let mut first = unsafe { begin::<S, M, N>(simd, tile) };
     let mut k = 0;
+    if const { M > 3 } {
+        while k < tile.depth {
+            // SAFETY: `k` is below the depth.
+            unsafe { step(simd, tile, k, &mut first) };
+            k += 1;
+        }
+        return first;
+    }
+    let unroll = const { if M == 1 { 4 } else { 2 } };
+    let mut more = [[[simd.zero(); N]; M]; 3];
     // SAFETY: `k` is below the depth.
     unsafe {
         while k + unroll <= tile.depth {
@@ -234,26 +169,27 @@ unsafe fn accumulate<S: Simd, L: Left, R: Right, const M: usize, const N: usize>
     first
 }
 
-/// Adds the products of column `k` of the left factor and row `k` of the right one.
+/// Adds the products of place `k` of the inner dimension.
 ///
 /// # Safety
 /// As [`compute`], and `k` is below the depth.
 #[inline(always)]
-unsafe fn step<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(
+unsafe fn step<S: Simd, const M: usize, const N: usize>(
     simd: S,
-    tile: &Tile<L, R>,
+    tile: &Tile,
     k: usize,
     acc: &mut Accumulators<S, M, N>,
 ) {
     let mut right = [simd.zero(); N];
-    // SAFETY: whole vectors can be read at every `k`; `row` is below `M`.
+    // SAFETY: the tables have an entry for `k`; whole vectors can be read there; `row` is a row of the tile.
     unsafe {
-        let from = tile.right.at(k);
+        let from = tile.right.start.add(*tile.right.table.add(k) as usize);
         for (j, vector) in right.iter_mut().enumerate() {
             *vector = simd.load_ptr(from.add(j * S::LANES));
         }
+        let from = tile.left.start.add(*tile.left.table.add(k) as usize);
         for (row, acc) in acc.iter_mut().enumerate() {
-            let left = simd.splat(*tile.left.at::<M>(row, k));
+            let left = simd.splat(*from.add(row * tile.left.row));
             for (acc, right) in acc.iter_mut().zip(right) {
                 *acc = simd.fma(left, right, *acc);
             }
@@ -264,25 +200,24 @@ unsafe fn step<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(
 /// # Safety
 /// As [`compute`].
 #[inline(always)]
-unsafe fn begin<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(
-    simd: S,
-    tile: &Tile<L, R>,
-) -> Accumulators<S, M, N> {
+unsafe fn begin<S: Simd, const M: usize, const N: usize>(simd: S, tile: &Tile) -> Accumulators<S, M, N> {
     let mut acc = [[simd.zero(); N]; M];
-    for (row, acc) in acc.iter_mut().enumerate() {
-        for (j, acc) in acc.iter_mut().enumerate() {
-            let count = S::LANES.min(tile.columns - j * S::LANES);
-            // SAFETY: `row` is a row and the columns from `j * LANES`, `count` of them, are columns of the tile.
-            *acc = unsafe {
-                match tile.init {
-                    Init::Zero => simd.zero(),
-                    Init::Rows(bias) => simd.splat(*bias.add(row)),
-                    Init::Columns(bias) => simd.load_ptr_partial(bias.add(j * S::LANES), count),
-                    Init::Output => {
-                        simd.load_ptr_partial(tile.out.add(row * tile.out_row + j * S::LANES), count)
-                    }
-                }
-            };
+    match tile.init {
+        Init::Zero => {}
+        Init::Rows(bias) => {
+            for (row, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: `row` is a row of the tile.
+                *acc = [simd.splat(unsafe { *bias.add(row) }); N];
+            }
+        }
+        Init::Columns(bias) => {
+            let mut columns = [simd.zero(); N];
+            for (j, vector) in columns.iter_mut().enumerate() {
+                let count = S::LANES.min(tile.columns - j * S::LANES);
+                // SAFETY: the columns from `j * LANES`, `count` of them, are columns of the tile.
+                *vector = unsafe { simd.load_ptr_partial(bias.add(j * S::LANES), count) };
+            }
+            acc = [columns; M];
         }
     }
     acc
@@ -291,9 +226,9 @@ unsafe fn begin<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(
 /// # Safety
 /// As [`compute`].
 #[inline(always)]
-unsafe fn store<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(
+unsafe fn store<S: Simd, const M: usize, const N: usize>(
     simd: S,
-    tile: &Tile<L, R>,
+    tile: &Tile,
     mut acc: Accumulators<S, M, N>,
 ) {
     if let Some([low, high]) = tile.clip {
@@ -302,18 +237,23 @@ unsafe fn store<S: Simd, L: Left, R: Right, const M: usize, const N: usize>(
             *acc = simd.min(high, simd.max(low, *acc));
         }
     }
-    let whole = tile.columns == N * S::LANES;
-    for (row, acc) in acc.iter().enumerate() {
-        let out = tile.out.wrapping_add(row * tile.out_row);
-        for (j, acc) in acc.iter().enumerate() {
-            let out = out.wrapping_add(j * S::LANES);
-            // SAFETY: `row` is a row of the tile; the columns written are columns of the tile.
-            unsafe {
-                if whole || j + 1 < N {
-                    simd.store_ptr(*acc, out);
-                } else {
-                    simd.store_ptr_partial(*acc, out, tile.columns - j * S::LANES);
+    // SAFETY: rows and columns are those of the tile.
+    unsafe {
+        if tile.columns == N * S::LANES {
+            for (row, acc) in acc.iter().enumerate() {
+                let out = tile.out.add(row * tile.out_row);
+                for (j, acc) in acc.iter().enumerate() {
+                    simd.store_ptr(*acc, out.add(j * S::LANES));
                 }
+            }
+        } else {
+            let rest = tile.columns - (N - 1) * S::LANES;
+            for (row, acc) in acc.iter().enumerate() {
+                let out = tile.out.add(row * tile.out_row);
+                for (j, acc) in acc.iter().take(N - 1).enumerate() {
+                    simd.store_ptr(*acc, out.add(j * S::LANES));
+                }
+                simd.store_ptr_partial(acc[N - 1], out.add((N - 1) * S::LANES), rest);
             }
         }
     }

@@ -14,9 +14,8 @@
 //!
 //! A *tile* is as many rows and columns as registers can accumulate (14 x 32 with AVX-512, 6 x 16 with AVX2, 4 x 8 else);
 //! [`compute`] makes one, over the whole inner dimension, adds a bias, limits the result and stores it once. Where the
-//! numbers of the two factors lie is said by [`Left`] and [`Right`]: in panels packed beforehand ([`pack`]), in a plain matrix
-//! with strides, or at the places that a table of offsets names, which is how a convolution reads its image without
-//! unfolding it.
+//! numbers of the two factors lie is said by tables of offsets ([`Left`], [`Right`]): in panels packed beforehand
+//! ([`pack`]), in a plain matrix, or under the taps of a convolution, which so reads its image without unfolding it.
 //!
 //! Which tiles are computed in which order, by whom, and what is packed when, is the business of the kernels that use this
 //! module, not of this module. It allocates nothing.
@@ -37,7 +36,9 @@ mod micro;
 pub(crate) mod pack;
 pub(crate) mod product;
 
-pub(crate) use micro::{Init, PackedLeft, StridedLeft, StridedRight, TableRight, Tile, compute, rows};
+pub(crate) use micro::{Init, Left, Right, Tile, compute, rows};
+
+use alloc::vec::Vec;
 
 use crate::isa::Isa;
 use crate::simd::{self, Simd, Vectorized};
@@ -79,4 +80,9 @@ impl Sizes {
     pub(crate) fn tag(self) -> u64 {
         (self.rows as u64) << 8 | self.lanes as u64
     }
+}
+
+/// The table of a factor whose inner places are `stride` apart; `None` when one does not fit.
+pub(crate) fn steps(depth: usize, stride: usize) -> Option<Vec<u32>> {
+    (0..depth).map(|k| k.checked_mul(stride).and_then(|at| u32::try_from(at).ok())).collect()
 }

@@ -4,8 +4,10 @@
 //! while all rows of the block pass by. So the block should have so few rows that they stay in the second level.
 #![allow(unsafe_code)]
 
+use alloc::vec::Vec;
+
 use super::pack::{Matrix, pack_right_panel, right_panel};
-use super::{Init, Sizes, StridedLeft, StridedRight, Tile, compute};
+use super::{Init, Left, Right, Sizes, Tile, compute, steps};
 use crate::simd::Simd;
 
 /// The right factor of a block.
@@ -17,17 +19,42 @@ pub(crate) enum RightFactor<'a> {
     Plain(Matrix<'a>),
 }
 
+/// What products of one depth and one layout need beforehand.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    left: Vec<u32>,
+    /// Panels of two vectors and of one.
+    panels: [Vec<u32>; 2],
+    /// A right factor that is read in place.
+    plain: Option<Vec<u32>>,
+}
+
+impl Tables {
+    /// For a left factor whose inner places are `left` apart and a right factor whose rows are `right` apart. `None` when
+    /// a place does not fit into 32 bits.
+    pub(crate) fn new(depth: usize, left: usize, right: usize, sizes: Sizes) -> Option<Tables> {
+        let panels = [steps(depth, sizes.columns())?, steps(depth, sizes.lanes)?];
+        Some(Tables { left: steps(depth, left)?, panels, plain: steps(depth, right) })
+    }
+
+    fn panel(&self, wide: bool) -> *const u32 {
+        self.panels[usize::from(!wide)].as_ptr()
+    }
+}
+
 /// A block: `rows` rows and the columns `first..first + columns` of a product.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
     /// The left factor, from the block's first row.
-    pub(crate) left: StridedLeft,
+    pub(crate) left: *const f32,
+    /// Numbers from one row of the left factor to the next.
+    pub(crate) left_row: usize,
     /// The whole right factor.
     pub(crate) right: RightFactor<'a>,
     /// Columns of the whole right factor.
     pub(crate) all_columns: usize,
-    /// Inner dimension.
-    pub(crate) depth: usize,
+    /// The tables of both.
+    pub(crate) tables: &'a Tables,
     /// Rows of the block.
     pub(crate) rows: usize,
     /// First column of the block: a multiple of [`Sizes::columns`].
@@ -49,11 +76,12 @@ pub(crate) fn scratch_len(depth: usize, sizes: Sizes) -> usize {
     depth * sizes.columns()
 }
 
-/// Computes a block. `scratch` begins at a multiple of 64 bytes and has [`scratch_len`] numbers unless the right factor is packed.
+/// Computes a block. `scratch` has [`scratch_len`] numbers unless the right factor is packed; best it begins at a multiple
+/// of 64 bytes.
 ///
 /// # Safety
-/// The left factor can be read in `rows` rows and `depth` columns, the bias where [`Init`] says, and the output written
-/// (for [`Init::Output`] read) in the block's rows and columns; nobody else touches it now.
+/// The left factor can be read in `rows` rows at all its places, the bias where [`Init`] says, and the output written in
+/// the block's rows and columns; nobody else touches it now. The tables are those of the factors.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(simd: S, block: &Block<'_>, scratch: &mut [f32]) {
     let sizes = Sizes { rows: super::micro::rows::<S>(), lanes: S::LANES };
@@ -64,16 +92,17 @@ pub(crate) unsafe fn multiply<S: Simd>(simd: S, block: &Block<'_>, scratch: &mut
         let right = panel(block, column, columns, sizes, scratch);
         for row in (0..block.rows).step_by(height) {
             let tile = Tile {
-                depth: block.depth,
-                left: StridedLeft {
-                    start: block.left.start.wrapping_add(row * block.left.row),
-                    ..block.left
+                depth: block.tables.left.len(),
+                left: Left {
+                    start: block.left.wrapping_add(row * block.left_row),
+                    table: block.tables.left.as_ptr(),
+                    row: block.left_row,
                 },
                 right,
                 init: match block.init {
+                    Init::Zero => Init::Zero,
                     Init::Rows(bias) => Init::Rows(bias.wrapping_add(row)),
                     Init::Columns(bias) => Init::Columns(bias.wrapping_add(column)),
-                    other => other,
                 },
                 clip: block.clip,
                 out: block.out.wrapping_add(row * block.out_row + column),
@@ -82,35 +111,32 @@ pub(crate) unsafe fn multiply<S: Simd>(simd: S, block: &Block<'_>, scratch: &mut
             };
             // SAFETY: rows and columns lie within the block, for which the caller vouches; a panel is padded to whole
             // vectors, and a plain matrix is read in place only where the columns are whole vectors.
-            unsafe { compute(simd, height.min(block.rows - row), tile) };
+            unsafe { compute(simd, height.min(block.rows - row), &tile) };
         }
     }
 }
 
-/// The rows of the right factor for the `columns` columns from `column` on.
+/// The right factor's `columns` columns from `column` on.
 #[inline(always)]
-fn panel(
-    block: &Block<'_>,
-    column: usize,
-    columns: usize,
-    sizes: Sizes,
-    scratch: &mut [f32],
-) -> StridedRight {
+fn panel(block: &Block<'_>, column: usize, columns: usize, sizes: Sizes, scratch: &mut [f32]) -> Right {
+    let depth = block.tables.left.len();
     match block.right {
         RightFactor::Packed(packed) => {
-            let (start, width) = right_panel(column, block.all_columns, block.depth, sizes);
-            StridedRight { start: packed[start..start + width * block.depth].as_ptr(), k: width }
+            let (start, width) = right_panel(column, block.all_columns, depth, sizes);
+            let panel = &packed[start..start + width * depth];
+            Right { start: panel.as_ptr(), table: block.tables.panel(width > sizes.lanes) }
         }
         RightFactor::Plain(matrix) => {
-            let whole = columns.is_multiple_of(sizes.lanes) && matrix.column_stride == 1;
-            if whole && block.rows <= 2 * sizes.rows && block.depth > 0 {
-                let last = (block.depth - 1) * matrix.row_stride + column + columns;
-                return StridedRight { start: matrix.data[column..last].as_ptr(), k: matrix.row_stride };
+            let whole = columns.is_multiple_of(sizes.lanes) && matrix.column_stride == 1 && depth > 0;
+            if let Some(table) = block.tables.plain.as_ref().filter(|_| whole && block.rows <= 2 * sizes.rows)
+            {
+                let last = (depth - 1) * matrix.row_stride + column + columns;
+                return Right { start: matrix.data[column..last].as_ptr(), table: table.as_ptr() };
             }
             let width = columns.next_multiple_of(sizes.lanes);
-            let scratch = &mut scratch[..width * block.depth];
+            let scratch = &mut scratch[..width * depth];
             pack_right_panel(matrix, column, width, scratch);
-            StridedRight { start: scratch.as_ptr(), k: width }
+            Right { start: scratch.as_ptr(), table: block.tables.panel(width > sizes.lanes) }
         }
     }
 }
