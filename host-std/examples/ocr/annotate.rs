@@ -11,7 +11,7 @@ const UPRIGHT: Rgb<u8> = Rgb([0, 150, 80]);
 const UPSIDE_DOWN: Rgb<u8> = Rgb([210, 60, 40]);
 
 /// The picture with the outline of every line.
-pub fn annotate(mut picture: RgbImage, lines: &[Line]) -> RgbImage {
+pub(crate) fn annotate(mut picture: RgbImage, lines: &[Line]) -> RgbImage {
     for line in lines {
         let colour = if line.upside_down { UPSIDE_DOWN } else { UPRIGHT };
         let corners = line.detection.quad.0;

@@ -21,16 +21,16 @@ const LEAST_SIDE: f32 = 3.0;
 
 /// A box around a line of text, in pixels of the picture, and how sure the detector is.
 #[derive(Clone, Copy, Debug)]
-pub struct Detection {
+pub(crate) struct Detection {
     /// The corners.
-    pub quad: Quad,
+    pub(crate) quad: Quad,
     /// Mean of the map inside, 0 to 1.
-    pub score: f32,
+    pub(crate) score: f32,
 }
 
 /// The picture (`u8 [H, W, 3]`, RGB) as the detector wants it: `f32 [1, 3, h, w]`, blue first, sides multiples of 32,
 /// normalised with ImageNet's mean and deviation.
-pub fn input(picture: &Tensor) -> Result<Tensor, TensorError> {
+pub(crate) fn input(picture: &Tensor) -> Result<Tensor, TensorError> {
     const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
     const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
     let (height, width) = (picture.shape()[0], picture.shape()[1]);
@@ -57,7 +57,7 @@ pub fn input(picture: &Tensor) -> Result<Tensor, TensorError> {
 
 /// Boxes from the detector's map (`height` rows of `width`), for a picture of `picture` = (width, height) pixels, from top
 /// to bottom and left to right.
-pub fn boxes(map: &[f32], height: usize, width: usize, picture: (usize, usize)) -> Vec<Detection> {
+pub(crate) fn boxes(map: &[f32], height: usize, width: usize, picture: (usize, usize)) -> Vec<Detection> {
     let factor = [picture.0 as f32 / width as f32, picture.1 as f32 / height as f32];
     let mut found: Vec<Detection> = regions(map, height, width)
         .into_iter()

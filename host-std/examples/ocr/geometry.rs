@@ -4,25 +4,25 @@
 //! about text or tensors.
 
 /// A point, `[x, y]`.
-pub type Point = [f32; 2];
+pub(crate) type Point = [f32; 2];
 
 /// Four corners of a rotated rectangle: top left, top right, bottom right, bottom left of what it frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quad(pub [Point; 4]);
+pub(crate) struct Quad(pub(crate) [Point; 4]);
 
 impl Quad {
     /// Length of the top edge.
-    pub fn width(&self) -> f32 {
+    pub(crate) fn width(&self) -> f32 {
         distance(self.0[0], self.0[1])
     }
 
     /// Length of the left edge.
-    pub fn height(&self) -> f32 {
+    pub(crate) fn height(&self) -> f32 {
         distance(self.0[0], self.0[3])
     }
 
     /// The same rectangle with every edge moved outwards by `margin`.
-    pub fn grown(&self, margin: f32) -> Quad {
+    pub(crate) fn grown(&self, margin: f32) -> Quad {
         let along = scale(minus(self.0[1], self.0[0]), margin / self.width().max(f32::MIN_POSITIVE));
         let down = scale(minus(self.0[3], self.0[0]), margin / self.height().max(f32::MIN_POSITIVE));
         let [a, b, c, d] = self.0;
@@ -35,24 +35,28 @@ impl Quad {
     }
 
     /// The same corners seen by a reader whose page is turned by 180 degrees.
-    pub fn upside_down(&self) -> Quad {
+    pub(crate) fn upside_down(&self) -> Quad {
         let [a, b, c, d] = self.0;
         Quad([c, d, a, b])
     }
 
     /// The same corners seen by a reader who turns the page a quarter, so that a tall rectangle becomes a wide one.
-    pub fn quarter_turned(&self) -> Quad {
+    pub(crate) fn quarter_turned(&self) -> Quad {
         let [a, b, c, d] = self.0;
         Quad([b, c, d, a])
     }
 
     /// The corners multiplied by `factor` in x and y.
-    pub fn scaled(&self, factor: Point) -> Quad {
+    pub(crate) fn scaled(&self, factor: Point) -> Quad {
         Quad(self.0.map(|corner| [corner[0] * factor[0], corner[1] * factor[1]]))
     }
 
     /// The whole pixels that the rectangle touches, cut to a picture of `width` x `height`: x range, y range.
-    pub fn bounds(&self, width: usize, height: usize) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+    pub(crate) fn bounds(
+        &self,
+        width: usize,
+        height: usize,
+    ) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
         let range = |axis: usize, extent: usize| {
             let low = self.0.iter().map(|corner| corner[axis]).fold(f32::INFINITY, f32::min);
             let high = self.0.iter().map(|corner| corner[axis]).fold(f32::NEG_INFINITY, f32::max);
@@ -63,14 +67,14 @@ impl Quad {
     }
 
     /// True when the point lies inside or on an edge.
-    pub fn contains(&self, point: Point) -> bool {
+    pub(crate) fn contains(&self, point: Point) -> bool {
         (0..4).all(|k| cross(self.0[k], self.0[(k + 1) % 4], point) >= -1e-3)
     }
 }
 
 /// The rectangle of least area around the points, its longer side nearer to horizontal than the other where possible.
 /// `None` without points.
-pub fn smallest_rectangle(points: &mut Vec<Point>) -> Option<Quad> {
+pub(crate) fn smallest_rectangle(points: &mut Vec<Point>) -> Option<Quad> {
     let hull = convex_hull(points);
     let first = *hull.first()?;
     if hull.len() == 1 {

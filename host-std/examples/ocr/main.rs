@@ -55,7 +55,8 @@ fn run(image: Option<PathBuf>) -> Result<()> {
     println!("{} lines in {} x {} pixels", page.lines.len(), picture.width(), picture.height());
     for line in &page.lines {
         let turned = if line.upside_down { " (upside down)" } else { "" };
-        println!("{:6.3}  {:7.1} ms  {}{turned}", line.score, millis(line.took), line.text);
+        let (found, read) = (line.detection.score, line.score);
+        println!("found {found:.3}  read {read:.3}  {:6.1} ms  {}{turned}", millis(line.took), line.text);
     }
     println!(
         "detection {:.1} ms, reading {:.1} ms, in all {:.1} ms",

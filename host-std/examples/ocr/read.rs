@@ -15,27 +15,27 @@ const TURNER: usize = 192;
 const LEAST: usize = 320;
 
 /// The line in `quad` for the turner: `f32 [1, 3, 48, 192]`, blue first, -1 to 1, padded with zeros on the right.
-pub fn turner_input(picture: &Tensor, quad: &Quad) -> Result<Tensor, TensorError> {
+pub(crate) fn turner_input(picture: &Tensor, quad: &Quad) -> Result<Tensor, TensorError> {
     line(picture, quad, natural_width(quad).min(TURNER), TURNER)
 }
 
 /// The line in `quad` for the reader: `f32 [1, 3, 48, width]`, as wide as the line is at that height.
-pub fn reader_input(picture: &Tensor, quad: &Quad) -> Result<Tensor, TensorError> {
+pub(crate) fn reader_input(picture: &Tensor, quad: &Quad) -> Result<Tensor, TensorError> {
     let width = natural_width(quad);
     line(picture, quad, width, width.max(LEAST))
 }
 
 /// True when the turner's output (`[upright, upside down]`) says that the line stands on its head.
-pub fn is_upside_down(scores: &[f32]) -> bool {
+pub(crate) fn is_upside_down(scores: &[f32]) -> bool {
     scores.len() == 2 && scores[1] > 0.9
 }
 
 /// The reader's alphabet: class 0 is the blank, then the characters of the key file, then the space.
-pub struct Alphabet(Vec<String>);
+pub(crate) struct Alphabet(Vec<String>);
 
 impl Alphabet {
     /// From a key file: one character a line.
-    pub fn new(keys: &str) -> Alphabet {
+    pub(crate) fn new(keys: &str) -> Alphabet {
         let keys = keys.strip_suffix('\n').unwrap_or(keys);
         Alphabet(
             keys.split('\n')
@@ -47,7 +47,7 @@ impl Alphabet {
 
     /// The text in the reader's output (`steps` rows of `classes`) and the mean certainty of its characters: the best class
     /// of each step, repetitions and blanks left out (connectionist temporal classification, greedy).
-    pub fn decode(&self, scores: &[f32], classes: usize) -> (String, f32) {
+    pub(crate) fn decode(&self, scores: &[f32], classes: usize) -> (String, f32) {
         let (mut text, mut sum, mut count, mut previous) = (String::new(), 0.0, 0, 0);
         for step in scores.chunks_exact(classes) {
             let (best, score) = step

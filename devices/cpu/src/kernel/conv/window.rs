@@ -153,6 +153,7 @@ unsafe fn block<S: Simd, const K: usize, const STRIDE: usize, const R: usize, co
     let mut acc = [[simd.splat(rows.bias); V]; R];
     for line in 0..used {
         let from = rows.gathered.as_ptr().wrapping_add(windowed.lines[line] + at);
+        #[allow(clippy::needless_range_loop)] // A tap is a column of the weights, not a row.
         for tap in 0..K {
             for v in 0..V {
                 // SAFETY: the furthest line and tap were just checked.
