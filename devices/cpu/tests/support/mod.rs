@@ -22,7 +22,7 @@ pub(crate) struct Sketch {
 }
 
 /// Writes a body: its inputs are given, its outputs come back.
-pub(crate) type Write = dyn Fn(&mut Sketch, &[ValueId]) -> Vec<ValueId>;
+pub(crate) type Write<'a> = dyn Fn(&mut Sketch, &[ValueId]) -> Vec<ValueId> + 'a;
 
 impl Sketch {
     pub(crate) fn new() -> Sketch {
@@ -73,7 +73,7 @@ impl Sketch {
         condition: ValueId,
         captures: &[ValueId],
         outputs: usize,
-        bodies: [&Write; 2],
+        bodies: [&Write<'_>; 2],
     ) -> Vec<ValueId> {
         let bodies = bodies.map(|write| {
             let mut body = Sketch::new();
