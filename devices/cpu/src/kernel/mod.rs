@@ -27,6 +27,7 @@ mod gemm;
 mod join;
 mod layer_norm;
 mod lookup;
+mod lstm;
 mod matmul;
 mod number;
 mod pad;
@@ -237,6 +238,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Identity, copy::identity),
     entry!(op::InstanceNormalization, layer_norm::instance_normalization),
     entry!(op::LayerNormalization, layer_norm::layer_normalization),
+    entry!(op::Lstm, lstm::lstm),
     entry!(op::MatMul, matmul::matmul),
     entry!(op::MaxPool, pool::max_pool),
     entry!(op::Pad, pad::pad),

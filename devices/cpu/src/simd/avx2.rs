@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 
 use super::{Simd, Vectorized};
 
-/// Proof that AVX2, FMA and F16C exist. See the [module](self).
+/// Proof that AVX2, FMA and F16C exist.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 

@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 
 use super::{Simd, Vectorized};
 
-/// Proof that AVX-512 F, BW, CD, DQ and VL exist, besides AVX2, FMA and F16C. See the [module](self).
+/// Proof that AVX-512 F, BW, CD, DQ and VL exist, besides AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512(());
 

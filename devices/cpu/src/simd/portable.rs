@@ -7,7 +7,7 @@ use half::f16;
 
 use super::{Simd, Vectorized};
 
-/// What every processor has. See the [module](self).
+/// What every processor has.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
