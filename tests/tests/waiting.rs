@@ -297,21 +297,6 @@ fn an_infer_over_its_deadline_is_stopped() {
 }
 
 #[test]
-fn stop_and_wait_ends_with_the_run_and_refuses_others() {
-    within_a_minute(|| {
-        let (gate, graph) = gated();
-        let mut request = request(ONE_STREAM(), &graph);
-        request.set_callback(|_| panic!("a stopped request has no callback")).unwrap();
-        request.start().unwrap().detach();
-        gate.wait_arrived(1);
-        let opener = thread::spawn(move || gate.open());
-        assert_eq!(request.stop_and_wait().unwrap(), Some(Verdict::Done));
-        assert_eq!(request.start().unwrap_err().kind(), InferErrorKind::Disposed);
-        opener.join().unwrap();
-    });
-}
-
-#[test]
 fn what_timed_out_and_was_cancelled_is_dropped_at_once() {
     within_a_minute(|| {
         // T044: even when the device does not react.
