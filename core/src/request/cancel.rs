@@ -60,7 +60,5 @@ impl CancelToken {
 }
 
 pub(super) fn cancel(shared: &Arc<Shared>, run: Option<RunId>, cause: Cause) -> bool {
-    let Ok((life, command)) = shared.apply(Event::Cancel { run, cause }) else { return false };
-    task::carry_out(shared, life, command);
-    command != Command::Halted
+    task::bring(shared, Event::Cancel { run, cause }).is_ok_and(|command| command != Command::Halted)
 }

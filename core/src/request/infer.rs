@@ -72,12 +72,9 @@ impl Drop for Infer<'_> {
         if let Some(task) = self.task.take() {
             drop(task.into_arc());
         }
-        if self.run.is_some()
-            && let Ok((life, command)) = shared.apply(Event::Release)
-        {
-            task::carry_out(shared, life, command);
-        }
         if self.run.is_some() {
+            // Refused when the run is over: a panic passes through here.
+            let _ = task::bring(shared, Event::Release);
             shared.ledger.close(OWNER);
         }
     }

@@ -23,6 +23,7 @@ use crate::request::failure::Failure;
 use crate::request::ledger::Ledger;
 use crate::request::life::{Command, Event, Life, Phase, Refused, Route};
 use crate::request::refusal::{BindError, PrepareError, StartError};
+use crate::request::task;
 use crate::sync::{Arc, AtomicPtr, AtomicWord, Ordering, UnsafeCell};
 use crate::turn::StopSource;
 
@@ -221,13 +222,9 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        match self.0.apply(Event::Orphan) {
-            Ok((_, Command::Free)) => {
-                // SAFETY: the phase was `Idle` when the handle left, and no run can start without a handle.
-                drop(self.0.body.with_mut(|body| unsafe { (*body).gut() }));
-            }
-            Ok((life, command)) => crate::request::task::carry_out(&self.0, life, command),
-            Err(_) => {}
+        if task::bring(&self.0, Event::Orphan) == Ok(Command::Free) {
+            // SAFETY: the phase was `Idle` when the handle left, and no run can start without a handle.
+            drop(self.0.body.with_mut(|body| unsafe { (*body).gut() }));
         }
     }
 }

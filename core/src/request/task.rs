@@ -85,7 +85,7 @@ impl Task {
     }
 
     /// The waker of the stage that is being polled, in this run. It borrows the task's count.
-    pub(super) fn waker(&self, run: RunId) -> impl Deref<Target = Waker> + use<> {
+    pub(super) fn waker(&self, run: RunId) -> impl Deref<Target = Waker> {
         let data = tagged(Arc::as_ptr(&self.0), run.tag());
         // SAFETY: the vtable's functions ask for what `tagged` makes. Never dropped, so it needs no count of its own.
         ManuallyDrop::new(unsafe { Waker::new(data, &VTABLE) })
@@ -119,12 +119,14 @@ fn id(shared: &Arc<Shared>, run: RunId) -> TaskId {
     TaskId(Arc::as_ptr(shared).addr(), run)
 }
 
-/// Carries out the command of an event that somebody else than the task's owner brought. What has to be run on the spot
-/// is run.
-pub(super) fn carry_out(shared: &Arc<Shared>, life: Life, command: Command) {
+/// Applies an event that somebody else than the task's owner brings, and carries out its command. What has to be run on the
+/// spot is run.
+pub(super) fn bring(shared: &Arc<Shared>, event: Event) -> Result<Command, Refused> {
+    let (life, command) = shared.apply(event)?;
     let due = match command {
         Command::Dispatch { stage } => {
-            // SAFETY: the word has just been changed to `Woken`, by us, which is the command to make the task.
+            // SAFETY: the word has just been changed to `Woken`, by us: `Parked` has no task, nor has an `infer` whose
+            // caller leaves it.
             let task = unsafe { Task::new(Arc::clone(shared)) };
             task.submit(life, stage, Place::Elsewhere)
         }
@@ -143,6 +145,7 @@ pub(super) fn carry_out(shared: &Arc<Shared>, life: Life, command: Command) {
     if let Some(task) = due {
         task.run(&Lend::SERIAL);
     }
+    Ok(command)
 }
 
 /// Begins run `run`, in one of the phases that `allowed` names. Gives its task, or `None` when the start was remembered
@@ -211,7 +214,6 @@ unsafe fn drop_waker(data: *const ()) {
 }
 
 fn nudge(shared: &Arc<Shared>, tag: u8) {
-    if let Ok((life, command)) = shared.apply(Event::Nudge { tag }) {
-        carry_out(shared, life, command);
-    }
+    let nudged = bring(shared, Event::Nudge { tag });
+    debug_assert!(nudged.is_ok(), "a wake is never refused");
 }
