@@ -3,7 +3,7 @@
 use crate::graph::Graph;
 
 /// Runs `pass` on every graph inside of the nodes, innermost first, and then on the graph itself.
-pub(super) fn everywhere(graph: &mut Graph, pass: &dyn Fn(&mut Graph)) {
+pub fn everywhere(graph: &mut Graph, pass: &dyn Fn(&mut Graph)) {
     for node in &mut graph.nodes {
         if node.op.bodies().is_empty() {
             continue;

@@ -22,6 +22,7 @@ mod specialise;
 pub(crate) mod testing;
 mod widen_half;
 
+pub use bodies::everywhere;
 pub use cancel_transposes::cancel_transposes;
 pub use drop_dead::drop_dead;
 pub use fold_affine::fold_affine;
@@ -41,7 +42,6 @@ use inferry_core::{Shape, Tensor};
 
 use crate::graph::{Fact, Graph, GraphError, verify};
 use crate::op::{Op, OpError};
-use bodies::everywhere;
 
 /// Arithmetic on constants, lent by a device.
 pub trait Evaluate {

@@ -18,7 +18,7 @@ use crate::kernel::program::FUSIBLE;
 pub(super) fn for_shapes<'a>(graph: &'a Graph, inputs: &[Shape], isa: Isa) -> Cow<'a, Graph> {
     match passes::specialise(graph, inputs, &Evaluator(isa)) {
         Ok(mut graph) => {
-            passes::fuse(&mut graph, FUSIBLE);
+            passes::everywhere(&mut graph, &|graph| passes::fuse(graph, FUSIBLE));
             Cow::Owned(graph)
         }
         Err(_) => Cow::Borrowed(graph),
