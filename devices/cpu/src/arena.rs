@@ -404,3 +404,137 @@ impl Buffer {
         Span::raw(self.lines.as_mut_ptr().cast(), self.capacity())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::boxed::Box;
+    use alloc::vec;
+    use inferry_core::Serial;
+
+    /// Writes to each number of output 0, a tile each, how many bytes of scratch it saw.
+    struct Probe([Phase; 1]);
+
+    impl Kernel for Probe {
+        fn phases(&self) -> &[Phase] {
+            &self.0
+        }
+
+        fn scratch(&self) -> usize {
+            100
+        }
+
+        fn run(&self, _phase: usize, io: &mut Io<'_>) {
+            let seen = io.scratch::<u8>().len();
+            io.rows::<u64>().fill(seen as u64);
+        }
+    }
+
+    fn probe(tiles: usize) -> Box<dyn Kernel> {
+        Box::new(Probe([Phase::rows(tiles, 1, 1)]))
+    }
+
+    fn place(region: Region, start: usize, len: usize) -> Place {
+        Place { region, start, len }
+    }
+
+    fn bind(reads: &[Place], writes: &[Place], workspace: Place) {
+        let mut memory = Memory::default();
+        memory.reserve(1024, 1, 4).unwrap();
+        let (input, mut output) = ([0u8; 64], [0u8; 64]);
+        let (inputs, outputs) = ([&input[..]], [&mut output[..]]);
+        let mut lent = memory.lend(&[], inputs.into_iter().map(Some), outputs.into_iter().map(Some));
+        lent.resize_slot(0, &Shape::from([64]), 64).unwrap();
+        let reads = reads.iter().copied().map(Some);
+        lent.bind(reads, writes.iter().copied(), Workspace::Planned(workspace), 0, 1).unwrap();
+    }
+
+    const NONE: Place = Place { region: Region::Arena, start: 0, len: 0 };
+
+    #[test]
+    fn operands_that_lie_apart_are_bound() {
+        let all = [
+            place(Region::Arena, 0, 64),
+            place(Region::Input(0), 0, 64),
+            place(Region::Slot(0), 0, 0),
+            place(Region::Arena, 64, 128),
+            place(Region::Output(0), 16, 48),
+        ];
+        bind(&all[..2], &all[3..], place(Region::Arena, 192, 8));
+        // What is read may be read twice; what is empty lies nowhere.
+        bind(&[all[0], all[0], all[2]], &[all[3], place(Region::Arena, 64, 0)], NONE);
+    }
+
+    #[test]
+    #[should_panic(expected = "overlaps")]
+    fn writing_what_is_read_is_refused() {
+        bind(&[place(Region::Arena, 0, 100)], &[place(Region::Arena, 64, 64)], NONE);
+    }
+
+    #[test]
+    #[should_panic(expected = "overlaps")]
+    fn writing_the_same_bytes_twice_is_refused() {
+        bind(&[], &[place(Region::Slot(0), 0, 0), place(Region::Slot(0), 0, 0)], NONE);
+    }
+
+    #[test]
+    #[should_panic(expected = "overlaps")]
+    fn a_workspace_among_the_inputs_is_refused() {
+        bind(&[place(Region::Arena, 0, 100)], &[], place(Region::Arena, 64, 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "not to be written")]
+    fn writing_an_input_is_refused() {
+        bind(&[], &[place(Region::Input(0), 0, 64)], NONE);
+    }
+
+    #[test]
+    #[should_panic(expected = "bytes")]
+    fn a_place_beyond_its_region_is_refused() {
+        bind(&[place(Region::Output(0), 0, 65)], &[], NONE);
+    }
+
+    #[test]
+    fn every_thread_of_a_fork_has_scratch_of_its_own_and_every_tile_runs_once() {
+        /// As many threads as bodies.
+        struct Threads;
+        impl Parallel for Threads {
+            fn width(&self) -> usize {
+                3
+            }
+            fn for_each(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
+                std::thread::scope(|scope| {
+                    for index in 0..count {
+                        scope.spawn(move || body(index));
+                    }
+                });
+            }
+        }
+        let kernel = probe(1000);
+        let mut memory = Memory::default();
+        memory.reserve(8000, 0, 1).unwrap();
+        for (parallel, width) in [(&Threads as &dyn Parallel, 3), (&Serial, 1)] {
+            let mut lent = memory.lend(&[], core::iter::empty(), core::iter::empty());
+            let output = place(Region::Arena, 0, 8000);
+            let mut bound = lent
+                .bind([].into_iter(), [output].into_iter(), Workspace::Side(0), kernel.scratch(), width)
+                .unwrap();
+            bound.fork(&*kernel, (0, kernel.phases()[0]), 0..1000, 7, parallel);
+            // 100 bytes of scratch, to the next line.
+            let wanted: Vec<u8> = vec![128u64; 1000].into_iter().flat_map(u64::to_le_bytes).collect();
+            assert!(lent.read(output) == &wanted[..]);
+        }
+    }
+
+    #[test]
+    fn memory_grows_to_the_largest_and_an_impossible_amount_is_an_error() {
+        let mut buffer = Buffer::default();
+        buffer.grow(1000).unwrap();
+        let first = buffer.all().pointer();
+        buffer.grow(10).unwrap();
+        assert_eq!((buffer.capacity(), buffer.all().pointer()), (1024, first));
+        assert_eq!(buffer.grow(usize::MAX), Err(OutOfMemory(usize::MAX)));
+        assert_eq!(buffer.capacity(), 0);
+    }
+}

@@ -177,3 +177,55 @@ impl Shared {
         Ok(made)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inferry_core::ElementType;
+    use inferry_engine::graph::{Dim, Fact, Node, ShapeFact};
+    use inferry_engine::op::Transpose;
+
+    fn shared(plans: usize) -> Shared {
+        let mut graph = Graph::default();
+        let open = ShapeFact(Some(alloc::vec![Dim::Unknown; 2]));
+        let x = graph.add_value("x", Some(Fact::new(ElementType::F32, open)));
+        let y = graph.add_value("y", None);
+        let op = Arc::new(Transpose { perm: None });
+        let (inputs, outputs) = (alloc::vec![Some(x)], alloc::vec![Some(y)]);
+        graph.nodes.push(Node { name: "".into(), op, inputs, outputs });
+        graph.inputs.push(x);
+        graph.outputs.push(y);
+        let model = Model { graph, ..Model::default() };
+        let (inputs, outputs) = (model.inputs().into(), model.outputs().into());
+        let (isa, packs, options) =
+            (Isa::portable(), Packs::default(), Options { plans, ..Options::default() });
+        let plans = Mutex::new(Vec::new());
+        Shared { graph: model.graph, inputs, outputs, isa, packs, plans, options }
+    }
+
+    fn plan(shared: &Shared, rows: usize) -> Arc<Plan> {
+        let shape = Shape::from([rows, 2]);
+        shared.plan(&|| core::iter::once(&shape), &|| false).unwrap().plan
+    }
+
+    #[test]
+    fn a_plan_is_made_once_and_the_least_recently_used_goes() {
+        let shared = shared(2);
+        let (a, b) = (plan(&shared, 1), plan(&shared, 2));
+        assert!(Arc::ptr_eq(&a, &plan(&shared, 1)));
+        // Now 2 was used least recently.
+        let c = plan(&shared, 3);
+        assert!(Arc::ptr_eq(&a, &plan(&shared, 1)) && Arc::ptr_eq(&c, &plan(&shared, 3)));
+        assert!(!Arc::ptr_eq(&b, &plan(&shared, 2)));
+        assert_eq!(shared.plans.lock().len(), 2);
+    }
+
+    #[test]
+    fn a_plan_that_was_stopped_is_not_kept() {
+        let shared = shared(2);
+        let shape = Shape::from([1, 2]);
+        let stopped = shared.plan(&|| core::iter::once(&shape), &|| true);
+        assert!(matches!(stopped, Err(PlanError::Stopped)));
+        assert!(shared.plans.lock().is_empty());
+    }
+}

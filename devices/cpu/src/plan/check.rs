@@ -114,3 +114,59 @@ fn lines(place: Place) -> core::ops::Range<usize> {
         len => place.start / ALIGNMENT..(place.start + len).div_ceil(ALIGNMENT),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::copy;
+    use crate::plan::Label;
+    use crate::plan::draft::Root;
+    use alloc::vec::Vec;
+
+    /// `a` is computed from an input, `b` from `a`, and the output from both; the roots of `a` and `b` lie at `starts`.
+    fn chain(starts: [usize; 2]) {
+        let step = |reads: &[usize], write: usize| DraftStep::Kernel {
+            kernel: copy::bytes(64).unwrap(),
+            reads: reads.iter().map(|root| Some(Bytes::Root(*root))).collect(),
+            writes: vec![Bytes::Root(write)],
+            label: Label("".into()),
+        };
+        let kinds = [RootKind::Input(0), RootKind::Computed, RootKind::Computed, RootKind::Output(0)];
+        let place = |region, start| Place { region, start, len: 64 };
+        let draft = Draft {
+            roots: kinds.into_iter().map(|kind| Root { kind, bytes: 64 }).collect(),
+            steps: vec![step(&[0], 1), step(&[1], 2), step(&[1, 2], 3)],
+            blocks: vec![(vec![0, 1, 2], None)],
+            ..Draft::default()
+        };
+        let layout = Layout {
+            roots: vec![
+                place(Region::Input(0), 0),
+                place(Region::Arena, starts[0]),
+                place(Region::Arena, starts[1]),
+                place(Region::Output(0), 0),
+            ],
+            workspaces: (0..3).map(|_| Place { region: Region::Arena, start: 0, len: 0 }).collect::<Vec<_>>(),
+            arena: 256,
+        };
+        check(&draft, &layout);
+    }
+
+    #[test]
+    fn values_that_lie_apart_are_right() {
+        chain([0, 64]);
+        chain([128, 0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "reads root 1")]
+    fn a_value_that_was_overwritten_before_its_last_reader_is_found() {
+        chain([64, 64]);
+    }
+
+    #[test]
+    #[should_panic(expected = "root 2")]
+    fn a_value_off_its_alignment_is_found() {
+        chain([0, 65]);
+    }
+}
