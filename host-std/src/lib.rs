@@ -1,11 +1,53 @@
 //! Inference requests on desktop threads: start, await, wait with a limit, cancel, chain, get called back.
 //!
-//! A [`Runtime`] compiles models and owns the threads. A [`CompiledModel`] makes [`Request`]s, and each start of one is a
-//! [`Run`]: a future for any async runtime, and something to block for.
+//! A [`Runtime`] compiles ONNX models and owns the threads. A [`CompiledModel`] makes [`Request`]s. Each start of a request
+//! is a [`Run`], which can be awaited by any async runtime, or waited for by blocking:
+//!
+//! ```
+//! use inferry::{Options, Runtime, Tensor};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/mtcnn_cascade/pnet.onnx");
+//! # let pixels = vec![0.0_f32; 64 * 64 * 3];
+//! let runtime = Runtime::new()?;
+//! let model = runtime.compile_file(path, Options::latency())?;
+//!
+//! let mut request = model.request()?;
+//! request.set_input(0, Tensor::from_slice(&pixels, [1, 64, 64, 3])?)?;
+//! let run = request.start()?; // returns at once: the streams compute
+//! let outputs = run.wait()?; // or, in async code: run.await?
+//! println!("{} boxes", outputs.get(0)?.shape());
+//!
+//! // Or in one go, as often and from as many tasks as one likes:
+//! let image = Tensor::from_slice(&pixels, [1, 64, 64, 3])?;
+//! let outputs = model.run([image]).wait()?; // or .await?
+//! println!("{} scores", outputs.get(1)?.shape());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What the parts promise:
+//!
+//! - **Waiting** ([`Run::wait`], [`Run::wait_for`], `.await`) ends when the outputs can be read and the callback has returned.
+//!   Any number of threads may wait for one run through an [`Observer`]. Where a wait could never end, it is an error.
+//! - **Cancelling** ([`Run::cancel`], [`Canceller`], [`CancelToken`]) does not wait. When it is granted the run ends as
+//!   cancelled, within milliseconds in the middle of a model; a run that has not begun ends at once. [`Run::deadline`] and
+//!   [`Request::infer_deadline`] do it when a moment has come.
+//! - **Callbacks** ([`Request::set_callback`]) come once a run, never two of one request at a time, and may restart it.
+//! - **Blocking** ([`Request::infer`]) computes on the caller's own thread where that is fastest.
+//! - **Dropping** never waits. A dropped run is cancelled; [`Run::detach`] lets it go on; [`Request::stop_and_wait`] waits.
+//! - **Panics** in stages and callbacks end their run, and nothing else.
+//! - **Memory** for a run is taken when its request is made: a warm run of a model of fixed shapes takes none.
+//!
+//! How many threads compute is said by [`Options`]: [`latency`](Options::latency) gives one request all cores,
+//! [`throughput`](Options::throughput) gives each core a request. The instruction set is chosen when the program runs; the
+//! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`) lowers it.
 //!
 //! The rooms: `runtime` and `options` (which threads), `streams` (the executors), `fork_join` (threads within a request),
-//! `request`, `run` and `observer` (what a user holds), `wait`, `sleep` and `timer` (time), `features` and `topology` (the
-//! machine), `file` (model files).
+//! `compiled`, `request`, `run`, `completion` and `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
+//! `features` and `topology` (the machine), `file` (model files). What this crate does *not* do: it knows no operator, and the
+//! protocol of a request is `inferry-core`'s.
+#![deny(unsafe_code)]
 
 mod clock;
 mod compiled;

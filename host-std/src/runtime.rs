@@ -22,7 +22,7 @@ use crate::options::{Callbacks, Options};
 use crate::place::Place;
 use crate::streams::{Streams, ThreadError};
 
-/// The way in: compiles models. Cheap to clone; clones are the same runtime..
+/// The way in: compiles models. Cheap to clone; clones are the same runtime.
 #[derive(Clone)]
 pub struct Runtime(Arc<Inner>);
 

@@ -17,6 +17,8 @@ const MODELS: &[(&str, &[&[usize]], f32)] = &[
     ("blazeface_back256/face_detection_back_256x256_barracuda.onnx", &[&[1, 256, 256, 3]], 1e-4),
     ("derived_mtcnn_onet/onet.int8_qdq.onnx", &[&[2, 48, 48, 3]], 1e-4),
     ("ppocrv4/ch_ppocr_mobile_v2.0_cls_infer.onnx", &[&[1, 3, 48, 192]], 1e-4),
+    ("silero_vad/silero_vad_openvino_16k.onnx", &[&[1, 576], &[2, 1, 128]], 1e-4),
+    ("tinyocr_v6/PP-OCRv6_det_tiny.onnx", &[&[1, 3, 64, 96]], 1e-3),
     ("tinyocr_v6/PP-OCRv6_rec_tiny.onnx", &[&[1, 3, 48, 96]], 1e-3),
 ];
 

@@ -23,7 +23,7 @@ use super::{Evaluate, PassError};
 use crate::graph::{Body, Dim, Fact, Graph, Node, ShapeFact, ValueId};
 use crate::op::{If, Inputs};
 
-/// Infers the facts of every value and folds what is constant..
+/// Infers the facts of every value and folds what is constant.
 ///
 /// # Errors
 /// What an operator refuses. The graph is then left without its nodes and of no further use.

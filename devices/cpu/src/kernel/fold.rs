@@ -3,6 +3,7 @@
 //! A row is folded into several vectors at once and these into one number, block by block; the blocks are joined in `f64`. So a
 //! sum of a million numbers is about as exact as one of a thousand. NaN is kept by all of them.
 
+use crate::kernel::vector::{load, store};
 use crate::simd::Simd;
 
 /// Numbers folded into vectors before the result is carried over into `f64`.
@@ -138,21 +139,24 @@ pub(crate) fn fold_row<S: Simd, F: Fold>(s: S, fold: F, start: f64, row: &[f32])
     let mut total = start;
     for block in row.chunks(BLOCK) {
         let fours = block.chunks_exact(4 * S::LANES);
-        let rest = fours.remainder();
-        let first = s.splat(F::START);
-        let mut sums = [first; 4];
-        for four in fours {
-            for (sum, vector) in sums.iter_mut().zip(four.chunks_exact(S::LANES)) {
-                *sum = fold.join(s, *sum, fold.take(s, s.load(vector)));
-            }
-        }
-        let ones = rest.chunks_exact(S::LANES);
+        let ones = fours.remainder().chunks_exact(S::LANES);
         let last = ones.remainder();
+        let take = |vector: &[f32]| fold.take(s, s.load(vector));
+        // Four results by name: an array of them would live in memory.
+        let first = s.splat(F::START);
+        let (mut a, mut b, mut c, mut d) = (first, first, first, first);
+        for four in fours {
+            let (low, high) = four.split_at(2 * S::LANES);
+            a = fold.join(s, a, take(low));
+            b = fold.join(s, b, take(&low[S::LANES..]));
+            c = fold.join(s, c, take(high));
+            d = fold.join(s, d, take(&high[S::LANES..]));
+        }
         for vector in ones {
-            sums[0] = fold.join(s, sums[0], fold.take(s, s.load(vector)));
+            (a, b) = (b, fold.join(s, a, take(vector)));
         }
         if block.len() >= S::LANES {
-            let sum = fold.join(s, fold.join(s, sums[0], sums[1]), fold.join(s, sums[2], sums[3]));
+            let sum = fold.join(s, fold.join(s, a, b), fold.join(s, c, d));
             total = fold.join_wide(total, f64::from(fold.lanes(s, sum)));
         }
         for x in last {
@@ -172,7 +176,7 @@ pub(crate) fn fold_onto<S: Simd, F: Fold>(s: S, fold: F, results: &mut [f32], ro
     }
     let (to, from) = (to.into_remainder(), from.remainder());
     if !to.is_empty() {
-        s.store_partial(fold.join(s, s.load_partial(to), fold.take(s, s.load_partial(from))), to);
+        store(s, fold.join(s, load(s, to), fold.take(s, load(s, from))), to);
     }
 }
 
@@ -180,7 +184,7 @@ pub(crate) fn fold_onto<S: Simd, F: Fold>(s: S, fold: F, results: &mut [f32], ro
 #[inline(always)]
 pub(crate) fn join_onto<S: Simd, F: Fold>(s: S, fold: F, results: &mut [f32], others: &[f32]) {
     for (to, from) in results.chunks_mut(S::LANES).zip(others.chunks(S::LANES)) {
-        s.store_partial(fold.join(s, s.load_partial(to), s.load_partial(from)), to);
+        store(s, fold.join(s, load(s, to), load(s, from)), to);
     }
 }
 

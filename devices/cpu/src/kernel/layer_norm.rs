@@ -13,6 +13,7 @@ use crate::kernel::arguments::{axis, broadcasts, form};
 use crate::kernel::fold::{Sum, fold_row};
 use crate::kernel::number::Number;
 use crate::kernel::simple::{simple, spread_rows};
+use crate::kernel::vector::{load, store};
 use crate::kernel::walk::Walk;
 use crate::kernel::{BuildError, Builder, Built};
 use crate::simd::{Simd, Vectorized, dispatch};
@@ -219,25 +220,25 @@ impl Vectorized for Scaled<'_> {
         // What the nearest f32 to the mean is off by comes off after the multiplication, at no cost.
         let rest = s.splat(((f64::from(around) - mean) * deviation) as f32);
         let around = s.splat(around);
-        let normal = |x: &[f32]| s.fma(s.sub(s.load_partial(x), around), factor, rest);
+        let normal = |x: &[f32]| s.fma(s.sub(load(s, x), around), factor, rest);
         match self.scale {
             Scale::One(a, b) => {
                 let (a, b) = (s.splat(a), s.splat(b));
                 for (to, x) in self.to.chunks_mut(S::LANES).zip(self.row.chunks(S::LANES)) {
-                    s.store_partial(s.fma(normal(x), a, b), to);
+                    store(s, s.fma(normal(x), a, b), to);
                 }
             }
             Scale::Each(a, Some(b)) => {
                 let scales = a.chunks(S::LANES).zip(b.chunks(S::LANES));
                 let row = self.row.chunks(S::LANES).zip(scales);
                 for (to, (x, (a, b))) in self.to.chunks_mut(S::LANES).zip(row) {
-                    s.store_partial(s.fma(normal(x), s.load_partial(a), s.load_partial(b)), to);
+                    store(s, s.fma(normal(x), load(s, a), load(s, b)), to);
                 }
             }
             Scale::Each(a, None) => {
                 let row = self.row.chunks(S::LANES).zip(a.chunks(S::LANES));
                 for (to, (x, a)) in self.to.chunks_mut(S::LANES).zip(row) {
-                    s.store_partial(s.mul(normal(x), s.load_partial(a)), to);
+                    store(s, s.mul(normal(x), load(s, a)), to);
                 }
             }
         }

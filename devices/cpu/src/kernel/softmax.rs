@@ -12,6 +12,7 @@ use crate::isa::Isa;
 use crate::kernel::arguments::axis;
 use crate::kernel::fold::{Largest, fold_onto, fold_row};
 use crate::kernel::simple::{simple, spread_items, spread_rows};
+use crate::kernel::vector::{load, store};
 use crate::kernel::{BuildError, Builder, Built};
 use crate::math;
 use crate::simd::{Simd, Vectorized, dispatch};
@@ -94,7 +95,7 @@ fn exponentials<S: Simd>(s: S, from: &[f32], shift: S::F32, to: &mut [f32]) -> f
     }
     let mut sum = f64::from(s.sum(s.add(first, second)));
     if !from_rest.is_empty() {
-        s.store_partial(math::exp(s, s.sub(s.load_partial(from_rest), shift)), to_rest);
+        store(s, math::exp(s, s.sub(load(s, from_rest), shift)), to_rest);
         sum += to_rest.iter().map(|power| f64::from(*power)).sum::<f64>();
     }
     sum
@@ -107,13 +108,13 @@ fn scale<S: Simd>(s: S, values: &mut [f32], factor: S::F32) {
         s.store(s.mul(s.load(vector), factor), vector);
     }
     let rest = vectors.into_remainder();
-    s.store_partial(s.mul(s.load_partial(rest), factor), rest);
+    store(s, s.mul(load(s, rest), factor), rest);
 }
 
 #[inline(always)]
 fn each_vector<S: Simd>(s: S, from: &[f32], to: &mut [f32], f: impl Fn(S::F32) -> S::F32) {
     for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
-        s.store_partial(f(s.load_partial(from)), to);
+        store(s, f(load(s, from)), to);
     }
 }
 
@@ -162,8 +163,8 @@ impl<'a, F: Fn(usize) -> &'a [f32], T: Fn(usize) -> &'a mut [f32]> Vectorized fo
             for ((from, to), (largest, sum)) in
                 vectors.zip(largest.chunks_exact(S::LANES).zip(sums.chunks_exact_mut(S::LANES)))
             {
-                let power = math::exp(s, s.sub(s.load_partial(from), s.load(largest)));
-                s.store_partial(power, to);
+                let power = math::exp(s, s.sub(load(s, from), s.load(largest)));
+                store(s, power, to);
                 s.store(s.add(s.load(sum), power), sum);
             }
         }
@@ -180,11 +181,11 @@ impl<'a, F: Fn(usize) -> &'a [f32], T: Fn(usize) -> &'a mut [f32]> Vectorized fo
             {
                 let sum = s.load(sum);
                 let result = if self.log {
-                    s.sub(s.sub(s.load_partial(from), s.load(largest)), sum)
+                    s.sub(s.sub(load(s, from), s.load(largest)), sum)
                 } else {
-                    s.mul(s.load_partial(to), sum)
+                    s.mul(load(s, to), sum)
                 };
-                s.store_partial(result, to);
+                store(s, result, to);
             }
         }
     }

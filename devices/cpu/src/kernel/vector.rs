@@ -77,6 +77,9 @@ impl<Z: Zip> Vectorized for ZipAll<'_, Z> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        if let Some((dense, row)) = self.short_rows() {
+            return self.periodic(s, dense, row);
+        }
         let [stride_a, stride_b] = self.walk.inner().strides;
         for run in self.walk.runs(self.start..self.start + self.to.len()) {
             let to = &mut self.to[run.output.start - self.start..run.output.end - self.start];
@@ -119,6 +122,38 @@ impl<Z: Zip> Vectorized for ZipAll<'_, Z> {
     }
 }
 
+/// Numbers of a short row that are written down again and again, so that whole vectors can be taken of them.
+const PERIODS: usize = 256;
+
+impl<Z: Zip> ZipAll<'_, Z> {
+    /// Which operand goes along with the output and how long the rows are, when the other one is one short row that is
+    /// repeated.
+    fn short_rows(&self) -> Option<(usize, usize)> {
+        let [outer, inner] = self.walk.dims() else { return None };
+        let row = inner.extent;
+        let dense = (0..2).find(|n| outer.strides[*n] == row as isize && outer.strides[1 - *n] == 0)?;
+        (inner.strides == [1, 1] && row <= PERIODS / 4).then_some((dense, row))
+    }
+
+    #[inline(always)]
+    fn periodic<S: Simd>(self, s: S, dense: usize, row: usize) {
+        let (along, repeated) = if dense == 0 { (self.a, self.b) } else { (self.b, self.a) };
+        let mut periods = [0.0; PERIODS];
+        let periods = &mut periods[..PERIODS / row * row];
+        let turned = repeated[..row].iter().cycle().skip(self.start % row);
+        periods.iter_mut().zip(turned).for_each(|(to, from)| *to = *from);
+        let along = &along[self.start..self.start + self.to.len()];
+        for (to, along) in self.to.chunks_mut(periods.len()).zip(along.chunks(periods.len())) {
+            let numbers = along.chunks(S::LANES).zip(periods.chunks(S::LANES));
+            for (to, (x, y)) in to.chunks_mut(S::LANES).zip(numbers) {
+                let (x, y) = (load(s, x), load(s, y));
+                let result = if dense == 0 { self.zip.zip(s, x, y) } else { self.zip.zip(s, y, x) };
+                store(s, result, to);
+            }
+        }
+    }
+}
+
 /// Stores `whole(range)` for each whole vector of `to`, and `last(range)` for the rest.
 #[inline(always)]
 pub(crate) fn each<S: Simd>(
@@ -136,6 +171,20 @@ pub(crate) fn each<S: Simd>(
     if at < len {
         s.store_partial(last(at..len), &mut to[at..]);
     }
+}
+
+/// A vector of the first numbers of `from`, with zeros after the last.
+///
+/// For loops over chunks: only the last chunk is short, and to ask is cheaper than to mask.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(s: S, from: &[f32]) -> S::F32 {
+    if from.len() >= S::LANES { s.load(from) } else { s.load_partial(from) }
+}
+
+/// Writes as much of a vector as `to` takes.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(s: S, value: S::F32, to: &mut [f32]) {
+    if to.len() >= S::LANES { s.store(value, to) } else { s.store_partial(value, to) }
 }
 
 #[inline(always)]

@@ -2,8 +2,8 @@
 //!
 //! There is no sum over channels and so nothing to share between them: a channel is a few taps times its region. A tile is
 //! some channels of one image, or some blocks of rows of one channel; the region of a block, gathered into scratch, stays in
-//! the first level of cache. Windows of 3 x 3 and 5 x 5 go to [`window`](super::window), which computes several rows
-//! at once; all others are added up tap by tap here, for as many vectors of one row as keep the multipliers busy.
+//! the first level of cache. Windows of 3 x 3 and 5 x 5 go to [`window`](super::window), which reads each row of the input
+//! once; all others are added up tap by tap here, for as many vectors of one row as keep the multipliers busy.
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::Problem;
 use super::geometry::{Place, Plane, largest};
 use super::region::{Region, SLACK};
-use super::window::{Rows, Windowed};
+use super::window::{Rows, Window};
 use crate::io::Io;
 use crate::isa::Isa;
 use crate::kernel::epilogue::Tail;
@@ -28,13 +28,20 @@ pub(super) fn build(
     node: &Builder<'_>,
     tail: Tail,
 ) -> Result<Box<dyn Kernel>, Tail> {
-    let grid = Grid::new(problem, &plane, node.isa);
-    let Some(region) = Region::new(&plane, 1, grid.rows, plane.columns.output) else { return Err(tail) };
-    let table = region.table(&plane);
+    let window = Window::new(&plane);
+    let region_of = |rows| match &window {
+        Some(window) => window.region(rows),
+        None => Region::new(&plane, 1, rows, plane.columns.output),
+    };
+    let grid = Grid::new(problem, &plane, node.isa, region_of);
+    let Some(region) = region_of(grid.rows) else { return Err(tail) };
+    let way = match window {
+        Some(window) => Way::Window(window.with(&region)),
+        None => Way::Taps(region.table(&plane)),
+    };
     let phases = if problem.is_empty() { vec![] } else { vec![grid.phase(problem, &plane, node.isa)] };
-    let windowed = Windowed::new(&plane, &table, region.pitch);
     let (isa, problem) = (node.isa, problem.clone());
-    Ok(Box::new(Depthwise { phases, isa, problem, plane, region, table, windowed, tail, grid }))
+    Ok(Box::new(Depthwise { phases, isa, problem, plane, region, way, tail, grid }))
 }
 
 /// Roughly the nanoseconds of a tile. In tests small images are cut as well.
@@ -50,10 +57,17 @@ struct Depthwise {
     problem: Problem,
     plane: Plane,
     region: Region,
-    table: Vec<u32>,
-    windowed: Option<Windowed>,
+    way: Way,
     tail: Tail,
     grid: Grid,
+}
+
+/// How the rows are computed.
+enum Way {
+    /// Row by row of the input.
+    Window(Window),
+    /// Tap by tap; the table of the region.
+    Taps(Vec<u32>),
 }
 
 /// How the outputs of one image are cut into tiles.
@@ -70,14 +84,10 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(problem: &Problem, plane: &Plane, isa: Isa) -> Grid {
+    fn new(problem: &Problem, plane: &Plane, isa: Isa, region: impl Fn(usize) -> Option<Region>) -> Grid {
         let classes = plane.spread().min(plane.rows.output).max(1);
         let all = plane.rows.output.div_ceil(plane.spread()).max(1);
-        let fits = |rows| {
-            let region = Region::new(plane, 1, rows, plane.columns.output);
-            region.is_some_and(|region| region.len() <= REGION)
-        };
-        let rows = largest(all, fits);
+        let rows = largest(all, |rows| region(rows).is_some_and(|region| region.len() <= REGION));
         let rows = all.div_ceil(all.div_ceil(rows));
         let row_blocks = all.div_ceil(rows);
         let total = problem.groups * problem.features * row_blocks * classes;
@@ -110,12 +120,13 @@ impl Vectorized for Tiles<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Tiles { depthwise, io } = self;
-        let Depthwise { problem, plane, region, grid, .. } = depthwise;
+        let Depthwise { problem, plane, grid, .. } = depthwise;
         let gathered = io.scratch::<f32>();
         let per_channel = grid.row_blocks * grid.classes;
         let total = problem.groups * problem.features * per_channel;
         let input = io.input::<f32>(0);
         let mut ready = None;
+        let mut lines = (0, 0);
         for tile in io.tiles() {
             let (image, tile) = (tile / grid.tiles, tile % grid.tiles);
             for block in tile * grid.blocks..((tile + 1) * grid.blocks).min(total) {
@@ -127,10 +138,10 @@ impl Vectorized for Tiles<'_, '_> {
                 let from = image * problem.groups + channel / problem.features;
                 if ready != Some((from, block)) {
                     let input = &input[from * plane.input()..][..plane.input()];
-                    region.gather(simd, plane, input, place, gathered);
+                    lines = depthwise.gather(simd, input, place, gathered);
                     ready = Some((from, block));
                 }
-                depthwise.block(simd, io, image, channel, place, gathered);
+                depthwise.block(simd, io, image, channel, place, gathered, lines);
             }
         }
     }
@@ -146,8 +157,28 @@ impl Depthwise {
         Place { row, column: 0, rows: self.grid.rows.min(rows), columns: self.plane.columns.output }
     }
 
+    /// Gathers what a block needs. For a window: how many rows, and which of them the first tap of the first output row meets.
+    #[inline(always)]
+    fn gather<S: Simd>(&self, simd: S, input: &[f32], place: Place, to: &mut [f32]) -> (usize, isize) {
+        let Way::Window(window) = &self.way else {
+            self.region.gather(simd, &self.plane, input, place, to);
+            return (0, 0);
+        };
+        let rows = &self.plane.rows;
+        let first = (place.row * rows.stride) as isize - rows.begin as isize;
+        let end = first + ((place.rows - 1) * rows.stride + rows.kernel) as isize;
+        let begin = first.clamp(0, rows.input as isize);
+        let count = end.clamp(begin, rows.input as isize) - begin;
+        if count > 0 {
+            let place = Place { row: begin as usize, rows: count as usize, ..place };
+            self.region.gather(simd, &window.lines, input, place, to);
+        }
+        (count as usize, first - begin)
+    }
+
     /// A block of rows of one channel.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "what a block is, and where its rows were gathered")]
     fn block<S: Simd>(
         &self,
         simd: S,
@@ -156,6 +187,7 @@ impl Depthwise {
         channel: usize,
         place: Place,
         gathered: &[f32],
+        (lines, first): (usize, isize),
     ) {
         let channels = self.problem.groups * self.problem.features;
         let taps = self.plane.taps();
@@ -164,10 +196,12 @@ impl Depthwise {
         let step = self.plane.spread() * width;
         let rows = Rows {
             gathered,
+            pitch: self.region.pitch,
+            first,
+            lines,
             weights: &io.input::<f32>(1)[channel * taps..][..taps],
             bias: if self.problem.bias { io.input::<f32>(2)[channel] } else { 0.0 },
             clip: self.tail.clip,
-            pitch: self.region.pitch,
             rows: place.rows,
             width,
             out: io.shared::<f32>(0),
@@ -176,9 +210,9 @@ impl Depthwise {
         };
         // SAFETY: the rows of this block are this tile's alone.
         unsafe {
-            match &self.windowed {
-                Some(windowed) => windowed.rows(simd, &rows),
-                None => tap_by_tap(simd, &self.table, &rows),
+            match &self.way {
+                Way::Window(window) => window.rows(simd, &rows),
+                Way::Taps(table) => tap_by_tap(simd, table, &rows),
             }
         }
         if self.tail.then.is_some() {

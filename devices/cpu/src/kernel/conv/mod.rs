@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Conv ─┬─ one or two spatial dimensions, f32 ─┬─ one input channel a group ─▶ depthwise
-//!        │                                      └─ else ─────────────────────▶ direct (a matrix product)
+//!        │                                      ├─ few outputs ──────────────▶ narrow (a matrix product)
+//!        │                                      └─ else ─────────────────────▶ direct (the same, turned round)
 //!        └─ anything else ───────────────────────────────────────────────────▶ reference
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod depthwise;
 mod direct;
 mod geometry;
+mod narrow;
 mod reference;
 mod region;
 #[cfg(test)]
@@ -27,7 +29,8 @@ use inferry_engine::op::{Conv, Resolved, Window};
 
 use crate::kernel::arguments::{form, refused};
 use crate::kernel::epilogue::{Epilogue, Tail};
-use crate::kernel::{BuildError, Builder, Built};
+use crate::kernel::gemm::Sizes;
+use crate::kernel::{BuildError, Builder, Built, Kernel};
 use geometry::Plane;
 
 /// Builds Conv.
@@ -43,10 +46,11 @@ pub(crate) fn build_conv(op: &Conv, node: &Builder<'_>, epilogue: Option<Box<dyn
         ElementType::F32 => {
             let mut tail = Tail::new(epilogue);
             if let Some(plane) = Plane::new(&problem.window, &problem.input) {
-                let built = if problem.depth == 1 { depthwise::build } else { direct::build };
-                match built(&problem, plane, node, tail) {
-                    Ok(kernel) => return Ok(kernel),
-                    Err(unused) => tail = unused,
+                for way in ways(&problem, &plane, node) {
+                    match way(&problem, plane, node, tail) {
+                        Ok(kernel) => return Ok(kernel),
+                        Err(unused) => tail = unused,
+                    }
                 }
             }
             reference::build::<f32>(problem, tail)
@@ -55,6 +59,23 @@ pub(crate) fn build_conv(op: &Conv, node: &Builder<'_>, epilogue: Option<Box<dyn
         ElementType::F64 => reference::build::<f64>(problem, Tail::default()),
         element => Err(BuildError::Element { op: "Conv", element }),
     }
+}
+
+/// A fast path: the kernel, or the tail back when it cannot take this convolution after all.
+type Way = fn(&Problem, Plane, &Builder<'_>, Tail) -> Result<Box<dyn Kernel>, Tail>;
+
+/// The fast paths that pay, best first.
+fn ways(problem: &Problem, plane: &Plane, node: &Builder<'_>) -> alloc::vec::Vec<Way> {
+    let mut ways: alloc::vec::Vec<Way> = alloc::vec![];
+    if !problem.is_empty() && narrow::pays(problem, plane, Sizes::of(node.isa)) {
+        ways.push(narrow::build);
+    }
+    // One output channel for many taps is what `direct` does as well, for any number of input channels.
+    if problem.depth == 1 && (problem.groups > 1 || problem.features < 4) {
+        ways.push(depthwise::build);
+    }
+    ways.push(direct::build);
+    ways
 }
 
 /// The extents of a convolution.

@@ -250,3 +250,25 @@ fn misfits_are_refused() {
     let node = Builder { inputs: &inputs, outputs: &outputs, isa: Isa::portable(), packs: &packs };
     assert!(conv(&case(&[], &[]).op(), &node).is_err());
 }
+
+#[test]
+fn few_outputs() {
+    case(&[1, 40, 1, 1], &[70, 40, 1, 1]).check();
+    case(&[3, 20, 1, 1], &[33, 20, 1, 1]).check();
+    case(&[2, 9, 4, 4], &[40, 9, 2, 2]).check();
+    case(&[1, 7, 3, 5], &[50, 7, 1, 1]).check();
+    case(&[1, 7, 1, 4], &[50, 7, 1, 3]).pads(&[0, 1, 0, 1]).check();
+    case(&[1, 5, 6, 7], &[48, 5, 3, 3]).strides(&[2, 2]).pads(&[1, 1, 1, 1]).check();
+    case(&[1, 8, 3, 3], &[64, 4, 3, 3]).group(2).pads(&[1, 1, 1, 1]).check();
+    case(&[1, 1, 60], &[35, 1, 16]).strides(&[12]).check();
+    case(&[1, 1, 300], &[37, 1, 40]).strides(&[10]).pads(&[3, 0]).check();
+    case(&[1, 3, 9, 9], &[40, 3, 3, 3]).dilations(&[2, 3]).strides(&[2, 2]).check();
+}
+
+#[test]
+fn outputs_that_see_only_padding() {
+    case(&[1, 2, 3, 4], &[2, 1, 3, 3]).group(2).pads(&[5, 5, 5, 5]).check();
+    case(&[1, 2, 1, 4], &[2, 1, 3, 3]).group(2).strides(&[2, 2]).pads(&[6, 1, 7, 1]).check();
+    case(&[1, 2, 3, 40], &[2, 1, 5, 5]).group(2).strides(&[2, 1]).pads(&[9, 2, 8, 2]).check();
+    case(&[1, 3, 2, 2], &[20, 3, 3, 3]).pads(&[4, 4, 4, 4]).check();
+}

@@ -33,8 +33,14 @@ impl Tables {
     /// For a left factor whose inner places are `left` apart and a right factor whose rows are `right` apart. `None` when
     /// a place does not fit into 32 bits.
     pub(crate) fn new(depth: usize, left: usize, right: usize, sizes: Sizes) -> Option<Tables> {
-        let panels = [steps(depth, sizes.columns())?, steps(depth, sizes.lanes)?];
-        Some(Tables { left: steps(depth, left)?, panels, plain: steps(depth, right) })
+        let plain = steps(depth, right);
+        Some(Tables { plain, ..Tables::with_left(steps(depth, left)?, sizes)? })
+    }
+
+    /// For a left factor with this table and a packed right factor.
+    pub(crate) fn with_left(left: Vec<u32>, sizes: Sizes) -> Option<Tables> {
+        let panels = [steps(left.len(), sizes.columns())?, steps(left.len(), sizes.lanes)?];
+        Some(Tables { left, panels, plain: None })
     }
 
     fn panel(&self, wide: bool) -> *const u32 {

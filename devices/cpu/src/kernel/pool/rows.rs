@@ -14,6 +14,7 @@ use crate::kernel::Built;
 use crate::kernel::fold::{Fold, Largest, Sum, fold_onto};
 use crate::kernel::number::Number;
 use crate::kernel::simple::{simple_with_scratch, spread_rows};
+use crate::kernel::vector::{load, store};
 use crate::simd::{Simd, Vectorized, dispatch};
 
 /// Windows over rows and columns.
@@ -167,7 +168,7 @@ impl<F: Fold> Vectorized for Pooling<'_, F> {
 #[inline(always)]
 fn along<S: Simd>(s: S, to: &mut [f32], at: impl Fn(usize) -> S::F32) {
     for (index, to) in to.chunks_mut(S::LANES).enumerate() {
-        s.store_partial(at(index * S::LANES), to);
+        store(s, at(index * S::LANES), to);
     }
 }
 
@@ -219,7 +220,7 @@ fn along_scalar<F: Fold>(fold: F, flat: &Flat, buffer: &[f32], to: &mut [f32]) {
 fn divide<S: Simd>(s: S, to: &mut [f32], divisors: &[f32], rows: f32) {
     let rows = s.splat(rows);
     for (to, divisors) in to.chunks_mut(S::LANES).zip(divisors.chunks(S::LANES)) {
-        let sums = s.load_partial(to);
-        s.store_partial(s.div(sums, s.mul(rows, s.load_partial(divisors))), to);
+        let sums = load(s, to);
+        store(s, s.div(sums, s.mul(rows, load(s, divisors))), to);
     }
 }

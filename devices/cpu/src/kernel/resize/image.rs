@@ -10,6 +10,7 @@ use inferry_engine::op::Resize;
 
 use super::coordinates::{Line, Taps};
 use crate::kernel::simple::{simple_with_scratch, spread_rows};
+use crate::kernel::vector::{load, store};
 use crate::kernel::{Builder, Built};
 use crate::simd::{Simd, Vectorized, dispatch};
 
@@ -156,10 +157,10 @@ fn blend<'a, S: Simd>(s: S, weights: &[f32], row: impl Fn(usize) -> &'a [f32], t
         let weight = s.splat(*weight);
         let pairs = to.chunks_mut(S::LANES).zip(from.chunks(S::LANES));
         if tap == 0 {
-            pairs.for_each(|(to, from)| s.store_partial(s.mul(s.load_partial(from), weight), to));
+            pairs.for_each(|(to, from)| store(s, s.mul(load(s, from), weight), to));
         } else {
             pairs.for_each(|(to, from)| {
-                s.store_partial(s.fma(s.load_partial(from), weight, s.load_partial(to)), to);
+                store(s, s.fma(load(s, from), weight, load(s, to)), to);
             });
         }
     }
@@ -181,8 +182,8 @@ fn double<S: Simd>(s: S, [even, odd]: [&[f32]; 2], weights: [f32; 4], to: &mut [
         let odds = s.fma(s.load(odd), c, s.mul(s.load(&odd[1..]), d));
         let (first, second) = s.interleave(evens, odds);
         let (low, high) = to.split_at_mut(to.len().min(S::LANES));
-        s.store_partial(first, low);
-        s.store_partial(second, high);
+        store(s, first, low);
+        store(s, second, high);
     }
 }
 

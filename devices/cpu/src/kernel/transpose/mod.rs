@@ -3,13 +3,17 @@
 //! Dimensions that stay neighbours are merged first (a [`Walk`] does that), which turns most permutations of real models
 //! into one of two forms. Where the innermost dimension stays innermost, rows are copied. Else some dimension of the
 //! output, the *fast* one, runs along consecutive elements of the input: its plane with the innermost dimension is
-//! transposed in square blocks, so that both sides are touched a cache line at a time.
+//! transposed in square blocks (see [`plane`]), so that both sides are touched a cache line at a time.
+
+mod plane;
 
 use alloc::format;
 
 use inferry_engine::op::Transpose;
 
+use self::plane::Planes;
 use crate::io::Plain;
+use crate::isa::Isa;
 use crate::kernel::arguments::form;
 use crate::kernel::simple::{simple, spread_rows};
 use crate::kernel::strided;
@@ -31,7 +35,7 @@ pub(crate) fn transpose(op: &Transpose, node: &Builder<'_>) -> Built {
     let walk = Walk::new(output, |dim| [dense_stride(&data.shape, source(dim))]);
     let count = output.count();
     by_size!("Transpose", *element, T => match Plane::of(&walk) {
-        Some(plane) if count > 0 => blocked::<T>(walk, plane, count),
+        Some(plane) if count > 0 => blocked::<T>(walk, plane, count, node.isa),
         _ => strided::copy::<T>(walk, count),
     })
 }
@@ -65,7 +69,7 @@ impl Plane {
     }
 }
 
-fn blocked<T: Plain>(walk: Walk<1>, plane: Plane, count: usize) -> Built {
+fn blocked<T: Plain>(walk: Walk<1>, plane: Plane, count: usize, isa: Isa) -> Built {
     let rows = count / plane.row.max(1);
     let phase = spread_rows(rows, plane.row, 100 + 60 * size_of::<T>() as u64);
     // The dimensions outside the fast one, and those between it and the innermost.
@@ -87,69 +91,26 @@ fn blocked<T: Plain>(walk: Walk<1>, plane: Plane, count: usize) -> Built {
             let slab = &mut to[(row - rows.start) * plane.row..(next - rows.start) * plane.row];
             for index in 0..planes {
                 let from = &from[base + middle.at(index)[0]..];
-                transpose_plane(
-                    from,
-                    plane.stride,
-                    &mut slab[index * plane.last..],
-                    plane.row,
-                    next - row,
-                    plane.last,
-                );
+                let shape = Planes {
+                    from_stride: plane.stride,
+                    to_stride: plane.row,
+                    rows: next - row,
+                    columns: plane.last,
+                };
+                plane::transpose(isa, shape, from, &mut slab[index * plane.last..]);
             }
             row = next;
         }
     })
 }
 
-/// Elements on the side of a block.
-const SIDE: usize = 8;
-
-/// `to[r * to_stride + c] = from[c * from_stride + r]` for `rows` and `columns` of the output.
-fn transpose_plane<T: Plain>(
-    from: &[T],
-    from_stride: usize,
-    to: &mut [T],
-    to_stride: usize,
-    rows: usize,
-    columns: usize,
-) {
-    let whole = (rows / SIDE * SIDE, columns / SIDE * SIDE);
-    for row in (0..whole.0).step_by(SIDE) {
-        for column in (0..whole.1).step_by(SIDE) {
-            let from = &from[column * from_stride + row..];
-            transpose_block(from, from_stride, &mut to[row * to_stride + column..], to_stride);
-        }
-    }
-    // What is left at the right and below.
-    let mut rest = |rows: core::ops::Range<usize>, columns: core::ops::Range<usize>| {
-        for row in rows {
-            for column in columns.clone() {
-                to[row * to_stride + column] = from[column * from_stride + row];
-            }
-        }
-    };
-    rest(0..whole.0, whole.1..columns);
-    rest(whole.0..rows, 0..columns);
-}
-
-#[inline(always)]
-fn transpose_block<T: Plain>(from: &[T], from_stride: usize, to: &mut [T], to_stride: usize) {
-    let block: [[T; SIDE]; SIDE] = core::array::from_fn(|column| {
-        from[column * from_stride..][..SIDE].try_into().expect("a slice of that length")
-    });
-    for row in 0..SIDE {
-        let line: [T; SIDE] = core::array::from_fn(|column| block[column][row]);
-        to[row * to_stride..][..SIDE].copy_from_slice(&line);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::testing::{run_one, tensor};
+    use crate::kernel::testing::{run, run_one, tensor};
     use alloc::vec;
     use alloc::vec::Vec;
-    use inferry_core::Shape;
+    use inferry_core::{ElementType, Shape};
 
     /// By the definition: each element of the output looked up.
     fn reference(shape: &[usize], perm: &[usize]) -> (Shape, Vec<u32>) {
@@ -172,6 +133,8 @@ mod tests {
     fn permutations_of_every_form() {
         let cases: &[(&[usize], &[usize])] = &[
             (&[19, 21], &[1, 0]),
+            (&[150, 70], &[1, 0]),
+            (&[2, 33, 5, 18], &[0, 3, 2, 1]),
             (&[2, 9, 17], &[0, 2, 1]),
             (&[2, 9, 17], &[2, 1, 0]),
             (&[2, 9, 17], &[1, 0, 2]),
@@ -192,7 +155,11 @@ mod tests {
             let values: Vec<u32> = (0..count as u32).collect();
             let data = tensor(&values, Shape::new(shape).unwrap());
             let op = Transpose { perm: Some(perm.to_vec()) };
-            assert_eq!(run_one::<u32>(&op, &[&data], output.clone()), wanted, "{shape:?} by {perm:?}");
+            for isa in Isa::detect_for_tests() {
+                let outputs = [(ElementType::U32, output.clone())];
+                let result = run(&op, &[Some(data.clone())], &outputs, isa);
+                assert_eq!(result[0].to_vec::<u32>().unwrap(), wanted, "{shape:?} by {perm:?}, {isa:?}");
+            }
             let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
             let wanted: Vec<u8> = wanted.iter().map(|value| *value as u8).collect();
             let data = tensor(&bytes, Shape::new(shape).unwrap());
