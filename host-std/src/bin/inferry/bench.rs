@@ -5,7 +5,7 @@
 //! The first run is measured apart, since caches and memory are cold.
 
 use std::error::Error;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use inferry::npz::Arrays;
@@ -13,6 +13,7 @@ use inferry::{Next, Options, Request, Tensor};
 use serde_json::{Value, json};
 
 use crate::latency::Latency;
+use crate::profile::{self, Profiler};
 use crate::session::Session;
 use crate::{Api, Bench, about, fixture, progress};
 
@@ -34,18 +35,30 @@ pub fn bench(args: &Bench) -> Result<(), Box<dyn Error>> {
         (None, Api::Async) => Options::throughput(),
     };
     // The callbacks below take no time worth a change of threads.
-    let session = Session::open(&args.model, options.callback_threads(0), args.threads)?;
+    let profiler = args.profile.then(Arc::<Profiler>::default);
+    let profile = profiler.as_ref().map(Profiler::profile);
+    let session = Session::open_with(&args.model, options.callback_threads(0), args.threads, profile)?;
     let inputs = fixture::inputs(&arrays, session.inputs()).map_err(about(&args.npz))?;
     let span = Duration::from_secs_f64(args.seconds);
+    let warm = || profiler.iter().for_each(|profiler| profiler.forget());
     let measured = match args.api {
-        Api::Sync => one_after_the_other(&session, &inputs, span),
-        Api::Async => in_flight(&session, &inputs, span, args.nireq.unwrap_or(session.optimal_requests())),
+        Api::Sync => one_after_the_other(&session, &inputs, span, warm),
+        Api::Async => {
+            let count = args.nireq.unwrap_or(session.optimal_requests());
+            in_flight(&session, &inputs, span, count, warm)
+        }
     };
     let measured = measured.map_err(about(&args.model))?;
     let latency = Latency::of(&measured.times).ok_or("no run was finished in time; allow more --seconds")?;
-    match args.json {
-        true => println!("{}", object(args, &session, &measured, &latency)),
-        false => print!("{}", text(&session, &measured, &latency)),
+    let lines = profiler.map(|profiler| profiler.lines(&session.source));
+    let runs = measured.times.len();
+    if args.json {
+        let mut object = object(args, &session, &measured, &latency);
+        lines.into_iter().for_each(|lines| object["nodes"] = profile::json(&lines, runs));
+        println!("{object}");
+    } else {
+        print!("{}", text(&session, &measured, &latency));
+        lines.into_iter().for_each(|lines| print!("{}", profile::text(&lines, runs)));
     }
     Ok(())
 }
@@ -54,9 +67,11 @@ fn one_after_the_other(
     session: &Session,
     inputs: &[Tensor],
     span: Duration,
+    warm: impl FnOnce(),
 ) -> Result<Measured, Box<dyn Error>> {
     let mut request = bound(session, inputs)?;
     let first = time(|| request.infer().map(drop))?;
+    warm();
     let bar = progress::bar(span, "measuring");
     let mut times = Vec::with_capacity(1024);
     let begin = Instant::now();
@@ -74,9 +89,11 @@ fn in_flight(
     inputs: &[Tensor],
     span: Duration,
     count: usize,
+    warm: impl FnOnce(),
 ) -> Result<Measured, Box<dyn Error>> {
     let mut requests = (0..count).map(|_| bound(session, inputs)).collect::<Result<Vec<_>, _>>()?;
     let first = time(|| requests[0].infer().map(drop))?;
+    warm();
     let (over, all_over) = mpsc::channel();
     let spinner = progress::spinner("measuring");
     let begin = Instant::now();

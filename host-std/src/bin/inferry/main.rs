@@ -11,6 +11,7 @@ mod compare;
 mod fixture;
 mod inspect;
 mod latency;
+mod profile;
 mod progress;
 mod run;
 mod session;
@@ -101,6 +102,9 @@ struct Bench {
     /// How long to measure
     #[arg(long, value_name = "T", default_value_t = 5.0, value_parser = span)]
     seconds: f64,
+    /// Show which nodes the time goes to; measuring them takes some time, too
+    #[arg(long)]
+    profile: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,

@@ -31,8 +31,8 @@ pub(super) fn transpose<T: Plain>(isa: Isa, planes: Planes, from: &[T], to: &mut
         dispatch(isa, Registers { planes, from, to });
     } else {
         planes.blocks(SIDE, |row, column| {
-            let from = &from[planes.from_at(row, column)..];
-            through_array(from, planes.from_stride, &mut to[planes.to_at(row, column)..], planes.to_stride);
+            let from = &from[planes.source(row, column)..];
+            through_array(from, planes.from_stride, &mut to[planes.target(row, column)..], planes.to_stride);
         });
         planes.rest(SIDE, from, to);
     }
@@ -42,11 +42,11 @@ pub(super) fn transpose<T: Plain>(isa: Isa, planes: Planes, from: &[T], to: &mut
 const PART: usize = 64;
 
 impl Planes {
-    fn from_at(self, row: usize, column: usize) -> usize {
+    fn source(self, row: usize, column: usize) -> usize {
         column * self.from_stride + row
     }
 
-    fn to_at(self, row: usize, column: usize) -> usize {
+    fn target(self, row: usize, column: usize) -> usize {
         row * self.to_stride + column
     }
 
@@ -71,7 +71,7 @@ impl Planes {
         let mut copy = |rows: Range<usize>, columns: Range<usize>| {
             for row in rows {
                 for column in columns.clone() {
-                    to[self.to_at(row, column)] = from[self.from_at(row, column)];
+                    to[self.target(row, column)] = from[self.source(row, column)];
                 }
             }
         };
@@ -93,8 +93,14 @@ impl Vectorized for Registers<'_> {
     fn run<S: Simd>(self, s: S) {
         let Registers { planes, from, to } = self;
         planes.blocks(S::LANES, |row, column| {
-            let from = &from[planes.from_at(row, column)..];
-            in_registers(s, from, planes.from_stride, &mut to[planes.to_at(row, column)..], planes.to_stride);
+            let from = &from[planes.source(row, column)..];
+            in_registers(
+                s,
+                from,
+                planes.from_stride,
+                &mut to[planes.target(row, column)..],
+                planes.to_stride,
+            );
         });
         planes.rest(S::LANES, from, to);
     }
