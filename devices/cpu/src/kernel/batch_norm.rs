@@ -15,6 +15,7 @@ use crate::isa::Isa;
 use crate::kernel::arguments::form;
 use crate::kernel::number::Number;
 use crate::kernel::simple::spread;
+use crate::kernel::vector::{load, store};
 use crate::kernel::{BuildError, Builder, Built, Kernel, Phase};
 use crate::simd::{Simd, Vectorized, dispatch};
 
@@ -150,13 +151,9 @@ impl Vectorized for Scaled<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (a, b) = (s.splat(self.a), s.splat(self.b));
-        let x = self.x;
-        crate::kernel::vector::each(
-            s,
-            self.to,
-            |range| s.fma(s.load(&x[range]), a, b),
-            |range| s.fma(s.load_partial(&x[range]), a, b),
-        );
+        for (to, x) in self.to.chunks_mut(S::LANES).zip(self.x.chunks(S::LANES)) {
+            store(s, s.fma(load(s, x), a, b), to);
+        }
     }
 }
 

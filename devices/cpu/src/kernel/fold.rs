@@ -141,19 +141,18 @@ pub(crate) fn fold_row<S: Simd, F: Fold>(s: S, fold: F, start: f64, row: &[f32])
         let fours = block.chunks_exact(4 * S::LANES);
         let ones = fours.remainder().chunks_exact(S::LANES);
         let last = ones.remainder();
-        let take = |vector: &[f32]| fold.take(s, s.load(vector));
         // Four results by name: an array of them would live in memory.
         let first = s.splat(F::START);
         let (mut a, mut b, mut c, mut d) = (first, first, first, first);
         for four in fours {
             let (low, high) = four.split_at(2 * S::LANES);
-            a = fold.join(s, a, take(low));
-            b = fold.join(s, b, take(&low[S::LANES..]));
-            c = fold.join(s, c, take(high));
-            d = fold.join(s, d, take(&high[S::LANES..]));
+            a = fold.join(s, a, fold.take(s, s.load(low)));
+            b = fold.join(s, b, fold.take(s, s.load(&low[S::LANES..])));
+            c = fold.join(s, c, fold.take(s, s.load(high)));
+            d = fold.join(s, d, fold.take(s, s.load(&high[S::LANES..])));
         }
         for vector in ones {
-            (a, b) = (b, fold.join(s, a, take(vector)));
+            (a, b) = (b, fold.join(s, a, fold.take(s, s.load(vector))));
         }
         if block.len() >= S::LANES {
             let sum = fold.join(s, fold.join(s, a, b), fold.join(s, c, d));

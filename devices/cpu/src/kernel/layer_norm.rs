@@ -191,8 +191,8 @@ impl Vectorized for Moments<'_> {
             sums = [sums[1], s.add(sums[0], distance)];
             squares = [squares[1], s.fma(distance, distance, squares[0])];
         }
-        let total = |[a, b]: [S::F32; 2]| f64::from(s.sum(s.add(a, b)));
-        let (mut sum, mut square) = (total(sums), total(squares));
+        let mut sum = f64::from(s.sum(s.add(sums[0], sums[1])));
+        let mut square = f64::from(s.sum(s.add(squares[0], squares[1])));
         for x in rest {
             let distance = f64::from(x - around);
             sum += distance;
@@ -200,6 +200,20 @@ impl Vectorized for Moments<'_> {
         }
         let off = sum / count;
         [f64::from(around) + off, (square / count - off * off).max(0.0)]
+    }
+}
+
+/// What brings a row to mean 0 and deviation 1.
+struct Normal<S: Simd> {
+    around: S::F32,
+    factor: S::F32,
+    rest: S::F32,
+}
+
+impl<S: Simd> Normal<S> {
+    #[inline(always)]
+    fn of(&self, s: S, x: &[f32]) -> S::F32 {
+        s.fma(s.sub(load(s, x), self.around), self.factor, self.rest)
     }
 }
 
@@ -220,25 +234,25 @@ impl Vectorized for Scaled<'_> {
         // What the nearest f32 to the mean is off by comes off after the multiplication, at no cost.
         let rest = s.splat(((f64::from(around) - mean) * deviation) as f32);
         let around = s.splat(around);
-        let normal = |x: &[f32]| s.fma(s.sub(load(s, x), around), factor, rest);
+        let normal = Normal { around, factor, rest };
         match self.scale {
             Scale::One(a, b) => {
                 let (a, b) = (s.splat(a), s.splat(b));
                 for (to, x) in self.to.chunks_mut(S::LANES).zip(self.row.chunks(S::LANES)) {
-                    store(s, s.fma(normal(x), a, b), to);
+                    store(s, s.fma(normal.of(s, x), a, b), to);
                 }
             }
             Scale::Each(a, Some(b)) => {
                 let scales = a.chunks(S::LANES).zip(b.chunks(S::LANES));
                 let row = self.row.chunks(S::LANES).zip(scales);
                 for (to, (x, (a, b))) in self.to.chunks_mut(S::LANES).zip(row) {
-                    store(s, s.fma(normal(x), load(s, a), load(s, b)), to);
+                    store(s, s.fma(normal.of(s, x), load(s, a), load(s, b)), to);
                 }
             }
             Scale::Each(a, None) => {
                 let row = self.row.chunks(S::LANES).zip(a.chunks(S::LANES));
                 for (to, (x, a)) in self.to.chunks_mut(S::LANES).zip(row) {
-                    store(s, s.mul(normal(x), load(s, a)), to);
+                    store(s, s.mul(normal.of(s, x), load(s, a)), to);
                 }
             }
         }

@@ -28,7 +28,7 @@ use inferry_engine::passes::Fusible;
 use super::epilogue::{Epilogue, Row};
 use super::functions as f;
 use super::simple::{simple_with_scratch, spread};
-use super::vector::Map;
+use super::vector::{Map, MapBlock, Numbers, ZipBlock};
 use super::walk::Walk;
 use super::{BuildError, Builder, Built, conv, conv_transpose, matmul};
 use crate::io::Io;
@@ -327,41 +327,23 @@ impl Expression {
     }
 }
 
-/// Numbers for a block.
-#[derive(Clone, Copy)]
-enum Numbers<'a> {
-    /// One for each element.
-    Each(&'a [f32]),
-    /// The same for all.
-    Same(f32),
-}
-
-/// One instruction over a block. Not inlined into the loop over instructions: it is the unit of dispatch.
+/// One instruction over a block.
 #[inline(always)]
 fn perform<S: Simd>(s: S, step: &Step, a: Numbers<'_>, b: Numbers<'_>, out: &mut [f32]) {
     match *step {
         Step::Unary(function, _) => unary(s, function, a, out),
-        Step::Clip(_, low, high) => {
-            let (low, high) = (s.splat(low), s.splat(high));
-            map(s, a, out, |x| s.min(high, s.max(low, x)));
-        }
+        Step::Clip(_, low, high) => s.call(MapBlock { map: f::Clamp { low, high }, a, out }),
         Step::Requantize { scale, zero, low, high, .. } => {
-            let (scale, zero) = (s.splat(scale), s.splat(zero));
-            let (low, high) = (s.splat(low), s.splat(high));
-            map(s, a, out, |x| {
-                let q = s.add(s.round(s.div(x, scale)), zero);
-                s.mul(s.sub(s.min(high, s.max(low, q)), zero), scale)
-            });
+            s.call(MapBlock { map: Requantize { scale, zero, low, high }, a, out });
         }
-        // NaN in either operand gives NaN, as the standard's reference does.
-        Step::Max(..) => zip(s, a, b, out, |x, y| s.select(s.is_nan(x), x, s.max(x, y))),
-        Step::Min(..) => zip(s, a, b, out, |x, y| s.select(s.is_nan(x), x, s.min(x, y))),
+        Step::Max(..) => s.call(ZipBlock { zip: f::Max, a, b, out }),
+        Step::Min(..) => s.call(ZipBlock { zip: f::Min, a, b, out }),
         Step::Binary(function, ..) => match function {
-            Binary::Add => zip(s, a, b, out, |x, y| s.add(x, y)),
-            Binary::Sub => zip(s, a, b, out, |x, y| s.sub(x, y)),
-            Binary::Mul => zip(s, a, b, out, |x, y| s.mul(x, y)),
-            Binary::Div => zip(s, a, b, out, |x, y| s.div(x, y)),
-            Binary::PRelu => zip(s, a, b, out, |x, y| s.select(s.lt(x, s.zero()), s.mul(x, y), x)),
+            Binary::Add => s.call(ZipBlock { zip: f::Add, a, b, out }),
+            Binary::Sub => s.call(ZipBlock { zip: f::Sub, a, b, out }),
+            Binary::Mul => s.call(ZipBlock { zip: f::Mul, a, b, out }),
+            Binary::Div => s.call(ZipBlock { zip: f::Div, a, b, out }),
+            Binary::PRelu => s.call(ZipBlock { zip: f::PRelu, a, b, out }),
             // Pow, which `fuse` lets in; one at a time unless the exponent is a small whole number.
             _ => power(s, a, b, out),
         },
@@ -370,12 +352,11 @@ fn perform<S: Simd>(s: S, step: &Step, a: Numbers<'_>, b: Numbers<'_>, out: &mut
 
 /// A function of one number over a block.
 #[inline(always)]
-fn unary<S: Simd>(s: S, function: Unary, x: Numbers<'_>, out: &mut [f32]) {
+fn unary<S: Simd>(s: S, function: Unary, a: Numbers<'_>, out: &mut [f32]) {
     macro_rules! mapped {
-        ($map:expr) => {{
-            let function = $map;
-            map(s, x, out, |x| function.map(s, x))
-        }};
+        ($map:expr) => {
+            s.call(MapBlock { map: $map, a, out })
+        };
     }
     match function {
         Unary::Abs => mapped!(f::Abs {}),
@@ -397,66 +378,35 @@ fn unary<S: Simd>(s: S, function: Unary, x: Numbers<'_>, out: &mut [f32]) {
     }
 }
 
-#[inline(always)]
-fn map<S: Simd>(s: S, a: Numbers<'_>, out: &mut [f32], f: impl Fn(S::F32) -> S::F32) {
-    zip(s, a, a, out, |x, _| f(x));
+/// QuantizeLinear and DequantizeLinear at once.
+#[derive(Clone, Copy)]
+struct Requantize {
+    scale: f32,
+    zero: f32,
+    low: f32,
+    high: f32,
 }
 
-#[inline(always)]
-fn zip<S: Simd>(s: S, a: Numbers<'_>, b: Numbers<'_>, out: &mut [f32], f: impl Fn(S::F32, S::F32) -> S::F32) {
-    match (a, b) {
-        (Numbers::Each(a), Numbers::Each(b)) => {
-            each(s, out, |at, len| f(load(s, a, at, len), load(s, b, at, len)));
-        }
-        (Numbers::Each(a), Numbers::Same(b)) => {
-            let b = s.splat(b);
-            each(s, out, |at, len| f(load(s, a, at, len), b));
-        }
-        (Numbers::Same(a), Numbers::Each(b)) => {
-            let a = s.splat(a);
-            each(s, out, |at, len| f(a, load(s, b, at, len)));
-        }
-        (Numbers::Same(a), Numbers::Same(b)) => {
-            let value = f(s.splat(a), s.splat(b));
-            each(s, out, |_, _| value);
-        }
+impl Map for Requantize {
+    #[inline(always)]
+    fn map<S: Simd>(self, s: S, x: S::F32) -> S::F32 {
+        let (scale, zero) = (s.splat(self.scale), s.splat(self.zero));
+        let q = s.add(s.round(s.div(x, scale)), zero);
+        s.mul(s.sub(s.min(s.splat(self.high), s.max(s.splat(self.low), q)), zero), scale)
     }
-}
-
-/// Fills `out` a vector at a time; `f` gets the position and how many numbers are wanted.
-#[inline(always)]
-fn each<S: Simd>(s: S, out: &mut [f32], f: impl Fn(usize, usize) -> S::F32) {
-    let len = out.len();
-    let mut at = 0;
-    while at + S::LANES <= len {
-        s.store(f(at, S::LANES), &mut out[at..]);
-        at += S::LANES;
-    }
-    if at < len {
-        s.store_partial(f(at, len - at), &mut out[at..]);
-    }
-}
-
-#[inline(always)]
-fn load<S: Simd>(s: S, from: &[f32], at: usize, len: usize) -> S::F32 {
-    if len == S::LANES { s.load(&from[at..]) } else { s.load_partial(&from[at..at + len]) }
 }
 
 /// `a` to the power of `b`.
 #[inline(always)]
 fn power<S: Simd>(s: S, a: Numbers<'_>, b: Numbers<'_>, out: &mut [f32]) {
     match b {
-        Numbers::Same(2.0) => map(s, a, out, |x| s.mul(x, x)),
-        Numbers::Same(3.0) => map(s, a, out, |x| s.mul(s.mul(x, x), x)),
-        Numbers::Same(0.5) => map(s, a, out, |x| s.sqrt(x)),
-        Numbers::Same(-1.0) => map(s, a, out, |x| s.div(s.splat(1.0), x)),
+        Numbers::Same(2.0) => s.call(MapBlock { map: f::Square {}, a, out }),
+        Numbers::Same(3.0) => s.call(MapBlock { map: f::Cube {}, a, out }),
+        Numbers::Same(0.5) => s.call(MapBlock { map: f::Sqrt {}, a, out }),
+        Numbers::Same(-1.0) => s.call(MapBlock { map: f::Reciprocal {}, a, out }),
         _ => {
-            let at = |numbers: Numbers<'_>, index: usize| match numbers {
-                Numbers::Each(each) => each[index],
-                Numbers::Same(same) => same,
-            };
             for (index, out) in out.iter_mut().enumerate() {
-                *out = libm::powf(at(a, index), at(b, index));
+                *out = libm::powf(a.at(index), b.at(index));
             }
         }
     }

@@ -71,7 +71,9 @@ impl Vectorized for Rows<'_> {
             if self.log {
                 let shift = s.splat(largest);
                 let log = s.splat(libm::log(sum) as f32);
-                each_vector(s, from, to, |x| s.sub(s.sub(x, shift), log));
+                for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
+                    store(s, s.sub(s.sub(load(s, from), shift), log), to);
+                }
             } else {
                 let factor = s.splat((1.0 / sum) as f32);
                 scale(s, to, factor);
@@ -109,13 +111,6 @@ fn scale<S: Simd>(s: S, values: &mut [f32], factor: S::F32) {
     }
     let rest = vectors.into_remainder();
     store(s, s.mul(load(s, rest), factor), rest);
-}
-
-#[inline(always)]
-fn each_vector<S: Simd>(s: S, from: &[f32], to: &mut [f32], f: impl Fn(S::F32) -> S::F32) {
-    for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
-        store(s, f(load(s, from)), to);
-    }
 }
 
 /// Columns that are worked on at once: a few vectors, whose rows are whole cache lines.

@@ -1,9 +1,9 @@
 //! Loops over `f32` with vectors: a function of one number or of two, applied to whole slices or along a walk.
 //!
-//! The functions are types ([`Map`], [`Zip`]) and not closures, because they are generic over the instruction set. What they
-//! do to one vector they also do to the rest at the end of a slice, whose missing lanes are zeros.
-
-use core::ops::Range;
+//! The functions are types ([`Map`], [`Zip`]) and not closures: they are generic over the instruction set, and a closure is
+//! a function without the instructions of the shell it is used in, which LLVM inlines only when it is small; otherwise every
+//! vector operation in it becomes a call. What is done to one vector is also done to the rest at the end of a slice, whose
+//! missing lanes are zeros.
 
 use crate::isa::Isa;
 use crate::kernel::walk::Walk;
@@ -23,7 +23,7 @@ pub(crate) trait Zip: Copy + Send + Sync + 'static {
 
 /// `to[i] = map(from[i])`; both have the same length.
 pub(crate) fn map(isa: Isa, map: impl Map, from: &[f32], to: &mut [f32]) {
-    dispatch(isa, MapAll { map, from, to });
+    dispatch(isa, MapBlock { map, a: Numbers::Each(from), out: to });
 }
 
 /// `to[i] = zip(a[…], b[…])`, where `walk` says which elements meet in elements `start..` of the output.
@@ -39,27 +39,93 @@ pub(crate) fn zip(
     dispatch(isa, ZipAll { zip, walk, a, b, start, to });
 }
 
-struct MapAll<'a, M> {
-    map: M,
-    from: &'a [f32],
-    to: &'a mut [f32],
+/// Numbers for a block.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    /// One for each element.
+    Each(&'a [f32]),
+    /// The same for all.
+    Same(f32),
 }
 
-impl<M: Map> Vectorized for MapAll<'_, M> {
+impl Numbers<'_> {
+    /// The number for an element.
+    pub(crate) fn at(self, index: usize) -> f32 {
+        match self {
+            Numbers::Each(each) => each[index],
+            Numbers::Same(same) => same,
+        }
+    }
+}
+
+/// A function of one number over a block.
+pub(crate) struct MapBlock<'a, M> {
+    pub(crate) map: M,
+    pub(crate) a: Numbers<'a>,
+    pub(crate) out: &'a mut [f32],
+}
+
+impl<M: Map> Vectorized for MapBlock<'_, M> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        debug_assert_eq!(self.from.len(), self.to.len());
-        let mut from = self.from.chunks_exact(S::LANES);
-        let mut to = self.to.chunks_exact_mut(S::LANES);
-        for (from, to) in from.by_ref().zip(to.by_ref()) {
-            s.store(self.map.map(s, s.load(from)), to);
+        let MapBlock { map, a, out } = self;
+        match a {
+            Numbers::Same(x) => fill(s, map.map(s, s.splat(x)), out),
+            Numbers::Each(from) => {
+                debug_assert_eq!(from.len(), out.len());
+                for (to, from) in out.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                    store(s, map.map(s, load(s, from)), to);
+                }
+            }
         }
-        let (from, to) = (from.remainder(), to.into_remainder());
-        if !to.is_empty() {
-            s.store_partial(self.map.map(s, s.load_partial(from)), to);
+    }
+}
+
+/// A function of two numbers over a block.
+pub(crate) struct ZipBlock<'a, Z> {
+    pub(crate) zip: Z,
+    pub(crate) a: Numbers<'a>,
+    pub(crate) b: Numbers<'a>,
+    pub(crate) out: &'a mut [f32],
+}
+
+impl<Z: Zip> Vectorized for ZipBlock<'_, Z> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let ZipBlock { zip, a, b, out } = self;
+        match (a, b) {
+            (Numbers::Each(a), Numbers::Each(b)) => {
+                let both = a.chunks(S::LANES).zip(b.chunks(S::LANES));
+                for (to, (a, b)) in out.chunks_mut(S::LANES).zip(both) {
+                    store(s, zip.zip(s, load(s, a), load(s, b)), to);
+                }
+            }
+            (Numbers::Each(a), Numbers::Same(b)) => {
+                let b = s.splat(b);
+                for (to, a) in out.chunks_mut(S::LANES).zip(a.chunks(S::LANES)) {
+                    store(s, zip.zip(s, load(s, a), b), to);
+                }
+            }
+            (Numbers::Same(a), Numbers::Each(b)) => {
+                let a = s.splat(a);
+                for (to, b) in out.chunks_mut(S::LANES).zip(b.chunks(S::LANES)) {
+                    store(s, zip.zip(s, a, load(s, b)), to);
+                }
+            }
+            (Numbers::Same(a), Numbers::Same(b)) => fill(s, zip.zip(s, s.splat(a), s.splat(b)), out),
         }
+    }
+}
+
+/// Writes the same everywhere.
+#[inline(always)]
+fn fill<S: Simd>(s: S, value: S::F32, out: &mut [f32]) {
+    for to in out.chunks_mut(S::LANES) {
+        store(s, value, to);
     }
 }
 
@@ -83,41 +149,9 @@ impl<Z: Zip> Vectorized for ZipAll<'_, Z> {
         let [stride_a, stride_b] = self.walk.inner().strides;
         for run in self.walk.runs(self.start..self.start + self.to.len()) {
             let to = &mut self.to[run.output.start - self.start..run.output.end - self.start];
-            let [a, b] = run.at;
-            // The innermost stride of a broadcast operand is 0 or 1.
-            match (stride_a, stride_b) {
-                (0, 0) => {
-                    let both = self.zip.zip(s, s.splat(self.a[a]), s.splat(self.b[b]));
-                    each(s, to, |_| both, |_| both);
-                }
-                (0, _) => {
-                    let a = s.splat(self.a[a]);
-                    let b = &self.b[b..b + to.len()];
-                    let last = |range| self.zip.zip(s, a, s.load_partial(part(b, range)));
-                    each(s, to, |range| self.zip.zip(s, a, s.load(part(b, range))), last);
-                }
-                (_, 0) => {
-                    let b = s.splat(self.b[b]);
-                    let a = &self.a[a..a + to.len()];
-                    let last = |range| self.zip.zip(s, s.load_partial(part(a, range)), b);
-                    each(s, to, |range| self.zip.zip(s, s.load(part(a, range)), b), last);
-                }
-                _ => {
-                    let a = &self.a[a..a + to.len()];
-                    let b = &self.b[b..b + to.len()];
-                    let last = |range: Range<usize>| {
-                        self.zip.zip(
-                            s,
-                            s.load_partial(part(a, range.clone())),
-                            s.load_partial(part(b, range)),
-                        )
-                    };
-                    let whole = |range: Range<usize>| {
-                        self.zip.zip(s, s.load(part(a, range.clone())), s.load(part(b, range)))
-                    };
-                    each(s, to, whole, last);
-                }
-            }
+            let a = numbers(self.a, run.at[0], stride_a, to.len());
+            let b = numbers(self.b, run.at[1], stride_b, to.len());
+            ZipBlock { zip: self.zip, a, b, out: to }.run(s);
         }
     }
 }
@@ -154,23 +188,10 @@ impl<Z: Zip> ZipAll<'_, Z> {
     }
 }
 
-/// Stores `whole(range)` for each whole vector of `to`, and `last(range)` for the rest.
+/// The numbers of an operand along a run. The innermost stride of a broadcast operand is 0 or 1.
 #[inline(always)]
-pub(crate) fn each<S: Simd>(
-    s: S,
-    to: &mut [f32],
-    whole: impl Fn(Range<usize>) -> S::F32,
-    last: impl Fn(Range<usize>) -> S::F32,
-) {
-    let len = to.len();
-    let mut at = 0;
-    while at + S::LANES <= len {
-        s.store(whole(at..at + S::LANES), &mut to[at..at + S::LANES]);
-        at += S::LANES;
-    }
-    if at < len {
-        s.store_partial(last(at..len), &mut to[at..]);
-    }
+fn numbers(values: &[f32], at: usize, stride: isize, len: usize) -> Numbers<'_> {
+    if stride == 0 { Numbers::Same(values[at]) } else { Numbers::Each(&values[at..at + len]) }
 }
 
 /// A vector of the first numbers of `from`, with zeros after the last.
@@ -185,9 +206,4 @@ pub(crate) fn load<S: Simd>(s: S, from: &[f32]) -> S::F32 {
 #[inline(always)]
 pub(crate) fn store<S: Simd>(s: S, value: S::F32, to: &mut [f32]) {
     if to.len() >= S::LANES { s.store(value, to) } else { s.store_partial(value, to) }
-}
-
-#[inline(always)]
-fn part(values: &[f32], range: Range<usize>) -> &[f32] {
-    &values[range]
 }

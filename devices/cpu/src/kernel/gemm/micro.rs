@@ -1,7 +1,9 @@
 //! One tile: the accumulators of a few rows and one or two vectors of columns.
 //!
-//! Every pair (rows, vectors) is a function of its own with all loops over registers unrolled. Narrow tiles are unrolled
-//! over the inner dimension too: a single row would otherwise wait four cycles for each of its two accumulators.
+//! Every pair (rows, vectors) is a function of its own, written by a macro that names each accumulator: an array of them is
+//! kept in memory by LLVM (Rust 1.95) as soon as the function around it is large, and stored after every step, at a third
+//! of the speed. Narrow tiles are unrolled over the inner dimension too: a single row would otherwise wait four cycles for
+//! each of its two accumulators.
 //!
 //! Where both factors lie is said by tables, one offset for each place of the inner dimension. Packed panels, plain matrices
 //! and images then share one function (on the machine of the [evidence](super) the two loads a step cost nothing), which
@@ -78,186 +80,190 @@ pub(crate) unsafe fn compute<S: Simd>(simd: S, rows: usize, tile: &Tile) {
     // SAFETY: as this function.
     unsafe {
         if tile.columns > S::LANES {
-            by_rows::<S, 2>(simd, rows, tile);
+            by_rows::<S, true>(simd, rows, tile);
         } else {
-            by_rows::<S, 1>(simd, rows, tile);
+            by_rows::<S, false>(simd, rows, tile);
         }
     }
 }
 
 /// # Safety
-/// As [`compute`], for `N` vectors.
+/// As [`compute`]; `TWO` vectors of columns, or one.
 #[inline(always)]
-unsafe fn by_rows<S: Simd, const N: usize>(simd: S, rows: usize, tile: &Tile) {
+unsafe fn by_rows<S: Simd, const TWO: bool>(simd: S, rows: usize, tile: &Tile) {
     macro_rules! choose {
-        ($($count:literal)*) => {
+        ($($count:literal $name:ident)*) => {
             match rows {
-                // SAFETY: as this function.
-                $($count => unsafe { one::<S, $count, N>(simd, tile) },)*
+                // The condition is constant, so that tiles which this instruction set never has are not even compiled.
+                $($count if const { $count <= crate::kernel::gemm::rows::<S>() } => simd.call($name::<TWO>(tile)),)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
         };
     }
-    choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    choose!(1 Rows1 2 Rows2 3 Rows3 4 Rows4 5 Rows5 6 Rows6 7 Rows7 8 Rows8 9 Rows9 10 Rows10 11 Rows11 12 Rows12 13 Rows13 14 Rows14)
 }
 
-/// # Safety
-/// As [`compute`], for `M` rows and `N` vectors.
-#[inline(always)]
-unsafe fn one<S: Simd, const M: usize, const N: usize>(simd: S, tile: &Tile) {
-    // The condition is constant, so that tiles which this instruction set never has are not even compiled.
-    if const { M <= rows::<S>() } {
-        simd.call(Micro::<M, N>(tile));
-    } else {
-        unreachable!("a tile of {M} rows");
-    }
-}
+/// The accumulators of a row; without `TWO` the second is not used.
+type Pair<S> = (<S as Simd>::F32, <S as Simd>::F32);
 
-struct Micro<'a, const M: usize, const N: usize>(&'a Tile);
+/// Tiles of a fixed number of rows: the names of the accumulators, and further sets of them for the next places of the inner
+/// dimension, with what is added to what at the end.
+macro_rules! rows {
+    ($($name:ident: $([$($acc:ident)+])+ $(, $to:ident += $from:ident)*;)*) => { $(
+        /// # Safety of its making
+        /// As [`compute`], with this number of rows.
+        struct $name<'a, const TWO: bool>(&'a Tile);
 
-impl<const M: usize, const N: usize> Vectorized for Micro<'_, M, N> {
-    type Output = ();
+        impl<const TWO: bool> Vectorized for $name<'_, TWO> {
+            type Output = ();
 
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        // SAFETY: the caller of `compute` vouches for all of the tile's memory.
-        unsafe {
-            let acc = accumulate::<S, M, N>(simd, self.0);
-            store(simd, self.0, acc);
-        }
-    }
-}
-
-type Accumulators<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M];
-
-/// # Safety
-/// As [`compute`].
-#[inline(always)]
-unsafe fn accumulate<S: Simd, const M: usize, const N: usize>(simd: S, tile: &Tile) -> Accumulators<S, M, N> {
-    // SAFETY: as this function.
-    let mut first = unsafe { begin::<S, M, N>(simd, tile) };
-    let mut k = 0;
-    if const { M > 3 } {
-        while k < tile.depth {
-            // SAFETY: `k` is below the depth.
-            unsafe { step(simd, tile, k, &mut first) };
-            k += 1;
-        }
-        return first;
-    }
-    let unroll = const { if M == 1 { 4 } else { 2 } };
-    let mut more = [[[simd.zero(); N]; M]; 3];
-    // SAFETY: `k` is below the depth.
-    unsafe {
-        while k + unroll <= tile.depth {
-            step(simd, tile, k, &mut first);
-            for extra in 1..unroll {
-                step(simd, tile, k + extra, &mut more[extra - 1]);
+            #[inline(always)]
+            #[allow(unused_assignments, unused_mut, reason = "the last row has no next one")]
+            fn run<S: Simd>(self, simd: S) {
+                let tile = self.0;
+                // SAFETY: the caller of `compute` vouches for all of the tile's memory; `k` stays below the depth, and the
+                // pointers go from row to row of the tile.
+                unsafe {
+                    $($(let mut $acc: Pair<S> = (simd.zero(), simd.zero());)+)+
+                    let (mut row, mut sets) = (0, 0);
+                    $({
+                        // Only the first set begins with the bias.
+                        if sets == 0 {
+                            $($acc = begin::<S, TWO>(simd, tile, row); row += 1;)+
+                        }
+                        sets += 1;
+                    })+
+                    let mut k = 0;
+                    while k + sets <= tile.depth {
+                        $({
+                            let right = right::<S, TWO>(simd, tile, k);
+                            let mut left = left(tile, k);
+                            $($acc = add::<S, TWO>(simd, *left, right, $acc); left = left.wrapping_add(tile.left.row);)+
+                            k += 1;
+                        })+
+                    }
+                    rows!(@rest simd tile k $([$($acc)+])+);
+                    $($to = (simd.add($to.0, $from.0), simd.add($to.1, $from.1));)*
+                    rows!(@store simd tile $([$($acc)+])+);
+                }
             }
-            k += unroll;
         }
-        while k < tile.depth {
-            step(simd, tile, k, &mut first);
-            k += 1;
+    )* };
+    // What unrolling left over goes to the first set.
+    (@rest $simd:ident $tile:ident $k:ident [$($acc:ident)+]) => {};
+    (@rest $simd:ident $tile:ident $k:ident [$($acc:ident)+] $($more:tt)+) => {
+        while $k < $tile.depth {
+            let right = right::<S, TWO>($simd, $tile, $k);
+            let mut left = left($tile, $k);
+            $($acc = add::<S, TWO>($simd, *left, right, $acc); left = left.wrapping_add($tile.left.row);)+
+            $k += 1;
         }
-    }
-    for more in more.iter().take(unroll - 1) {
-        for (acc, more) in first.iter_mut().flatten().zip(more.iter().flatten()) {
-            *acc = simd.add(*acc, *more);
-        }
-    }
-    first
+    };
+    (@store $simd:ident $tile:ident [$($acc:ident)+] $($more:tt)*) => {
+        let mut out = $tile.out;
+        $(store::<S, TWO>($simd, $tile, $acc, out); out = out.wrapping_add($tile.out_row);)+
+    };
 }
 
-/// Adds the products of place `k` of the inner dimension.
+rows! {
+    Rows1: [a] [b] [c] [d], a += b, c += d, a += c;
+    Rows2: [a b] [c d], a += c, b += d;
+    Rows3: [a b c] [d e f], a += d, b += e, c += f;
+    Rows4: [a b c d];
+    Rows5: [a b c d e];
+    Rows6: [a b c d e f];
+    Rows7: [a b c d e f g];
+    Rows8: [a b c d e f g h];
+    Rows9: [a b c d e f g h i];
+    Rows10: [a b c d e f g h i j];
+    Rows11: [a b c d e f g h i j l];
+    Rows12: [a b c d e f g h i j l m];
+    Rows13: [a b c d e f g h i j l m n];
+    Rows14: [a b c d e f g h i j l m n o];
+}
+
+/// The right factor at place `k` of the inner dimension.
 ///
 /// # Safety
 /// As [`compute`], and `k` is below the depth.
 #[inline(always)]
-unsafe fn step<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    tile: &Tile,
-    k: usize,
-    acc: &mut Accumulators<S, M, N>,
-) {
-    let mut right = [simd.zero(); N];
-    // SAFETY: the tables have an entry for `k`; whole vectors can be read there, and all rows.
+unsafe fn right<S: Simd, const TWO: bool>(simd: S, tile: &Tile, k: usize) -> Pair<S> {
+    // SAFETY: the table has an entry for `k`, and whole vectors can be read there.
     unsafe {
         let from = tile.right.start.add(*tile.right.table.add(k) as usize);
-        for (j, vector) in right.iter_mut().enumerate() {
-            *vector = simd.load_ptr(from.add(j * S::LANES));
-        }
-        // From row to row in steps: when all addresses are known at once, LLVM (Rust 1.95) loads all rows first and runs out
-        // of registers from 11 rows on, at a third of the speed.
-        let mut from = tile.left.start.add(*tile.left.table.add(k) as usize);
-        for acc in acc.iter_mut() {
-            let left = simd.splat(*from);
-            from = from.wrapping_add(tile.left.row);
-            for (acc, right) in acc.iter_mut().zip(right) {
-                *acc = simd.fma(left, right, *acc);
-            }
-        }
+        let second = if TWO { simd.load_ptr(from.add(S::LANES)) } else { simd.zero() };
+        (simd.load_ptr(from), second)
     }
 }
 
+/// Where the left factor's first row is at place `k` of the inner dimension.
+///
 /// # Safety
-/// As [`compute`].
+/// As [`compute`], and `k` is below the depth.
 #[inline(always)]
-unsafe fn begin<S: Simd, const M: usize, const N: usize>(simd: S, tile: &Tile) -> Accumulators<S, M, N> {
-    let mut acc = [[simd.zero(); N]; M];
+unsafe fn left(tile: &Tile, k: usize) -> *const f32 {
+    // SAFETY: the table has an entry for `k`.
+    unsafe { tile.left.start.add(*tile.left.table.add(k) as usize) }
+}
+
+/// Adds the products of a number with the columns.
+#[inline(always)]
+fn add<S: Simd, const TWO: bool>(simd: S, left: f32, right: Pair<S>, acc: Pair<S>) -> Pair<S> {
+    let left = simd.splat(left);
+    (simd.fma(left, right.0, acc.0), if TWO { simd.fma(left, right.1, acc.1) } else { acc.1 })
+}
+
+/// What a row begins with.
+///
+/// # Safety
+/// As [`compute`], and `row` is a row of the tile.
+#[inline(always)]
+unsafe fn begin<S: Simd, const TWO: bool>(simd: S, tile: &Tile, row: usize) -> Pair<S> {
     match tile.init {
-        Init::Zero => {}
+        Init::Zero => (simd.zero(), simd.zero()),
         Init::Rows(bias) => {
-            for (row, acc) in acc.iter_mut().enumerate() {
-                // SAFETY: `row` is a row of the tile.
-                *acc = [simd.splat(unsafe { *bias.add(row) }); N];
-            }
+            // SAFETY: the bias has an element for each row.
+            let bias = simd.splat(unsafe { *bias.add(row) });
+            (bias, bias)
         }
         Init::Columns(bias) => {
-            let mut columns = [simd.zero(); N];
-            for (j, vector) in columns.iter_mut().enumerate() {
-                let count = S::LANES.min(tile.columns - j * S::LANES);
-                // SAFETY: the columns from `j * LANES`, `count` of them, are columns of the tile.
-                *vector = unsafe { simd.load_ptr_partial(bias.add(j * S::LANES), count) };
+            let count = if TWO { S::LANES } else { tile.columns };
+            // SAFETY: the bias has an element for each column; there is a second vector only with `TWO`.
+            unsafe {
+                let second = match TWO {
+                    true => simd.load_ptr_partial(bias.add(S::LANES), tile.columns - S::LANES),
+                    false => simd.zero(),
+                };
+                (simd.load_ptr_partial(bias, count), second)
             }
-            acc = [columns; M];
         }
     }
-    acc
 }
 
+/// Limits a row and writes as many of its columns as there are.
+///
 /// # Safety
-/// As [`compute`].
+/// As [`compute`], and `out` is where a row of the tile begins.
 #[inline(always)]
-unsafe fn store<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    tile: &Tile,
-    mut acc: Accumulators<S, M, N>,
-) {
+unsafe fn store<S: Simd, const TWO: bool>(simd: S, tile: &Tile, mut acc: Pair<S>, out: *mut f32) {
     if let Some([low, high]) = tile.clip {
         let (low, high) = (simd.splat(low), simd.splat(high));
-        for acc in acc.iter_mut().flatten() {
-            *acc = simd.min(high, simd.max(low, *acc));
-        }
+        acc.0 = simd.min(high, simd.max(low, acc.0));
+        acc.1 = simd.min(high, simd.max(low, acc.1));
     }
-    // SAFETY: rows and columns are those of the tile.
+    // SAFETY: the tile has these columns.
     unsafe {
-        if tile.columns == N * S::LANES {
-            for (row, acc) in acc.iter().enumerate() {
-                let out = tile.out.add(row * tile.out_row);
-                for (j, acc) in acc.iter().enumerate() {
-                    simd.store_ptr(*acc, out.add(j * S::LANES));
-                }
+        match (TWO, tile.columns == if TWO { 2 * S::LANES } else { S::LANES }) {
+            (true, true) => {
+                simd.store_ptr(acc.0, out);
+                simd.store_ptr(acc.1, out.add(S::LANES));
             }
-        } else {
-            let rest = tile.columns - (N - 1) * S::LANES;
-            for (row, acc) in acc.iter().enumerate() {
-                let out = tile.out.add(row * tile.out_row);
-                for (j, acc) in acc.iter().take(N - 1).enumerate() {
-                    simd.store_ptr(*acc, out.add(j * S::LANES));
-                }
-                simd.store_ptr_partial(acc[N - 1], out.add((N - 1) * S::LANES), rest);
+            (true, false) => {
+                simd.store_ptr(acc.0, out);
+                simd.store_ptr_partial(acc.1, out.add(S::LANES), tile.columns - S::LANES);
             }
+            (false, true) => simd.store_ptr(acc.0, out),
+            (false, false) => simd.store_ptr_partial(acc.0, out, tile.columns),
         }
     }
 }

@@ -153,22 +153,23 @@ impl<F: Fold> Vectorized for Pooling<'_, F> {
                 fold_onto(s, fold, middle, &x[at..at + flat.width]);
             }
             match flat.stride {
-                1 => along(s, to, |column| one_by_one(s, fold, flat, &buffer[column..])),
-                2 => along(s, to, |column| two_by_two(s, fold, flat, &buffer[2 * column..])),
+                // A vector of outputs at a time.
+                1 => {
+                    for (index, to) in to.chunks_mut(S::LANES).enumerate() {
+                        store(s, one_by_one(s, fold, flat, &buffer[index * S::LANES..]), to);
+                    }
+                }
+                2 => {
+                    for (index, to) in to.chunks_mut(S::LANES).enumerate() {
+                        store(s, two_by_two(s, fold, flat, &buffer[2 * index * S::LANES..]), to);
+                    }
+                }
                 _ => along_scalar(fold, flat, buffer, to),
             }
             if mean {
                 divide(s, to, &flat.divisors, taps.divisor as f32);
             }
         }
-    }
-}
-
-/// Folds along the row for a vector of outputs at a time.
-#[inline(always)]
-fn along<S: Simd>(s: S, to: &mut [f32], at: impl Fn(usize) -> S::F32) {
-    for (index, to) in to.chunks_mut(S::LANES).enumerate() {
-        store(s, at(index * S::LANES), to);
     }
 }
 
@@ -185,27 +186,32 @@ fn one_by_one<S: Simd, F: Fold>(s: S, fold: F, flat: &Flat, row: &[f32]) -> S::F
 /// A vector of outputs with stride 2.
 #[inline(always)]
 fn two_by_two<S: Simd, F: Fold>(s: S, fold: F, flat: &Flat, row: &[f32]) -> S::F32 {
-    let pairs = |at: usize| s.deinterleave(s.load(&row[at..]), s.load(&row[at + S::LANES..]));
     if flat.dilation != 1 {
-        let mut result = pairs(0).0;
+        let mut result = pairs(s, row, 0).0;
         for tap in 1..flat.kernel {
-            result = fold.join(s, result, pairs(tap * flat.dilation).0);
+            result = fold.join(s, result, pairs(s, row, tap * flat.dilation).0);
         }
         return result;
     }
     // Neighbouring taps are the two halves of one pair.
-    let (mut result, odd) = pairs(0);
+    let (mut result, odd) = pairs(s, row, 0);
     if flat.kernel > 1 {
         result = fold.join(s, result, odd);
     }
     for tap in (2..flat.kernel).step_by(2) {
-        let (even, odd) = pairs(tap);
+        let (even, odd) = pairs(s, row, tap);
         result = fold.join(s, result, even);
         if tap + 1 < flat.kernel {
             result = fold.join(s, result, odd);
         }
     }
     result
+}
+
+/// From `at` on: the numbers at even places, and those at odd places.
+#[inline(always)]
+fn pairs<S: Simd>(s: S, row: &[f32], at: usize) -> (S::F32, S::F32) {
+    s.deinterleave(s.load(&row[at..]), s.load(&row[at + S::LANES..]))
 }
 
 #[inline(always)]

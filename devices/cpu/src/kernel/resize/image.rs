@@ -157,11 +157,13 @@ fn blend<'a, S: Simd>(s: S, weights: &[f32], row: impl Fn(usize) -> &'a [f32], t
         let weight = s.splat(*weight);
         let pairs = to.chunks_mut(S::LANES).zip(from.chunks(S::LANES));
         if tap == 0 {
-            pairs.for_each(|(to, from)| store(s, s.mul(load(s, from), weight), to));
+            for (to, from) in pairs {
+                store(s, s.mul(load(s, from), weight), to);
+            }
         } else {
-            pairs.for_each(|(to, from)| {
+            for (to, from) in pairs {
                 store(s, s.fma(load(s, from), weight, load(s, to)), to);
-            });
+            }
         }
     }
 }
@@ -175,7 +177,8 @@ fn repeat_edges(buffer: &mut [f32], middle: Range<usize>) {
 /// Two outputs for each element.
 #[inline(always)]
 fn double<S: Simd>(s: S, [even, odd]: [&[f32]; 2], weights: [f32; 4], to: &mut [f32]) {
-    let [a, b, c, d] = weights.map(|weight| s.splat(weight));
+    let [a, b, c, d] = weights;
+    let (a, b, c, d) = (s.splat(a), s.splat(b), s.splat(c), s.splat(d));
     for (index, to) in to.chunks_mut(2 * S::LANES).enumerate() {
         let (even, odd) = (&even[index * S::LANES..], &odd[index * S::LANES..]);
         let evens = s.fma(s.load(even), a, s.mul(s.load(&even[1..]), b));
