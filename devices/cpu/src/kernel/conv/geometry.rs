@@ -81,6 +81,11 @@ impl Plane {
         Some(plane)
     }
 
+    /// Every output needs the input element at its own place and nothing else.
+    pub(super) fn is_pointwise(&self) -> bool {
+        self.rows.is_pointwise() && self.columns.is_pointwise()
+    }
+
     /// Elements of one channel of the input.
     pub(super) fn input(&self) -> usize {
         self.rows.input * self.columns.input
