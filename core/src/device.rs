@@ -82,6 +82,12 @@ pub trait Work: Send {
     /// A new run begins. Forget where the run before stood: it may have ended at any stage, or between two polls of one.
     fn begin(&mut self) {}
 
+    /// The run under way has ended before its last stage was over: it was cancelled between two stages, failed, or an
+    /// executor did not take it. Stop what the stages have set going elsewhere, so that a device does not go on with a run
+    /// that nobody wants. Must not wait. The tensors' leases end right after it: what a device still writes to must be its
+    /// own. Not called when the work is dropped instead, after a panic.
+    fn give_up(&mut self) {}
+
     /// No run is under way and none is soon to come: give back what memory can be taken again by the next.
     fn release_memory(&mut self) {}
 
@@ -97,7 +103,7 @@ pub trait Work: Send {
     /// A waker keeps the request's shared block alive, and with it the model: keep it in the work or in the operation that
     /// will wake it, and not in what the model owns.
     ///
-    /// A failure ends the run: later stages are not polled. After a panic the work is dropped and prepared anew.
+    /// A failure ends the run: later stages are not polled, and [`Work::give_up`] is called. After a panic the work is dropped and prepared anew.
     fn poll_stage(
         &mut self,
         stage: usize,

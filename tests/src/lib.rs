@@ -69,6 +69,7 @@ macro_rules! for_each_behaviour {
                 three_stages_give_the_result,
                 a_failing_stage_skips_the_rest,
                 one_request_is_prepared_while_another_waits,
+                an_answer_that_comes_too_late_is_ignored,
             }
             start {
                 a_run_gives_its_outputs,

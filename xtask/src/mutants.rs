@@ -69,6 +69,12 @@ const MUTANTS: &[Mutant] = &[
         let (task, answer) = self.call_back(life.run, verdict);",
     },
     Mutant {
+        name: "a device is not told that its run goes no further",
+        file: "core/src/request/drive.rs",
+        from: "if !begun || done {",
+        to: "if begun || !begun || done {",
+    },
+    Mutant {
         name: "a task dropped by its executor is forgotten",
         file: "core/src/request/task.rs",
         from: "if let Some(task) = task.abandon() {

@@ -143,6 +143,8 @@ impl Task {
     pub(super) fn abandon(self) -> Option<Task> {
         let before = self.shared().life();
         if let Phase::Delivering { .. } = before.phase {
+            // A panic of the device may have passed through before the tensors were set free.
+            self.with_body(|body| body.io.release());
             return self.settle(Event::Abandon);
         }
         self.leave_standing(before);
@@ -155,6 +157,7 @@ impl Task {
     /// The stages are over: writes down how, sets the tensors free, and brings the run to where it is delivered.
     pub(super) fn end(self, verdict: Verdict, place: Place) -> Option<Task> {
         let life = self.shared().life();
+        self.give_up_unless(verdict == Verdict::Done);
         let trouble = self.with_body(|body| {
             body.io.release();
             body.trouble.take()
@@ -178,6 +181,18 @@ impl Task {
             Submitted::RunHere(task) => Some(task),
             // Nobody else will, and the run has to settle.
             Submitted::Refused(task) => task.deliver(),
+        }
+    }
+
+    /// Tells the device that no other stage of its run comes. What panics there leaves the work in doubt.
+    fn give_up_unless(&self, done: bool) {
+        let begun = self.with_body(|body| core::mem::take(&mut body.begun));
+        if !begun || done {
+            return;
+        }
+        let told = unwind::contained(|| self.with_body(|body| body.work.as_mut().map(|work| work.give_up())));
+        if told.is_err() {
+            drop(self.with_body(|body| body.work.take()));
         }
     }
 
@@ -304,6 +319,7 @@ impl Body {
         if core::mem::take(&mut self.fresh) {
             work.begin();
         }
+        self.begun = true;
         work.poll_stage(stage, &mut self.io, turn, cx)
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Body {
     pub(super) callback: Option<Callback>,
     /// The run has been made ready, and no stage of it polled.
     pub(super) fresh: bool,
+    /// A stage of the run has been polled, and the run has not ended.
+    pub(super) begun: bool,
     /// What the last stage that was polled failed with.
     pub(super) trouble: Option<Trouble>,
     /// The error of the run that is being delivered, or of the latest.
@@ -179,7 +181,7 @@ impl Handle {
         }
         let io = Bindings::new(model.inputs(), model.outputs())?;
         let work = Some(model.prepare()?);
-        let body = Body { work, io, callback: None, fresh: false, trouble: None, error: None };
+        let body = Body { work, io, callback: None, fresh: false, begun: false, trouble: None, error: None };
         Ok(Handle(Arc::new(Shared {
             word: AtomicWord::new(Life::NEW.to_word()),
             link: AtomicPtr::new(ptr::null_mut()),

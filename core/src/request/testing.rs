@@ -52,6 +52,7 @@ pub(crate) struct State {
     pub(crate) polls: Mutex<Vec<usize>>,
     pub(crate) prepared: Mutex<usize>,
     pub(crate) begun: Mutex<usize>,
+    pub(crate) given_up: Mutex<usize>,
     pub(crate) stubborn: Mutex<bool>,
 }
 
@@ -111,6 +112,10 @@ struct ScriptWork {
 impl Work for ScriptWork {
     fn begin(&mut self) {
         *self.state.begun.lock().unwrap() += 1;
+    }
+
+    fn give_up(&mut self) {
+        *self.state.given_up.lock().unwrap() += 1;
     }
 
     fn poll_stage(

@@ -44,6 +44,8 @@ pub(crate) struct Probe {
     act: Arc<Act>,
     /// Works that are alive.
     pub(crate) alive: Arc<Mutex<isize>>,
+    /// Runs whose device was told that they go no further.
+    pub(crate) given_up: Arc<Mutex<usize>>,
 }
 
 impl Probe {
@@ -52,7 +54,12 @@ impl Probe {
         act: impl Fn(usize, &Turn<'_>, &mut Context<'_>) -> Poll<Result<(), Failure>> + Send + Sync + 'static,
     ) -> Arc<Probe> {
         let stage = StageInfo { name: "stage", kind: inferry_core::device::StageKind::Compute };
-        Arc::new(Probe { stages: vec![stage; stages], act: Arc::new(act), alive: Arc::default() })
+        Arc::new(Probe {
+            stages: vec![stage; stages],
+            act: Arc::new(act),
+            alive: Arc::default(),
+            given_up: Arc::default(),
+        })
     }
 
     /// Stages that succeed at once.
@@ -82,16 +89,25 @@ impl CompiledModel for Probe {
 
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
         *self.alive.lock().unwrap() += 1;
-        Ok(Box::new(ProbeWork { act: self.act.clone(), alive: self.alive.clone() }))
+        Ok(Box::new(ProbeWork {
+            act: self.act.clone(),
+            alive: self.alive.clone(),
+            given_up: self.given_up.clone(),
+        }))
     }
 }
 
 struct ProbeWork {
     act: Arc<Act>,
     alive: Arc<Mutex<isize>>,
+    given_up: Arc<Mutex<usize>>,
 }
 
 impl Work for ProbeWork {
+    fn give_up(&mut self) {
+        *self.given_up.lock().unwrap() += 1;
+    }
+
     fn poll_stage(
         &mut self,
         stage: usize,

@@ -23,6 +23,29 @@ fn a_granted_cancel_never_ends_as_done() {
 }
 
 #[test]
+fn a_device_hears_of_every_run_that_it_began_and_that_goes_no_further() {
+    model(|| {
+        let executor = Spawn::new();
+        // What the first stage sets going is on the device until the second has waited for it or it is given up.
+        let on_device = Arc::new(Mutex::new(0));
+        let busy = on_device.clone();
+        let probe = Probe::new(2, move |stage, _, _| {
+            let mut busy = busy.lock().unwrap();
+            *busy = if stage == 0 { *busy + 1 } else { *busy - 1 };
+            Poll::Ready(Ok(()))
+        });
+        let mut request = probe.on(&executor);
+        let run = request.start().unwrap();
+        let granted = run.cancel();
+        let ended = wait(run).map(drop);
+        assert_eq!(granted, ended.is_err());
+        let (busy, told) = (*on_device.lock().unwrap(), *probe.given_up.lock().unwrap());
+        assert!(told == 1 || (told == 0 && busy == 0), "{busy} left, told {told} times");
+        assert!(granted || told == 0);
+    });
+}
+
+#[test]
 fn a_queued_run_that_is_cancelled_settles_whoever_gets_its_task() {
     model(|| {
         let queue = Queue::new();

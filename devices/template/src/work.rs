@@ -1,7 +1,8 @@
 //! The work of one request: its values, where its run stands, and the stages.
 //!
 //! This is the part to copy: between operators the stage asks whether to stop; an operator that waits keeps the waker and
-//! returns `Pending`; the place to go on from is a field, so `begin` is all it takes to forget a run that was given up.
+//! returns `Pending`; the place to go on from is a field, so `begin` is all it takes to forget a run that went no further,
+//! and `give_up` takes what it left on the chip away.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -77,10 +78,7 @@ impl TemplateWork {
         };
         Poll::Ready(match answer {
             Some(answer) => answer.map_err(Failure::device),
-            None => {
-                self.chip.forget(&self.job);
-                Err(Failure::stopped())
-            }
+            None => Err(Failure::stopped()),
         })
     }
 
@@ -181,7 +179,10 @@ impl TemplateWork {
 impl Work for TemplateWork {
     fn begin(&mut self) {
         self.at = Position::default();
-        // The run before may have been given up while its job was on the chip.
+    }
+
+    fn give_up(&mut self) {
+        // Its job may be on the chip, also when the run ended before its stage `wait` was polled.
         self.chip.forget(&self.job);
     }
 

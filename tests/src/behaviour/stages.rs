@@ -63,3 +63,24 @@ pub async fn one_request_is_prepared_while_another_waits(world: &impl World) {
         second.await.unwrap();
     }
 }
+
+/// A run that is cancelled while its job is on the chip ends at once, and its answer reaches no later run.
+pub async fn an_answer_that_comes_too_late_is_ignored(world: &impl World) {
+    let chip = Chip::by_hand("late");
+    let mut request = world.compile(&Graph::new([Op::Add(1.0)]), Form::Parked, &chip).request();
+    request.set_input(0, values(1.0)).unwrap();
+    let run = request.start().unwrap();
+    while chip.waiting() == 0 {
+        give_way().await;
+    }
+    assert!(run.cancel());
+    assert_eq!(run.await.unwrap_err().kind(), InferErrorKind::Cancelled);
+    // Also when the run ended between the stage that submits the job and the one that waits for it.
+    assert_eq!(chip.waiting(), 0, "the chip has been told");
+    request.set_input(0, values(5.0)).unwrap();
+    let run = request.start().unwrap();
+    while !chip.step() {
+        give_way().await;
+    }
+    assert_eq!(numbers(run.await.unwrap().get(0).unwrap()), [6.0, -4.0]);
+}

@@ -32,6 +32,50 @@ fn a_cancel_between_stages_skips_the_rest() {
 }
 
 #[test]
+fn a_device_is_told_once_that_a_run_which_it_has_begun_goes_no_further() {
+    let model = Script::new(2);
+    let (mut request, executor) = by_hand(&model);
+    let given_up = || *model.state.given_up.lock().unwrap();
+    // Not of a run that is done, and not of one that no stage has seen.
+    let run = request.start().unwrap();
+    executor.drain();
+    ready(run).unwrap();
+    let run = request.start().unwrap();
+    assert!(run.cancel());
+    ready(run).unwrap_err();
+    assert_eq!(given_up(), 0);
+    // Cancelled between two stages, with its task in a queue or on its way there.
+    let run = request.start().unwrap();
+    executor.step();
+    assert!(run.cancel());
+    assert_eq!(given_up(), 1, "at once");
+    ready(run).unwrap_err();
+    let canceller = request.canceller();
+    model.then(Act::Call(Box::new(move || assert!(canceller.cancel()))));
+    let run = request.start().unwrap();
+    executor.drain();
+    ready(run).unwrap_err();
+    assert_eq!(given_up(), 2);
+    // A stage failed; an executor was shut down, or refuses.
+    model.then(Act::Fail);
+    let run = request.start().unwrap();
+    executor.drain();
+    ready(run).unwrap_err();
+    assert_eq!(given_up(), 3);
+    let run = request.start().unwrap();
+    executor.step();
+    executor.shut_down();
+    ready(run).unwrap_err();
+    assert_eq!(given_up(), 4);
+    let refusing = executor.clone();
+    model.then(Act::Call(Box::new(move || *refusing.refuses.lock().unwrap() = true)));
+    let run = request.start().unwrap();
+    executor.drain();
+    ready(run).unwrap_err();
+    assert_eq!(given_up(), 5);
+}
+
+#[test]
 fn a_stage_that_does_not_look_still_ends_as_cancelled() {
     let model = Script::new(2);
     let (mut request, executor) = by_hand(&model);
