@@ -25,6 +25,9 @@ impl ForkJoin {
             .thread_name(move |worker| format!("{name}.{worker}"))
             .build()
             .map_err(io::Error::other)?;
+        // A worker takes memory when it starts and when it first looks for work, which may be long after this: see to it
+        // that they all have, so that the first runs are not the ones to pay.
+        pool.broadcast(|_| ());
         Ok(ForkJoin { pool })
     }
 }

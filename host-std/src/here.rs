@@ -27,6 +27,8 @@ thread_local! {
 /// From now on the calling thread is one of this executor's.
 pub(crate) fn become_thread_of(executor: Id) {
     EXECUTOR.set(Some(executor));
+    // Taken now, so that the first callback on this thread takes none.
+    CALLBACKS.with_borrow_mut(|callbacks| callbacks.reserve(4));
 }
 
 /// The executor that the calling thread belongs to.

@@ -42,6 +42,11 @@ impl Observer {
         self.core.status()
     }
 
+    /// True once the request takes no new runs: it was stopped or dropped. A run may still be under way.
+    pub fn is_stopped(&self) -> bool {
+        self.core.is_stopped()
+    }
+
     /// The run under way, or the latest.
     pub fn run(&self) -> RunId {
         self.core.run()

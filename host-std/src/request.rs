@@ -1,7 +1,7 @@
 //! Requests, as a user of this host holds them: the core's, and the ways to wait for them.
 //!
 //! A [`Request`] is the core's request together with the threads that it runs on. What it adds is blocking: [`Request::infer`],
-//! the waits of [`Run`](crate::Run), [`Request::stop_and_wait`], and deadlines. Everything else is handed through.
+//! the waits of [`Run`](crate::Run), [`Request::wait_quiet`], [`Request::stop_and_wait`], and deadlines. Everything else is handed through.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -179,7 +179,7 @@ impl Request {
     }
 
     /// Waits for the newest run, when the [`Run`] was detached or the callback started it. Gives `None` when there never was
-    /// one.
+    /// one. To wait for what callbacks will yet begin, too, is [`Request::wait_quiet`].
     pub fn wait(&self) -> Result<Option<Outcome>, InferError> {
         self.observer().wait()
     }
@@ -194,6 +194,20 @@ impl Request {
         self.core.quiet()
     }
 
+    /// Blocks the calling thread until no run is under way, those that callbacks began included; gives how the latest run
+    /// ended. [`Request::wait`] ends with the run that is the newest when it is called, which a callback may have
+    /// followed by another.
+    ///
+    /// # Errors
+    /// Only where the wait could never end; see [`Run::wait`](crate::Run::wait).
+    pub fn wait_quiet(&mut self) -> Result<Option<Verdict>, InferError> {
+        let host = &self.host;
+        match wait(&mut self.core.quiet(), None, || host.may_wait(true))? {
+            Poll::Ready(verdict) => Ok(verdict),
+            Poll::Pending => unreachable!("there was no limit"),
+        }
+    }
+
     /// Refuses new starts for good. A run under way goes on, but its callback is not called any more.
     pub fn stop(&mut self) {
         self.core.stop();
@@ -203,11 +217,7 @@ impl Request {
     /// touched.
     pub fn stop_and_wait(&mut self) -> Result<Option<Verdict>, InferError> {
         self.core.stop();
-        let host = &self.host;
-        match wait(&mut Pin::new(&mut self.core.quiet()), None, || host.may_wait(true))? {
-            Poll::Ready(verdict) => Ok(verdict),
-            Poll::Pending => unreachable!("there was no limit"),
-        }
+        self.wait_quiet()
     }
 
     /// The inputs, in the model's order.

@@ -297,6 +297,56 @@ fn an_infer_over_its_deadline_is_stopped() {
 }
 
 #[test]
+fn stop_and_wait_ends_with_the_run_and_refuses_others() {
+    for (name, options) in arrangements() {
+        within_a_minute(move || {
+            let (gate, graph) = gated();
+            let mut request = request(options, &graph);
+            request.set_callback(|_| panic!("a stopped request has no callback")).unwrap();
+            let observer = request.observer();
+            request.start().unwrap().detach();
+            gate.wait_arrived(1);
+            assert!(!observer.is_stopped(), "{name}");
+            let opener = thread::spawn(move || {
+                // A run that ends before the stop would have its callback.
+                while !observer.is_stopped() {
+                    thread::yield_now();
+                }
+                assert!(!matches!(observer.status(), Status::Settled(_)), "the run goes on");
+                gate.open();
+            });
+            assert_eq!(request.stop_and_wait().unwrap(), Some(Verdict::Done), "{name}");
+            assert_eq!(request.start().unwrap_err().kind(), InferErrorKind::Disposed, "{name}");
+            assert_eq!(request.infer().unwrap_err().kind(), InferErrorKind::Disposed, "{name}");
+            opener.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_wait_for_quiet_ends_with_the_last_run_of_a_chain() {
+    for (name, options) in arrangements() {
+        within_a_minute(move || {
+            let mut request = request(options, &Graph::new([Op::Yield, Op::Add(1.0)]));
+            assert_eq!(request.wait_quiet().unwrap(), None, "{name}: it never ran");
+            request
+                .set_callback(|mut done| {
+                    let result = numbers(done.output(0)?)[0];
+                    done.set_input(0, values(result))?;
+                    Ok(if result < 10.0 { Next::Again } else { Next::Rest })
+                })
+                .unwrap();
+            for _ in 0..20 {
+                request.set_input(0, values(0.0)).unwrap();
+                request.start().unwrap().detach();
+                assert_eq!(request.wait_quiet().unwrap(), Some(Verdict::Done), "{name}");
+                assert_eq!(numbers(request.output(0).unwrap()), [10.0, -8.0], "{name}");
+            }
+        });
+    }
+}
+
+#[test]
 fn what_timed_out_and_was_cancelled_is_dropped_at_once() {
     within_a_minute(|| {
         // T044: even when the device does not react.

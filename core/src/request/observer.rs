@@ -52,6 +52,11 @@ impl Observer {
         status(&self.shared)
     }
 
+    /// True once the request takes no new runs: it was stopped or dropped. A run may still be under way.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.life().closed
+    }
+
     /// The run under way, or the latest; [`RunId::NONE`] before the first.
     pub fn run(&self) -> RunId {
         self.shared.life().run

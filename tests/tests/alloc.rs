@@ -1,0 +1,124 @@
+//! A warm round takes no memory, from the start until the waiter goes on, in the whole process.
+//!
+//! The allocator counts. One test, so that nothing else runs in this process; and a short one, because the test harness
+//! takes memory to complain about one that lasts a minute.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use inferry::{CompiledModel, Model, Next, Options, Request, Runtime, Verdict, block_on, read_model};
+use inferry_behaviour::{data, model};
+
+struct Counting;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_warm_round_takes_no_memory() {
+    let mut models = vec![("one node", model::add(4), 50), ("two matrix products", model::dense(2, 192), 50)];
+    // A real one, of fixed shapes throughout.
+    if let Some(path) = data::find("blazeface_back256/face_detection_back_256x256_barracuda.onnx") {
+        models.push(("BlazeFace", read_model(path).unwrap(), 2));
+    }
+    let arrangements = [
+        ("one stream", Options::latency().threads(1)),
+        ("two streams", Options::throughput().threads(2)),
+        ("a stream of two threads", Options::latency().threads(2)),
+        ("callbacks on the streams", Options::throughput().threads(2).callback_threads(0)),
+        ("no threads", Options::inline()),
+    ];
+    for (model_name, model, count) in &models {
+        for (name, options) in arrangements {
+            let taken = rounds(model, options, *count);
+            assert_eq!(taken, 0, "{model_name}, {name}: {taken} allocations in warm rounds");
+        }
+    }
+}
+
+/// The allocations of so many warm rounds of all kinds.
+fn rounds(model: &Model, options: Options, count: usize) -> usize {
+    let compiled = Runtime::new().unwrap().compile(model, options).unwrap();
+    let mut requests = [request(&compiled), request(&compiled)];
+    let mut chained = chained(&compiled);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut round = || {
+        // One after the other; with a limit that is not reached; at the same time; on this thread; awaited; by callbacks.
+        requests[0].start().unwrap().wait().unwrap();
+        requests[0].start().unwrap().time_limit(Duration::from_secs(3600)).wait().unwrap();
+        let [first, second] = &mut requests;
+        let runs = [first.start().unwrap(), second.start().unwrap()];
+        for run in runs {
+            run.wait().unwrap();
+        }
+        requests[1].infer().unwrap();
+        block_on(requests[0].start().unwrap()).unwrap();
+        polled(&waker, requests[1].start().unwrap()).unwrap();
+        chained.start().unwrap().detach();
+        // Both runs: `wait` would end with the first.
+        assert_eq!(chained.wait_quiet().unwrap(), Some(Verdict::Done));
+    };
+    (0..count.min(20)).for_each(|_| round());
+    let before = TAKEN.load(Ordering::SeqCst);
+    (0..count).for_each(|_| round());
+    TAKEN.load(Ordering::SeqCst) - before
+}
+
+fn request(compiled: &CompiledModel) -> Request {
+    compiled.request().unwrap()
+}
+
+/// A request whose callback runs it a second time.
+fn chained(compiled: &CompiledModel) -> Request {
+    let mut request = request(compiled);
+    let second = Arc::new(AtomicBool::new(false));
+    request
+        .set_callback(move |done| {
+            done.result()?;
+            let was_second = second.fetch_xor(true, Ordering::Relaxed);
+            Ok(if was_second { Next::Rest } else { Next::Again })
+        })
+        .unwrap();
+    request
+}
+
+/// Polls with somebody else's waker, as an async runtime does.
+fn polled<F: Future>(waker: &Waker, future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
