@@ -84,21 +84,21 @@ fn build(problem: Problem, addend: Addend, node: &Builder<'_>, epilogue: Option<
 
 /// What is multiplied: a batch of products of matrices, and how they lie in memory.
 #[derive(Clone, Debug)]
-struct Problem {
-    rows: usize,
-    depth: usize,
-    columns: usize,
+pub(crate) struct Problem {
+    pub(crate) rows: usize,
+    pub(crate) depth: usize,
+    pub(crate) columns: usize,
     alpha: f32,
     /// Strides of the left factor: from row to row, and along the inner dimension.
     left: [usize; 2],
     /// Strides of the right factor: along the inner dimension, and from column to column.
     right: [usize; 2],
     /// For each product of the batch, where its factors begin.
-    batch: Vec<[usize; 2]>,
+    pub(crate) batch: Vec<[usize; 2]>,
 }
 
 impl Problem {
-    fn matmul(a: &Shape, b: &Shape) -> Result<Problem, BuildError> {
+    pub(crate) fn matmul(a: &Shape, b: &Shape) -> Result<Problem, BuildError> {
         let misfit = || form(format!("MatMul of {a} by {b}"));
         let (lead_a, rows, depth) = match a[..] {
             [] => return Err(misfit()),
@@ -138,7 +138,8 @@ impl Problem {
         Ok(Problem { rows, depth, columns, alpha: op.alpha, left, right, batch: vec![[0, 0]] })
     }
 
-    fn count(&self) -> usize {
+    /// Elements of the result.
+    pub(crate) fn count(&self) -> usize {
         self.batch.len() * self.rows * self.columns
     }
 
@@ -148,6 +149,11 @@ impl Problem {
         if let Some(operand) = node.inputs.iter().flatten().find(|operand| operand.element != *element) {
             return Err(BuildError::Element { op: "MatMul", element: operand.element });
         }
+        self.check_output(shape)
+    }
+
+    /// That the output has the size that it must have.
+    pub(crate) fn check_output(&self, shape: &Shape) -> Result<(), BuildError> {
         if shape.count() != self.count() {
             return Err(form(format!("a product of {} elements into {shape}", self.count())));
         }

@@ -24,6 +24,7 @@ mod fold;
 mod functions;
 mod gather;
 mod gemm;
+mod integer;
 mod join;
 mod layer_norm;
 mod lookup;
@@ -223,6 +224,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),
     entry!(op::Conv, conv::conv),
+    entry!(op::ConvInteger, integer::conv_integer),
     entry!(op::ConvTranspose, conv_transpose::conv_transpose),
     entry!(op::DequantizeLinear, quantize::dequantize),
     entry!(op::DynamicQuantizeLinear, dynamic_quantize::dynamic_quantize),
@@ -240,8 +242,11 @@ static REGISTRY: &[Entry] = &[
     entry!(op::LayerNormalization, layer_norm::layer_normalization),
     entry!(op::Lstm, lstm::lstm),
     entry!(op::MatMul, matmul::matmul),
+    entry!(op::MatMulInteger, integer::matmul_integer),
     entry!(op::MaxPool, pool::max_pool),
     entry!(op::Pad, pad::pad),
+    entry!(op::QLinearConv, integer::qlinear_conv),
+    entry!(op::QLinearMatMul, integer::qlinear_matmul),
     entry!(op::QuantizeLinear, quantize::quantize),
     entry!(op::Range, constant::range),
     entry!(op::Reduce, reduce::reduce),
