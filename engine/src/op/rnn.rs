@@ -32,9 +32,23 @@ impl Direction {
 
 /// The function that a gate applies.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Activation {
-    /// The function with its parameters.
-    pub kind: Unary,
+pub enum Activation {
+    /// A function that is an operator, too.
+    Unary(Unary),
+    /// `alpha * x + beta`
+    Affine {
+        /// Factor.
+        alpha: f32,
+        /// What is added.
+        beta: f32,
+    },
+    /// `alpha * tanh(beta * x)`
+    ScaledTanh {
+        /// Factor of the result.
+        alpha: f32,
+        /// Factor of the argument.
+        beta: f32,
+    },
 }
 
 /// Long short-term memory; gates in the order input, output, forget, cell. Two more inputs: the initial cell state and
@@ -308,7 +322,7 @@ fn activations(
 ) -> Result<Vec<Activation>, ImportError> {
     let wanted = usual.len() * direction.count();
     let Some(names) = node.texts("activations")?.filter(|names| !names.is_empty()) else {
-        return Ok(usual.iter().cycle().take(wanted).map(|kind| Activation { kind: *kind }).collect());
+        return Ok(usual.iter().cycle().take(wanted).map(|kind| Activation::Unary(*kind)).collect());
     };
     if names.len() != wanted {
         return Err(
@@ -319,22 +333,22 @@ fn activations(
     let mut betas = node.floats("activation_beta")?.unwrap_or_default().into_iter();
     let mut kinds = Vec::new();
     for name in names {
-        let kind = activation(name, &mut alphas, &mut betas);
-        let unknown = || node.refuse_attribute("activations", format!("\"{name}\" is not supported"));
-        kinds.push(Activation { kind: kind.ok_or_else(unknown)? });
+        let unknown = || node.refuse_attribute("activations", format!("\"{name}\" is not known"));
+        kinds.push(activation(name, &mut alphas, &mut betas).ok_or_else(unknown)?);
     }
     Ok(kinds)
 }
 
 /// The function of this name. Those that have parameters take the next ones from the lists; when a list has run out, the
-/// parameter is that of the operator of the same name.
+/// parameter is that of the operator of the same name, or changes nothing where there is no such operator.
 fn activation(
     name: &str,
     alphas: &mut impl Iterator<Item = f32>,
     betas: &mut impl Iterator<Item = f32>,
-) -> Option<Unary> {
+) -> Option<Activation> {
     let mut alpha = |default| alphas.next().unwrap_or(default);
-    Some(match name.to_ascii_lowercase().as_str() {
+    let mut beta = |default| betas.next().unwrap_or(default);
+    Some(Activation::Unary(match name.to_ascii_lowercase().as_str() {
         "sigmoid" => Unary::Sigmoid,
         "tanh" => Unary::Tanh,
         "relu" => Unary::Relu,
@@ -343,10 +357,11 @@ fn activation(
         "leakyrelu" => Unary::LeakyRelu { alpha: alpha(0.01) },
         "thresholdedrelu" => Unary::ThresholdedRelu { alpha: alpha(1.0) },
         "elu" => Unary::Elu { alpha: alpha(1.0) },
-        "hardsigmoid" => Unary::HardSigmoid { alpha: alpha(0.2), beta: betas.next().unwrap_or(0.5) },
-        // The standard also names Affine and ScaledTanh, which are no operators.
+        "hardsigmoid" => Unary::HardSigmoid { alpha: alpha(0.2), beta: beta(0.5) },
+        "affine" => return Some(Activation::Affine { alpha: alpha(1.0), beta: beta(0.0) }),
+        "scaledtanh" => return Some(Activation::ScaledTanh { alpha: alpha(1.0), beta: beta(1.0) }),
         _ => return None,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -356,7 +371,7 @@ mod tests {
     use crate::op::testing::{check, check_import, check_outputs, check_refused};
 
     fn activations(kinds: &[Unary]) -> Vec<Activation> {
-        kinds.iter().map(|kind| Activation { kind: *kind }).collect()
+        kinds.iter().map(|kind| Activation::Unary(*kind)).collect()
     }
 
     fn lstm(direction: Direction, batch_first: bool) -> Lstm {
@@ -460,13 +475,29 @@ mod tests {
     }
 
     #[test]
+    fn activations_that_are_no_operators() {
+        let names = ["Affine", "ScaledTanh", "affine"];
+        let node = node("LSTM", &["x", "w", "r"], &["y"])
+            .int("hidden_size", 8)
+            .texts("activations", &names)
+            .floats("activation_alpha", &[0.5, 1.75])
+            .floats("activation_beta", &[0.25]);
+        let activations = alloc::vec![
+            Activation::Affine { alpha: 0.5, beta: 0.25 },
+            Activation::ScaledTanh { alpha: 1.75, beta: 1.0 },
+            Activation::Affine { alpha: 1.0, beta: 0.0 },
+        ];
+        check_import(&node, 7, Lstm { activations, ..lstm(Direction::Forward, false) }, &[]);
+    }
+
+    #[test]
     fn what_is_missing_or_not_known_is_named() {
         let rnn = || node("RNN", &["x", "w", "r"], &["y"]);
         check_refused(&rnn(), 7, "attribute \"hidden_size\": is missing or 0");
         let sized = || rnn().int("hidden_size", 8);
         check_refused(&sized().text("direction", "up"), 7, "attribute \"direction\": \"up\" is not known");
-        let affine = sized().texts("activations", &["Affine"]);
-        check_refused(&affine, 7, "attribute \"activations\": \"Affine\" is not supported");
+        let other = sized().texts("activations", &["Swish"]);
+        check_refused(&other, 7, "attribute \"activations\": \"Swish\" is not known");
         let many = sized().texts("activations", &["Tanh", "Tanh"]);
         check_refused(&many, 7, "attribute \"activations\": has 2 names instead of 1");
     }

@@ -28,7 +28,6 @@ mod integer;
 mod join;
 mod layer_norm;
 mod lookup;
-mod lstm;
 mod matmul;
 mod number;
 mod pad;
@@ -36,6 +35,7 @@ mod pool;
 mod power;
 pub(crate) mod program;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod repeat;
 mod resize;
@@ -237,10 +237,11 @@ static REGISTRY: &[Entry] = &[
     entry!(op::GatherNd, gather::gather_nd),
     entry!(op::Gemm, matmul::gemm),
     entry!(op::GlobalPool, pool::global_pool),
+    entry!(op::Gru, recurrent::gru),
     entry!(op::Identity, copy::identity),
     entry!(op::InstanceNormalization, layer_norm::instance_normalization),
     entry!(op::LayerNormalization, layer_norm::layer_normalization),
-    entry!(op::Lstm, lstm::lstm),
+    entry!(op::Lstm, recurrent::lstm),
     entry!(op::MatMul, matmul::matmul),
     entry!(op::MatMulInteger, integer::matmul_integer),
     entry!(op::MaxPool, pool::max_pool),
@@ -254,6 +255,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Resize, resize::resize),
     entry!(op::ShapeOf, constant::shape),
     entry!(op::SizeOf, constant::size),
+    entry!(op::Rnn, recurrent::rnn),
     entry!(op::Slice, strided::slice),
     entry!(op::Softmax, softmax::softmax),
     entry!(op::Split, join::split),
