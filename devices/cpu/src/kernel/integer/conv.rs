@@ -162,32 +162,32 @@ impl Convolution {
         let zero = self.zeros[0].raised(io, self.bytes[0], 0);
         let weight_zero = self.zeros[1].raised(io, self.bytes[1], channel);
         let place = place_of(row, &window.output[..inner]);
-        for feature in 0..depth {
-            let from = (image * groups + channel / features) * depth + feature;
-            let x = &io.input::<u8>(0)[from * extent..][..extent];
-            let w = &io.input::<u8>(self.weights)[(channel * depth + feature) * taps..][..taps];
-            for (tap, w) in w.iter().enumerate() {
-                let at = place_of(tap, &window.kernel);
-                let Some(line) = self.input_row(&place, &at) else { continue };
-                let x = &x[line * input[inner]..][..input[inner]];
-                let weight = self.bytes[1].raised(*w) - weight_zero;
-                let (stride, shift) = (window.strides[inner], at[inner] * window.dilations[inner]);
-                // The columns whose place `column * stride + shift - begin` lies within the row.
-                let begin = window.begins[inner];
-                let first = begin.saturating_sub(shift).div_ceil(stride).max(column);
-                let end = (x.len() + begin).saturating_sub(shift).div_ceil(stride).min(column + sums.len());
-                if first >= end {
-                    continue;
-                }
-                let sums = &mut sums[first - column..end - column];
-                let x = &x[first * stride + shift - begin..];
+        let (x, w) = (io.input::<u8>(0), io.input::<u8>(self.weights));
+        let images = (image * groups + channel / features) * depth;
+        let bytes = self.bytes[0];
+        for tap in 0..taps {
+            let at = place_of(tap, &window.kernel);
+            let Some(line) = self.input_row(&place, &at) else { continue };
+            // The columns whose place `column * stride + shift - begin` lies within the row.
+            let (stride, shift) = (window.strides[inner], at[inner] * window.dilations[inner]);
+            let begin = window.begins[inner];
+            let first = begin.saturating_sub(shift).div_ceil(stride).max(column);
+            let end = (input[inner] + begin).saturating_sub(shift).div_ceil(stride).min(column + sums.len());
+            if first >= end {
+                continue;
+            }
+            let sums = &mut sums[first - column..end - column];
+            let start = line * input[inner] + first * stride + shift - begin;
+            for feature in 0..depth {
+                let weight = self.bytes[1].raised(w[(channel * depth + feature) * taps + tap]) - weight_zero;
+                let x = &x[(images + feature) * extent + start..];
                 if stride == 1 {
                     for (sum, x) in sums.iter_mut().zip(x) {
-                        *sum = sum.wrapping_add(weight.wrapping_mul(self.bytes[0].raised(*x) - zero));
+                        *sum = sum.wrapping_add(weight.wrapping_mul(bytes.raised(*x) - zero));
                     }
                 } else {
                     for (sum, x) in sums.iter_mut().zip(x.iter().step_by(stride)) {
-                        *sum = sum.wrapping_add(weight.wrapping_mul(self.bytes[0].raised(*x) - zero));
+                        *sum = sum.wrapping_add(weight.wrapping_mul(bytes.raised(*x) - zero));
                     }
                 }
             }

