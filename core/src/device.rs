@@ -10,9 +10,11 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
 use crate::port::Port;
+use crate::profile::NodeProfile;
 use crate::request::{Bindings, Failure, PrepareError};
 use crate::turn::Turn;
 
@@ -87,6 +89,12 @@ pub trait Work: Send {
     /// that nobody wants. Must not wait. The tensors' leases end right after it: what a device still writes to must be its
     /// own. Not called when the work is dropped instead, after a panic.
     fn give_up(&mut self) {}
+
+    /// What each node did in the latest run; empty when the device was not asked to measure. Called while no run is under
+    /// way.
+    fn profile(&self) -> Vec<NodeProfile> {
+        Vec::new()
+    }
 
     /// No run is under way and none is soon to come: give back what memory can be taken again by the next.
     fn release_memory(&mut self) {}

@@ -8,20 +8,24 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::clock::Clock;
 use crate::device::{CompiledModel, StageKind};
 use crate::executor::{Executor, Inline};
+use crate::trace::Trace;
 
 /// The executors of a model's stages, and of its callbacks.
 #[derive(Clone)]
 pub struct Pipeline {
     stages: Box<[Arc<dyn Executor>]>,
     delivery: Option<Arc<dyn Executor>>,
+    clock: Option<Arc<dyn Clock>>,
+    trace: Option<Arc<dyn Trace>>,
 }
 
 impl Pipeline {
     /// Stage `i` on `stages[i]`. Callbacks are called where the last stage ended; see [`Pipeline::deliver_on`].
     pub fn new(stages: impl IntoIterator<Item = Arc<dyn Executor>>) -> Pipeline {
-        Pipeline { stages: stages.into_iter().collect(), delivery: None }
+        Pipeline { stages: stages.into_iter().collect(), delivery: None, clock: None, trace: None }
     }
 
     /// An executor for every stage of `model`, chosen by what the stage does.
@@ -43,6 +47,19 @@ impl Pipeline {
         Pipeline { delivery: Some(executor), ..self }
     }
 
+    /// The same, reading this clock at the start and the end of each run: see
+    /// [`Request::latency`](crate::Request::latency).
+    #[must_use]
+    pub fn timed(self, clock: Arc<dyn Clock>) -> Pipeline {
+        Pipeline { clock: Some(clock), ..self }
+    }
+
+    /// The same, telling `trace` what happens to each run.
+    #[must_use]
+    pub fn traced(self, trace: Arc<dyn Trace>) -> Pipeline {
+        Pipeline { trace: Some(trace), ..self }
+    }
+
     /// The executors of the stages.
     pub fn stages(&self) -> &[Arc<dyn Executor>] {
         &self.stages
@@ -51,5 +68,15 @@ impl Pipeline {
     /// The executor of the callbacks, when they have their own.
     pub fn delivery(&self) -> Option<&Arc<dyn Executor>> {
         self.delivery.as_ref()
+    }
+
+    /// The clock, when runs are timed.
+    pub fn clock(&self) -> Option<&Arc<dyn Clock>> {
+        self.clock.as_ref()
+    }
+
+    /// Who is told what happens.
+    pub fn trace(&self) -> Option<&Arc<dyn Trace>> {
+        self.trace.as_ref()
     }
 }

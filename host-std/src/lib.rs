@@ -70,6 +70,7 @@ mod sleep;
 mod streams;
 mod timer;
 mod topology;
+pub mod trace;
 mod wait;
 
 pub use clock::SystemClock;
@@ -88,11 +89,13 @@ pub use wait::block_on;
 
 pub use inferry_core::device;
 pub use inferry_core::pool::{Pooled, RequestPool, Tensors};
+pub use inferry_core::profile::{NodeProfile, NodeStatus};
 pub use inferry_core::request::{
     BindError, BoxError, CancelToken, Canceller, Cause, InferError, InferErrorKind, Next, Outcome, Outputs,
     PrepareError, RunId, StartError, Status, Verdict,
 };
 pub use inferry_core::tensor::TensorError;
+pub use inferry_core::trace::Trace;
 pub use inferry_core::{Dim, Element, ElementType, PartialShape, Port, PortKey, Shape, Tensor};
 pub use inferry_cpu::Cpu;
 pub use inferry_engine::Model;

@@ -11,6 +11,7 @@ pub struct Options {
     streams: Count,
     threads: Option<usize>,
     callbacks: Callbacks,
+    profiling: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,12 @@ pub(crate) enum Callbacks {
 impl Options {
     /// One stream over all cores: each request is computed as fast as possible, one after the other.
     pub fn latency() -> Options {
-        Options { streams: Count::Fixed(1), threads: None, callbacks: Callbacks::OwnThreads(1) }
+        Options {
+            streams: Count::Fixed(1),
+            threads: None,
+            callbacks: Callbacks::OwnThreads(1),
+            profiling: false,
+        }
     }
 
     /// As many streams as cores, each of one thread: the most requests a second, when enough are in flight
@@ -67,6 +73,17 @@ impl Options {
     pub fn callback_threads(self, count: usize) -> Options {
         let callbacks = if count == 0 { Callbacks::Streams } else { Callbacks::OwnThreads(count) };
         Options { callbacks, ..self }
+    }
+
+    /// Whether each node of the model is measured in each run; see [`Request::profile`](crate::Request::profile). Off by
+    /// default: reading the clock twice a node costs small models some percent.
+    #[must_use]
+    pub fn profiling(self, on: bool) -> Options {
+        Options { profiling: on, ..self }
+    }
+
+    pub(crate) fn profiles(&self) -> bool {
+        self.profiling
     }
 
     /// Streams, and threads for each of them.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use inferry_core::device::{CompiledModel, StageKind};
 use inferry_core::request::InferError;
-use inferry_core::{Executor, InferErrorKind, Inline, Pipeline};
+use inferry_core::{Executor, InferErrorKind, Inline, Pipeline, Trace};
 
+use crate::clock::SystemClock;
 use crate::here::{self, Id};
 use crate::streams::{Streams, ThreadError};
 
@@ -41,6 +42,7 @@ impl Place {
         compute: Option<Arc<Streams>>,
         wait: Option<Arc<Streams>>,
         callbacks: Option<Arc<Streams>>,
+        trace: Option<Arc<dyn Trace>>,
     ) -> Place {
         let executor = |streams: &Option<Arc<Streams>>| -> Arc<dyn Executor> {
             match streams {
@@ -54,6 +56,11 @@ impl Place {
         });
         let pipeline = match &callbacks {
             Some(callbacks) => pipeline.deliver_on(callbacks.clone()),
+            None => pipeline,
+        };
+        let pipeline = pipeline.timed(Arc::new(SystemClock));
+        let pipeline = match trace {
+            Some(trace) => pipeline.traced(trace),
             None => pipeline,
         };
         Place { compute, wait, callbacks, pipeline: Arc::new(pipeline) }

@@ -14,7 +14,7 @@ use inferry_core::request::{
     self as core_request, BindError, BoxError, Canceller, InferError, Next, Outcome, Outputs, PrepareError,
     Quiet, StartError, Status, Verdict,
 };
-use inferry_core::{CompiledModel, Pipeline, Port, PortKey, Serial, Tensor};
+use inferry_core::{CompiledModel, NodeProfile, Pipeline, Port, PortKey, Serial, Tensor};
 
 use crate::clock::{self, SystemClock};
 use crate::completion::{Completion, marked};
@@ -218,6 +218,18 @@ impl Request {
     pub fn stop_and_wait(&mut self) -> Result<Option<Verdict>, InferError> {
         self.core.stop();
         self.wait_quiet()
+    }
+
+    /// What each node of the model did in the latest run; empty unless the model was compiled with
+    /// [`Options::profiling`](crate::Options::profiling). Fails while a run is under way.
+    pub fn profile(&mut self) -> Result<Vec<NodeProfile>, BindError> {
+        self.core.profile()
+    }
+
+    /// How long the latest run took: from its start to its end, the wait for a stream included, the callback not. `None`
+    /// before the first has ended. Fails while a run is under way.
+    pub fn latency(&self) -> Result<Option<Duration>, BindError> {
+        Ok(self.core.latency()?.map(Duration::from_nanos))
     }
 
     /// The inputs, in the model's order.

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inferry_core::device::{Device, StageKind};
 use inferry_core::request::BoxError;
 use inferry_core::unwind;
+use inferry_core::{Clock, Trace};
 use inferry_cpu::Cpu;
 use inferry_engine::Model;
 use inferry_engine::onnx::ImportError;
 
+use crate::clock::SystemClock;
 use crate::compiled::CompiledModel;
 use crate::features::{self, UnknownIsa};
 use crate::file::{FileError, read_model};
@@ -24,7 +26,10 @@ use crate::streams::{Streams, ThreadError};
 
 /// The way in: compiles models. Cheap to clone; clones are the same runtime.
 #[derive(Clone)]
-pub struct Runtime(Arc<Inner>);
+pub struct Runtime {
+    inner: Arc<Inner>,
+    trace: Option<Arc<dyn Trace>>,
+}
 
 struct Inner {
     cpu: Cpu,
@@ -69,7 +74,15 @@ impl Runtime {
         // From now on a panic in a stage or callback ends its run and nothing else.
         unwind::set_catcher(|body| std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)));
         let cpu = Cpu::new(features::detect()?);
-        Ok(Runtime(Arc::new(Inner { cpu, streams: Mutex::default(), waits: Mutex::default() })))
+        let inner = Arc::new(Inner { cpu, streams: Mutex::default(), waits: Mutex::default() });
+        Ok(Runtime { inner, trace: None })
+    }
+
+    /// The same runtime, with the same threads; models that are compiled through this handle tell `trace` what happens to
+    /// their runs. See [`trace`](crate::trace).
+    #[must_use]
+    pub fn traced(&self, trace: Arc<dyn Trace>) -> Runtime {
+        Runtime { inner: self.inner.clone(), trace: Some(trace) }
     }
 
     /// Reads an ONNX file and compiles it for the CPU. Data that the model keeps in other files is looked for beside it, and
@@ -89,7 +102,9 @@ impl Runtime {
 
     /// Compiles an imported model for the CPU.
     pub fn compile(&self, model: &Model, options: Options) -> Result<CompiledModel, CompileError> {
-        self.compile_on(&self.0.cpu, model, &inferry_cpu::Options::default(), options)
+        let clock = || -> Arc<dyn Clock> { Arc::new(SystemClock) };
+        let settings = inferry_cpu::Options { profile: options.profiles().then(clock), ..Default::default() };
+        self.compile_on(&self.inner.cpu, model, &settings, options)
     }
 
     /// Compiles a graph for any device. Stages that block run on the thread that waits for the device of this name.
@@ -114,22 +129,22 @@ impl Runtime {
             }
             _ => None,
         };
-        let place = Place::new(&*model, compute, wait, callbacks);
+        let place = Place::new(&*model, compute, wait, callbacks, self.trace.clone());
         Ok(CompiledModel::new(model, Arc::new(place), streams))
     }
 
     /// The device that [`Runtime::compile`] compiles for.
     pub fn cpu(&self) -> Cpu {
-        self.0.cpu
+        self.inner.cpu
     }
 
     fn streams(&self, count: usize, width: usize) -> Result<Arc<Streams>, ThreadError> {
         let name = || format!("inferry-{count}x{width}");
-        shared(&self.0.streams, (count, width), || Streams::new(name(), count, width))
+        shared(&self.inner.streams, (count, width), || Streams::new(name(), count, width))
     }
 
     fn wait_for(&self, device: &str) -> Result<Arc<Streams>, ThreadError> {
-        shared(&self.0.waits, device.to_owned(), || Streams::new(format!("inferry-wait-{device}"), 1, 1))
+        shared(&self.inner.waits, device.to_owned(), || Streams::new(format!("inferry-wait-{device}"), 1, 1))
     }
 }
 
@@ -151,6 +166,6 @@ fn shared<K: PartialEq>(
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("cpu", &self.0.cpu).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("cpu", &self.inner.cpu).finish_non_exhaustive()
     }
 }

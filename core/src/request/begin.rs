@@ -9,6 +9,7 @@ use crate::request::life::{Command, Event, Phase, Refused, Route};
 use crate::request::refusal::{BindError, StartError};
 use crate::request::task::{self, Task};
 use crate::request::{Request, RunId};
+use crate::trace::Happening;
 
 impl Request {
     /// Starts a run on the executors; runs here what they hand back.
@@ -32,7 +33,7 @@ impl Request {
             let begun = match life.phase {
                 _ if life.closed => return Err(StartError::Stopped),
                 Phase::Idle { .. } => {
-                    self.handle.body()?.make_ready(&*shared.model)?;
+                    self.handle.body()?.make_ready(&shared)?;
                     shared.ledger.open_owner(run);
                     task::start(&shared, run, route, |phase| matches!(phase, Phase::Idle { .. }))
                 }
@@ -44,7 +45,13 @@ impl Request {
                 _ => return Err(StartError::from_refusal(life.stop_cause().is_some())),
             };
             let refused = match begun {
-                Ok(task) => return Ok((run, task)),
+                Ok(task) => {
+                    // A start that is only remembered is told of when the run begins.
+                    if task.is_some() {
+                        shared.trace(run, Happening::Started);
+                    }
+                    return Ok((run, task));
+                }
                 Err(refused) => refused,
             };
             shared.ledger.close(OWNER);
@@ -71,6 +78,8 @@ impl Request {
         task.with_body(|body| body.io.release());
         let (life, command) = task.apply(Event::Refuse);
         let Command::Settle { run, verdict } = command else { unreachable!("{command:?} from Refuse") };
+        shared.trace(run, Happening::Ended { verdict });
+        shared.trace(run, Happening::Settled { verdict });
         let stage = shared.stage_name(0);
         let error = super::InferError::refused(run, stage, shared.pipeline.stages()[0].name());
         task.rest(life, Outcome { run, verdict, error: Some(error) });

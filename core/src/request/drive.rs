@@ -17,6 +17,7 @@ use crate::request::shared::{Body, Shared, Trouble};
 use crate::request::task::Task;
 use crate::request::{RunId, Verdict};
 use crate::sync::Arc;
+use crate::trace::{Happening, StageEnd};
 use crate::turn::{Stop, Turn};
 use crate::unwind;
 
@@ -43,6 +44,11 @@ impl Task {
     }
 
     pub(super) fn poll(self, run: RunId, stage: usize, lend: &Lend<'_>) -> Option<Task> {
+        let shared = self.shared();
+        if shared.pipeline.trace().is_some() {
+            let (executor, (_, name)) = (shared.executor_name(stage), shared.stage_name(stage));
+            shared.trace(run, Happening::StageBegins { stage, name, executor });
+        }
         let guard = Unwinding { task: Some(self), stage: Some(stage) };
         let task = guard.task();
         let polled = unwind::contained(|| {
@@ -51,6 +57,16 @@ impl Task {
             task.with_body(|body| body.poll(stage, &turn, &mut Context::from_waker(&waker)))
         });
         let task = guard.finished();
+        let shared = task.shared();
+        if shared.pipeline.trace().is_some() {
+            let how = match &polled {
+                Ok(Poll::Ready(Ok(()))) => StageEnd::Ready,
+                Ok(Poll::Pending) => StageEnd::Pending,
+                _ => StageEnd::Failed,
+            };
+            let (_, name) = shared.stage_name(stage);
+            shared.trace(run, Happening::StageEnds { stage, name, how });
+        }
         match polled {
             Ok(Poll::Pending) => match task.apply(Event::Pended) {
                 (_, Command::Rest) => {
@@ -157,14 +173,17 @@ impl Task {
     /// The stages are over: writes down how, sets the tensors free, and brings the run to where it is delivered.
     pub(super) fn end(self, verdict: Verdict, place: Place) -> Option<Task> {
         let life = self.shared().life();
+        self.shared().trace(life.run, Happening::Ended { verdict });
         self.give_up_unless(verdict == Verdict::Done);
         let trouble = self.with_body(|body| {
             body.io.release();
             body.trouble.take()
         });
         let error = self.error(life.run, verdict, trouble);
+        let now = self.shared().pipeline.clock().map(|clock| clock.now());
         let has_callback = self.with_body(|body| {
             body.error = error;
+            body.times.latency = now.map(|now| now.saturating_sub(body.times.started));
             body.callback.is_some()
         });
         if !has_callback || life.route != Route::Executors {
@@ -244,6 +263,7 @@ impl Task {
         let guard = Unwinding { task: Some(self), stage: None };
         let task = guard.task();
         let mut replacement = Replacement::Keep;
+        task.shared().trace(run, Happening::CallbackBegins);
         let answer = unwind::contained(|| {
             task.with_body(|Body { io, error, .. }| {
                 let error = error.as_ref();
@@ -251,6 +271,7 @@ impl Task {
             })
         });
         let task = guard.finished();
+        task.shared().trace(run, Happening::CallbackEnds);
         let kept = match replacement {
             Replacement::Keep => Some(callback),
             Replacement::Exchange(new) => {
@@ -271,14 +292,17 @@ impl Task {
         let (life, command) = self.apply(event);
         match command {
             Command::Settle { run, verdict } => {
+                self.shared().trace(run, Happening::Settled { verdict });
                 self.rest(life, Outcome { run, verdict, error });
                 None
             }
             Command::SettleThenBegin { run, verdict } => {
+                self.shared().trace(run, Happening::Settled { verdict });
                 self.shared().ledger.settle(Outcome { run, verdict, error });
                 self.begin_next(life)
             }
             Command::SettleThenDeliver { run, verdict, next } => {
+                self.shared().trace(run, Happening::Settled { verdict });
                 self.shared().ledger.settle(Outcome { run, verdict, error });
                 self.end(next, Place::Executor)
             }
@@ -297,8 +321,11 @@ impl Task {
 
     fn begin_next(self, life: Life) -> Option<Task> {
         let shared = Arc::clone(self.shared());
-        match self.with_body(|body| body.make_ready(&*shared.model)) {
-            Ok(()) => self.submit(life, 0, Place::Executor),
+        match self.with_body(|body| body.make_ready(&shared)) {
+            Ok(()) => {
+                shared.trace(life.run, Happening::Started);
+                self.submit(life, 0, Place::Executor)
+            }
             Err(error) => {
                 self.with_body(|body| body.trouble = Some(Trouble::Unprepared(error)));
                 self.fail(Place::Executor)

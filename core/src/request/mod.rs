@@ -57,11 +57,13 @@ pub use word::{MAX_STAGES, RunId};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::device::CompiledModel;
 use crate::executor::Lend;
 use crate::pipeline::Pipeline;
 use crate::port::{Port, PortKey, Side};
+use crate::profile::NodeProfile;
 use crate::request::life::{Event, Route};
 use crate::request::shared::Handle;
 use crate::tensor::Tensor;
@@ -203,6 +205,19 @@ impl Request {
             work.release_memory();
         }
         Ok(())
+    }
+
+    /// What each node of the model did in the latest run, slowest or not, in the device's order; empty when the device was
+    /// not asked to measure. Fails while a run is under way.
+    pub fn profile(&mut self) -> Result<Vec<NodeProfile>, BindError> {
+        Ok(self.handle.body()?.work.as_ref().map_or(Vec::new(), |work| work.profile()))
+    }
+
+    /// How long the latest run took, in nanoseconds: from its start to its end, the wait for an executor included, the
+    /// callback not. `None` when no run has ended, or the pipeline has no clock ([`Pipeline::timed`]). Fails while a run is
+    /// under way.
+    pub fn latency(&self) -> Result<Option<u64>, BindError> {
+        self.handle.latency()
     }
 
     /// The compiled model, in any state.

@@ -23,8 +23,9 @@ use crate::request::failure::Failure;
 use crate::request::ledger::Ledger;
 use crate::request::life::{Command, Event, Life, Phase, Refused, Route};
 use crate::request::refusal::{BindError, PrepareError, StartError};
-use crate::request::task;
+use crate::request::{RunId, task};
 use crate::sync::{Arc, AtomicPtr, AtomicWord, Ordering, UnsafeCell};
+use crate::trace::{Happening, TraceEvent};
 use crate::turn::StopSource;
 
 /// A request, as everyone who has to do with it sees it. Aligned so that a waker can carry the low bits of a run's number
@@ -64,10 +65,21 @@ pub(crate) struct Body {
     pub(super) fresh: bool,
     /// A stage of the run has been polled, and the run has not ended.
     pub(super) begun: bool,
+    /// When the run began, and how long the latest took.
+    pub(super) times: Times,
     /// What the last stage that was polled failed with.
     pub(super) trouble: Option<Trouble>,
     /// The error of the run that is being delivered, or of the latest.
     pub(super) error: Option<InferError>,
+}
+
+/// Readings of the pipeline's clock.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Times {
+    /// The start of the run under way.
+    pub(super) started: u64,
+    /// Nanoseconds from start to end of the latest run that has ended.
+    pub(super) latency: Option<u64>,
 }
 
 /// What went wrong in a run.
@@ -118,9 +130,25 @@ impl Shared {
         }
     }
 
+    /// Tells whoever traces the pipeline.
+    pub(super) fn trace(&self, run: RunId, what: Happening<'_>) {
+        if let Some(trace) = self.pipeline.trace() {
+            let request = core::ptr::from_ref(self).addr();
+            trace.event(&TraceEvent::new(request, run, what));
+        }
+    }
+
     /// The name and index of a stage, for errors.
     pub(super) fn stage_name(&self, stage: usize) -> (usize, &'static str) {
         (stage, self.model.stages().get(stage).map_or("unknown", |info| info.name))
+    }
+
+    /// The name of what runs a stage: on the route of `infer`, its caller.
+    pub(super) fn executor_name(&self, stage: usize) -> &str {
+        match Shared::on_callers_stack(self.life()) {
+            true => "caller",
+            false => self.pipeline.stages().get(stage).map_or("unknown", |executor| executor.name()),
+        }
     }
 
     /// Frees what an orphan owned. Only for the deliverer whose event made an orphan idle.
@@ -147,11 +175,12 @@ impl StopSource for Shared {
 
 impl Body {
     /// Makes ready for a run: work that was lost is prepared anew, and the tensors are checked and leased.
-    pub(super) fn make_ready(&mut self, model: &dyn CompiledModel) -> Result<(), StartError> {
+    pub(super) fn make_ready(&mut self, shared: &Shared) -> Result<(), StartError> {
         if self.work.is_none() {
-            self.work = Some(model.prepare()?);
+            self.work = Some(shared.model.prepare()?);
         }
         self.io.hold()?;
+        self.times.started = shared.pipeline.clock().map_or(0, |clock| clock.now());
         self.fresh = true;
         self.trouble = None;
         self.error = None;
@@ -181,7 +210,9 @@ impl Handle {
         }
         let io = Bindings::new(model.inputs(), model.outputs())?;
         let work = Some(model.prepare()?);
-        let body = Body { work, io, callback: None, fresh: false, begun: false, trouble: None, error: None };
+        let times = Times::default();
+        let body =
+            Body { work, io, callback: None, fresh: false, begun: false, times, trouble: None, error: None };
         Ok(Handle(Arc::new(Shared {
             word: AtomicWord::new(Life::NEW.to_word()),
             link: AtomicPtr::new(ptr::null_mut()),
@@ -203,6 +234,13 @@ impl Handle {
         // SAFETY: the phase is `Idle`, which only a start ends, and that takes `&mut self`. Until then nobody but holders
         // of `&self` reaches the body, and they only read.
         Ok(self.0.body.with(|body| unsafe { &(*body).io }))
+    }
+
+    /// Nanoseconds of the latest run.
+    pub(crate) fn latency(&self) -> Result<Option<u64>, BindError> {
+        self.check_idle()?;
+        // SAFETY: as above: who holds `&self` only reads, and this gives a copy.
+        Ok(self.0.body.with(|body| unsafe { (*body).times.latency }))
     }
 
     /// The body, while no run is under way.

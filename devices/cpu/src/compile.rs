@@ -8,10 +8,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use inferry_core::Shape;
 use inferry_core::device::{CompiledModel, Device, Work};
 use inferry_core::port::Port;
 use inferry_core::request::PrepareError;
+use inferry_core::{Clock, Shape};
 use inferry_engine::Model;
 use inferry_engine::graph::Graph;
 use inferry_engine::passes::{self, PassError};
@@ -22,7 +22,7 @@ use crate::evaluate::Evaluator;
 use crate::isa::Isa;
 use crate::pack::Packs;
 use crate::plan::{Plan, PlanError, Planning};
-use crate::profile::Profile;
+use crate::profile::{self, Source};
 use crate::work::CpuWork;
 
 /// The CPU as a device.
@@ -32,18 +32,25 @@ pub struct Cpu {
 }
 
 /// How a model is compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// How many plans are kept for different input shapes, the last used ones; at least 1. Each holds its kernels' tables,
     /// but no memory for values, and shares the weights.
     pub plans: usize,
-    /// Measures nodes.
-    pub profile: Option<Profile>,
+    /// Measures what each node of a run takes, by this clock; see [`Request::profile`](inferry_core::Request::profile).
+    pub profile: Option<Arc<dyn Clock>>,
 }
 
 impl Default for Options {
     fn default() -> Options {
         Options { plans: 8, profile: None }
+    }
+}
+
+impl core::fmt::Debug for Options {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Options { plans, profile } = self;
+        f.debug_struct("Options").field("plans", plans).field("profile", &profile.is_some()).finish()
     }
 }
 
@@ -76,6 +83,7 @@ impl Device for Cpu {
     }
 
     fn compile(&self, model: &Model, options: &Options) -> Result<Arc<dyn CompiledModel>, CompileError> {
+        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
         let mut model = model.clone();
         let wide = passes::Options { widen_half: true, ..passes::Options::default() };
         passes::run(&mut model.graph, &Evaluator(self.isa), wide)?;
@@ -89,6 +97,7 @@ impl Device for Cpu {
             packs,
             plans,
             options: options.clone(),
+            nodes,
         };
         let fixed: Option<Vec<Shape>> = shared.inputs.iter().map(|port| port.shape.fixed()).collect();
         if let Some(shapes) = fixed {
@@ -126,6 +135,8 @@ pub(crate) struct Shared {
     /// The last used first.
     plans: Mutex<Vec<Kept>>,
     pub(crate) options: Options,
+    /// The nodes of the model as it came, when they are measured.
+    pub(crate) nodes: Vec<Source>,
 }
 
 /// A plan and the input shapes it is for.
@@ -200,7 +211,7 @@ mod tests {
         let (isa, packs, options) =
             (Isa::portable(), Packs::default(), Options { plans, ..Options::default() });
         let plans = Mutex::new(Vec::new());
-        Shared { graph: model.graph, inputs, outputs, isa, packs, plans, options }
+        Shared { graph: model.graph, inputs, outputs, isa, packs, plans, options, nodes: Vec::new() }
     }
 
     fn plan(shared: &Shared, rows: usize) -> Arc<Plan> {

@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use inferry_core::{Parallel, Turn};
+use inferry_core::{Clock, Parallel, Turn};
 
 use crate::arena::{Bound, Lent, OutOfMemory, Workspace};
 use crate::isa::Isa;
@@ -17,7 +17,7 @@ use crate::kernel::{Kernel, Phase};
 use crate::late::LateState;
 use crate::pack::Packs;
 use crate::plan::{Label, NodeError, Plan, PlanError, Step};
-use crate::profile::Profile;
+use crate::profile::Times;
 
 /// Estimated nanoseconds of work that a thread does between two looks at the turn. The estimates are rough, so that this
 /// is well below the 2 ms that a look may be late.
@@ -72,7 +72,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) isa: Isa,
     pub(crate) packs: &'a Packs,
     pub(crate) lates: &'a mut [LateState],
-    pub(crate) profile: Option<&'a Profile>,
+    /// The clock and the times of the nodes, when they are measured.
+    pub(crate) times: Option<(&'a dyn Clock, &'a mut Times)>,
 }
 
 impl Position {
@@ -98,7 +99,7 @@ pub(crate) fn advance(
 ) -> Result<Progress, Halt> {
     let parallel = turn.parallel();
     let mut pace = Pace { turn, parallel, width: parallel.width().max(1), first: true };
-    let Machine { plan, isa, packs, lates, profile } = machine;
+    let Machine { plan, isa, packs, lates, times } = machine;
     while let Some(frame) = position.frames.last_mut() {
         let Some(step) = plan.blocks[frame.block as usize].steps.get(frame.step as usize) else {
             position.frames.pop();
@@ -140,10 +141,11 @@ pub(crate) fn advance(
             Step::Branch(_) => unreachable!("taken above"),
         };
         let mut bound = bound.map_err(|error| Halt::Memory(label.clone(), error))?;
-        let began = profile.map(|profile| profile.clock.now());
+        let (block, step) = (frame.block, frame.step);
+        let began = times.as_ref().map(|(clock, _)| clock.now());
         let progress = pace.run(kernel, frame, &mut bound);
-        if let (Some(profile), Some(began)) = (*profile, began) {
-            profile.listener.node(&label.0, profile.clock.now().saturating_sub(began));
+        if let (Some((clock, times)), Some(began)) = (times.as_mut(), began) {
+            times.add(block, step, clock.now().saturating_sub(began));
         }
         match progress? {
             Progress::Done => frame.next(),

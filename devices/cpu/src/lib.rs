@@ -28,7 +28,7 @@ mod late;
 pub mod math;
 pub mod pack;
 mod plan;
-pub mod profile;
+mod profile;
 pub mod simd;
 pub mod single;
 mod transfer;

@@ -14,15 +14,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
-use inferry_core::Turn;
 use inferry_core::device::Work;
 use inferry_core::request::{Bindings, Bound, Failure, InferErrorKind};
+use inferry_core::{NodeProfile, Turn};
 
 use crate::arena::{Memory, OutOfMemory};
 use crate::compile::{Kept, Shared};
 use crate::execute::{Halt, Machine, Position, Progress, advance};
 use crate::late::LateState;
 use crate::plan::{Plan, PlanError, PlannedOutput};
+use crate::profile::Times;
 use crate::transfer::{Elements, Transfer};
 
 /// The work of one request on the CPU. See the [module](self).
@@ -34,6 +35,7 @@ pub(crate) struct CpuWork {
     lates: Vec<LateState>,
     at: At,
     position: Position,
+    times: Times,
 }
 
 /// Where a run stands.
@@ -62,6 +64,7 @@ impl CpuWork {
             lates: Vec::new(),
             at: At::Start,
             position: Position::default(),
+            times: Times::default(),
             shared,
         };
         work.memory.reserve_ports(work.shared.inputs.len(), work.shared.outputs.len());
@@ -78,6 +81,9 @@ impl CpuWork {
         self.lates.clear();
         self.lates.resize_with(lates, LateState::default);
         self.position.reserve(&kept.plan);
+        if self.shared.options.profile.is_some() {
+            self.times.reserve(&kept.plan);
+        }
         self.kept = Some(kept);
         Ok(())
     }
@@ -174,7 +180,7 @@ impl CpuWork {
             isa: self.shared.isa,
             packs: &self.shared.packs,
             lates: &mut self.lates,
-            profile: self.shared.options.profile.as_ref(),
+            times: self.shared.options.profile.as_deref().map(|clock| (clock, &mut self.times)),
         };
         advance(&mut machine, &mut self.position, &mut lent, turn).map_err(halted)
     }
@@ -216,6 +222,16 @@ impl CpuWork {
 impl Work for CpuWork {
     fn begin(&mut self) {
         self.at = At::Start;
+        self.times.begin();
+    }
+
+    fn profile(&self) -> Vec<NodeProfile> {
+        match &self.kept {
+            Some(kept) if self.shared.options.profile.is_some() => {
+                self.times.profile(&kept.plan, &self.shared.nodes)
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn release_memory(&mut self) {
@@ -267,8 +283,8 @@ fn unplanned(error: PlanError) -> Failure {
 fn halted(halt: Halt) -> Failure {
     match halt {
         Halt::Stopped => Failure::stopped(),
-        Halt::Node(label, error) => Failure::operator(error).at(&*label.0),
+        Halt::Node(label, error) => Failure::operator(error).at(&*label.name),
         Halt::Broken(error) => unplanned(error),
-        Halt::Memory(label, error) => no_memory(error).at(&*label.0),
+        Halt::Memory(label, error) => no_memory(error).at(&*label.name),
     }
 }

@@ -1,14 +1,14 @@
-//! Who listens is told how long each node took, by the clock that it lent.
+//! What a profile says of the nodes of a run, by a clock of the test.
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
-use inferry_core::{Clock, ElementType, Serial, Slice, Stop};
+use inferry_core::device::Work;
+use inferry_core::{Clock, ElementType, NodeStatus, Serial, Slice, Stop};
 use inferry_cpu::Options;
-use inferry_cpu::profile::{Listener, Profile};
-use inferry_engine::op::{Concat, Transpose};
+use inferry_engine::op::{Concat, Transpose, Unary};
 use support::*;
 
 /// Every look at it takes ten nanoseconds.
@@ -20,31 +20,78 @@ impl Clock for Ticking {
     }
 }
 
-#[derive(Default)]
-struct Notes(Mutex<Vec<(String, u64)>>);
+fn measured() -> Options {
+    Options { profile: Some(Arc::new(Ticking(AtomicU64::new(0)))), ..Options::default() }
+}
 
-impl Listener for Notes {
-    fn node(&self, name: &str, nanos: u64) {
-        self.0.lock().unwrap().push((name.to_string(), nanos));
-    }
+/// Name, operator, status, nanoseconds and turns of each node.
+fn told(work: &dyn Work) -> Vec<(String, &'static str, NodeStatus, u64, u32)> {
+    let profile = work.profile();
+    profile
+        .iter()
+        .map(|node| (node.name.to_string(), node.operator, node.status, node.nanos, node.turns))
+        .collect()
 }
 
 #[test]
-fn each_turn_of_each_node_is_told() {
+fn each_node_is_told_of_and_forgotten_when_the_next_run_begins() {
     let mut sketch = Sketch::new();
     let x = sketch.input("x", ElementType::F32, &[2, 2]);
     let turned = sketch.op(Transpose { perm: None }, &[x]);
     let y = sketch.op(Concat { axis: 0 }, &[turned, x]);
     sketch.graph.nodes[0].name = "turn".into();
-    let notes = Arc::new(Notes::default());
-    let profile = Profile { clock: Arc::new(Ticking(AtomicU64::new(0))), listener: notes.clone() };
-    let compiled =
-        compile_with(&sketch.model(&[y]), &Options { profile: Some(profile), ..Options::default() });
+    let compiled = compile_with(&sketch.model(&[y]), &measured());
     let mut runner = Runner::new(&compiled);
-    runner.run(&[count(&[2, 2])]);
-    let told = [("turn".to_string(), 10), ("Concat #1".to_string(), 10)];
-    assert_eq!(*notes.0.lock().unwrap(), told);
+    let row = |name: &str, op, status, nanos, turns| (name.to_string(), op, status, nanos, turns);
+    let not_run = [
+        row("turn", "Transpose", NodeStatus::NotRun, 0, 0),
+        row("Concat #1", "Concat", NodeStatus::NotRun, 0, 0),
+    ];
+    assert_eq!(told(&*runner.work), not_run);
+    let executed = [
+        row("turn", "Transpose", NodeStatus::Executed, 10, 1),
+        row("Concat #1", "Concat", NodeStatus::Executed, 10, 1),
+    ];
+    for _ in 0..2 {
+        runner.run(&[count(&[2, 2])]);
+        assert_eq!(told(&*runner.work), executed);
+    }
     // An interrupted node has a turn before the interruption and one after it.
     runner.run_with(Slice::Looks(1), &Serial, Stop::never()).unwrap();
-    assert!(notes.0.lock().unwrap().len() >= 4);
+    assert!(told(&*runner.work).iter().map(|node| node.4).sum::<u32>() >= 3, "{:?}", told(&*runner.work));
+}
+
+#[test]
+fn a_branch_tells_which_of_its_nodes_ran() {
+    let mut sketch = Sketch::new();
+    let condition = sketch.input("condition", ElementType::Bool, &[]);
+    let x = sketch.input("x", ElementType::F32, &[2]);
+    let one =
+        |unary: Unary| move |body: &mut Sketch, inputs: &[_]| vec![body.op(unary.clone(), &inputs[..1])];
+    let y = sketch.choice(condition, &[x], 1, [&one(Unary::Exp), &one(Unary::Log)]);
+    sketch.graph.nodes[0].name = "choice".into();
+    let compiled = compile_with(&sketch.model(&y), &measured());
+    let mut runner = Runner::new(&compiled);
+    runner.run(&[tensor(&[true], &[]), count(&[2])]);
+    let status = |operator: &str| {
+        let nodes = told(&*runner.work);
+        nodes.iter().find(|node| node.1 == operator).unwrap_or_else(|| panic!("{nodes:?}")).clone()
+    };
+    assert_eq!(status("Exp").2, NodeStatus::Executed);
+    assert_eq!(status("Log").2, NodeStatus::NotRun);
+    assert!(status("Exp").0.starts_with("choice/"), "{:?}", status("Exp"));
+    let whole = status("If");
+    assert_eq!((whole.0.as_str(), whole.2), ("choice", NodeStatus::Executed));
+    assert!(whole.3 >= status("Exp").3);
+}
+
+#[test]
+fn a_model_that_was_not_asked_to_measure_has_an_empty_list() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::F32, &[2, 2]);
+    let y = sketch.op(Transpose { perm: None }, &[x]);
+    let compiled = compile_with(&sketch.model(&[y]), &Options::default());
+    let mut runner = Runner::new(&compiled);
+    runner.run(&[count(&[2, 2])]);
+    assert_eq!(told(&*runner.work), []);
 }

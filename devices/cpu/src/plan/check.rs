@@ -129,7 +129,7 @@ mod tests {
             kernel: copy::bytes(64).unwrap(),
             reads: reads.iter().map(|root| Some(Bytes::Root(*root))).collect(),
             writes: vec![Bytes::Root(write)],
-            label: Label("".into()),
+            label: Label { name: "".into(), op: "" },
         };
         let kinds = [RootKind::Input(0), RootKind::Computed, RootKind::Computed, RootKind::Output(0)];
         let place = |region, start| Place { region, start, len: 64 };

@@ -305,12 +305,12 @@ impl Draft {
 
     /// Makes a value the output `port` of the model.
     fn output(&mut self, port: u32, mut value: Value) -> Result<(), PlanError> {
-        let label = Label(alloc::format!("output {port}").into());
+        let label = Label { name: alloc::format!("output {port}").into(), op: "Copy" };
         if value.bytes.is_none() {
             let tensor = value.constant.as_ref().expect("an output is computed or constant");
             let failed = |cause| {
                 let problem = NodeError { inputs: String::new(), cause };
-                PlanError::Node { node: label.0.as_ref().into(), problem }
+                PlanError::Node { node: label.name.as_ref().into(), problem }
             };
             value.bytes = Some(self.constant(tensor).map_err(failed)?);
         }
@@ -369,11 +369,11 @@ impl Scope<'_> {
 
     fn label(&self, index: usize, node: &Node) -> Label {
         let label = facts::label(node, index);
-        Label(if self.path.is_empty() {
-            label.into()
-        } else {
-            alloc::format!("{}/{label}", self.path).into()
-        })
+        let name = match &*self.path {
+            "" => label.into(),
+            path => alloc::format!("{path}/{label}").into(),
+        };
+        Label { name, op: node.op.name() }
     }
 
     fn error(&self, index: usize, cause: NodeCause) -> PlanError {

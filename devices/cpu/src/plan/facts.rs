@@ -201,7 +201,7 @@ pub(super) fn node_error(node: &Node, index: usize, inputs: &[Option<&Fact>], ca
 }
 
 /// The node's name, or its operator and position.
-pub(super) fn label(node: &Node, index: usize) -> alloc::string::String {
+pub(crate) fn label(node: &Node, index: usize) -> alloc::string::String {
     match &*node.name {
         "" => alloc::format!("{} #{index}", node.op.name()),
         name => name.to_string(),

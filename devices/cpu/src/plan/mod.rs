@@ -20,6 +20,8 @@ mod finish;
 mod memory;
 mod rewrite;
 
+pub(crate) use facts::label as node_label;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -104,11 +106,15 @@ pub(crate) struct BranchStep {
 /// The name of a node in errors: its own, or its operator and position; within control flow, with the names of the nodes
 /// around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Label(pub(crate) Arc<str>);
+pub(crate) struct Label {
+    pub(crate) name: Arc<str>,
+    /// Its operator.
+    pub(crate) op: &'static str,
+}
 
 impl core::fmt::Display for Label {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 

@@ -5,7 +5,7 @@
 //! The first run is measured apart, since caches and memory are cold.
 
 use std::error::Error;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use inferry::npz::Arrays;
@@ -35,22 +35,21 @@ pub fn bench(args: &Bench) -> Result<(), Box<dyn Error>> {
         (None, Api::Async) => Options::throughput(),
     };
     // The callbacks below take no time worth a change of threads.
-    let profiler = args.profile.then(Arc::<Profiler>::default);
-    let profile = profiler.as_ref().map(Profiler::profile);
-    let session = Session::open_with(&args.model, options.callback_threads(0), args.threads, profile)?;
+    if args.profile && args.api == Api::Async {
+        return Err("--profile needs --api sync: runs in flight are told apart by their requests only".into());
+    }
+    let options = options.callback_threads(0).profiling(args.profile);
+    let session = Session::open(&args.model, options, args.threads)?;
+    let mut profiler = args.profile.then(Profiler::default);
     let inputs = fixture::inputs(&arrays, session.inputs()).map_err(about(&args.npz))?;
     let span = Duration::from_secs_f64(args.seconds);
-    let warm = || profiler.iter().for_each(|profiler| profiler.forget());
     let measured = match args.api {
-        Api::Sync => one_after_the_other(&session, &inputs, span, warm),
-        Api::Async => {
-            let count = args.nireq.unwrap_or(session.optimal_requests());
-            in_flight(&session, &inputs, span, count, warm)
-        }
+        Api::Sync => one_after_the_other(&session, &inputs, span, profiler.as_mut()),
+        Api::Async => in_flight(&session, &inputs, span, args.nireq.unwrap_or(session.optimal_requests())),
     };
     let measured = measured.map_err(about(&args.model))?;
     let latency = Latency::of(&measured.times).ok_or("no run was finished in time; allow more --seconds")?;
-    let lines = profiler.map(|profiler| profiler.lines(&session.source));
+    let lines = profiler.map(Profiler::lines);
     let runs = measured.times.len();
     if args.json {
         let mut object = object(args, &session, &measured, &latency);
@@ -67,16 +66,18 @@ fn one_after_the_other(
     session: &Session,
     inputs: &[Tensor],
     span: Duration,
-    warm: impl FnOnce(),
+    mut profiler: Option<&mut Profiler>,
 ) -> Result<Measured, Box<dyn Error>> {
     let mut request = bound(session, inputs)?;
     let first = time(|| request.infer().map(drop))?;
-    warm();
     let bar = progress::bar(span, "measuring");
     let mut times = Vec::with_capacity(1024);
     let begin = Instant::now();
     while begin.elapsed() < span {
         times.push(time(|| request.infer().map(drop))?);
+        if let Some(profiler) = &mut profiler {
+            profiler.add(request.profile()?);
+        }
         bar.set_position(begin.elapsed().as_millis() as u64);
     }
     let elapsed = begin.elapsed();
@@ -89,11 +90,9 @@ fn in_flight(
     inputs: &[Tensor],
     span: Duration,
     count: usize,
-    warm: impl FnOnce(),
 ) -> Result<Measured, Box<dyn Error>> {
     let mut requests = (0..count).map(|_| bound(session, inputs)).collect::<Result<Vec<_>, _>>()?;
     let first = time(|| requests[0].infer().map(drop))?;
-    warm();
     let (over, all_over) = mpsc::channel();
     let spinner = progress::spinner("measuring");
     let begin = Instant::now();

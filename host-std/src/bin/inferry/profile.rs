@@ -1,59 +1,36 @@
 //! Which nodes the time of a run goes to, for `inferry bench --profile`.
 //!
-//! Times add up by node over all runs, the cold one left out by [`Profiler::forget`]. A node that was fused into another has
-//! no time of its own.
+//! Times add up by node over all runs. A node that was fused into another or folded has no time, and no line.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use inferry::{Model, SystemClock};
-use inferry_cpu::profile::{Listener, Profile};
+use inferry::NodeProfile;
 use serde_json::{Value, json};
 
 /// Adds up what nodes took.
 #[derive(Default)]
-pub struct Profiler(Mutex<HashMap<String, u64>>);
+pub struct Profiler(HashMap<Arc<str>, Line>);
 
 /// A node and its share.
 pub struct Line {
-    node: String,
-    operator: String,
+    node: Arc<str>,
+    operator: &'static str,
     nanos: u64,
 }
 
-impl Listener for Profiler {
-    fn node(&self, name: &str, nanos: u64) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match times.get_mut(name) {
-            Some(time) => *time += nanos,
-            None => drop(times.insert(name.to_string(), nanos)),
+impl Profiler {
+    /// Adds a run.
+    pub fn add(&mut self, nodes: Vec<NodeProfile>) {
+        for NodeProfile { name, operator, nanos, .. } in nodes {
+            let line = Line { node: name.clone(), operator, nanos: 0 };
+            self.0.entry(name).or_insert(line).nanos += nanos;
         }
     }
-}
 
-impl Profiler {
-    /// What a compiled model has to be given.
-    pub fn profile(self: &Arc<Profiler>) -> Profile {
-        Profile { clock: Arc::new(SystemClock), listener: self.clone() }
-    }
-
-    /// Begins anew.
-    pub fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// The nodes, the slowest first, with their operators as the model has them.
-    pub fn lines(&self, model: &Model) -> Vec<Line> {
-        let operators: HashMap<&str, &str> =
-            model.graph.nodes.iter().map(|node| (&*node.name, node.op.name())).collect();
-        let times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lines: Vec<Line> = times
-            .iter()
-            .map(|(node, nanos)| {
-                let operator = operators.get(node.as_str()).copied().unwrap_or_default();
-                Line { node: node.clone(), operator: operator.to_string(), nanos: *nanos }
-            })
-            .collect();
+    /// The nodes that took time, the slowest first.
+    pub fn lines(self) -> Vec<Line> {
+        let mut lines: Vec<Line> = self.0.into_values().filter(|line| line.nanos > 0).collect();
         lines.sort_by(|a, b| b.nanos.cmp(&a.nanos).then_with(|| a.node.cmp(&b.node)));
         lines
     }
@@ -81,6 +58,6 @@ pub fn text(lines: &[Line], runs: usize) -> String {
 pub fn json(lines: &[Line], runs: usize) -> Value {
     lines
         .iter()
-        .map(|line| json!({ "node": line.node, "operator": line.operator, "ms": line.milliseconds(runs) }))
+        .map(|line| json!({ "node": *line.node, "operator": line.operator, "ms": line.milliseconds(runs) }))
         .collect()
 }

@@ -4,16 +4,13 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use inferry::{CompiledModel, Model, Options, Port, Request, Runtime, read_model};
-use inferry_cpu::profile::Profile;
+use inferry::{CompiledModel, Options, Port, Request, Runtime, read_model};
 
 use crate::{about, progress};
 
 /// A compiled model. Its threads end with it.
 pub struct Session {
     model: CompiledModel,
-    /// As it was read.
-    pub source: Model,
     threads: usize,
     /// From opening the file to the compiled model.
     pub load: Duration,
@@ -22,27 +19,15 @@ pub struct Session {
 impl Session {
     /// Reads and compiles a model; `threads` are shared out over the streams of `options`.
     pub fn open(path: &Path, options: Options, threads: Option<usize>) -> Result<Session, Box<dyn Error>> {
-        Session::open_with(path, options, threads, None)
-    }
-
-    /// As [`Session::open`], measuring nodes with `profile`.
-    pub fn open_with(
-        path: &Path,
-        options: Options,
-        threads: Option<usize>,
-        profile: Option<Profile>,
-    ) -> Result<Session, Box<dyn Error>> {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let spinner = progress::spinner("loading");
         let begin = Instant::now();
         let runtime = Runtime::new()?;
-        let source = read_model(path)?;
-        let settings = inferry_cpu::Options { profile, ..Default::default() };
-        let model = runtime.compile_on(&runtime.cpu(), &source, &settings, options.threads(threads));
-        let model = model.map_err(about(path))?;
+        let model = read_model(path)?;
+        let model = runtime.compile(&model, options.threads(threads)).map_err(about(path))?;
         let load = begin.elapsed();
         spinner.finish_and_clear();
-        Ok(Session { model, source, threads, load })
+        Ok(Session { model, threads, load })
     }
 
     /// A request for the model.

@@ -23,7 +23,7 @@ impl Draft {
     ) -> Result<Vec<Value>, PlanError> {
         let body = &node.op.bodies()[taken];
         let inputs = captures(scope, node, body);
-        let path = scope.label(index, node).0.as_ref().into();
+        let path = scope.label(index, node).name.as_ref().into();
         self.graph(&body.graph, facts, inputs, scope.block, path, scope.planning)
     }
 
@@ -78,7 +78,7 @@ impl Draft {
         let inputs = captures(scope, node, body);
         let own = self.roots.len();
         let label = scope.label(index, node);
-        let path = scope.label(index, node).0.as_ref().into();
+        let path = scope.label(index, node).name.as_ref().into();
         let made = match self.graph(&body.graph, facts, inputs, block, path, scope.planning) {
             Ok(made) => made,
             Err(PlanError::Stopped) => return Err(PlanError::Stopped),
