@@ -66,8 +66,7 @@ fn a_branch_tells_which_of_its_nodes_ran() {
     let mut sketch = Sketch::new();
     let condition = sketch.input("condition", ElementType::Bool, &[]);
     let x = sketch.input("x", ElementType::F32, &[2]);
-    let one =
-        |unary: Unary| move |body: &mut Sketch, inputs: &[_]| vec![body.op(unary.clone(), &inputs[..1])];
+    let one = |unary: Unary| move |body: &mut Sketch, inputs: &[_]| vec![body.op(unary, &inputs[..1])];
     let y = sketch.choice(condition, &[x], 1, [&one(Unary::Exp), &one(Unary::Log)]);
     sketch.graph.nodes[0].name = "choice".into();
     let compiled = compile_with(&sketch.model(&y), &measured());
