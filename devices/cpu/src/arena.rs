@@ -368,6 +368,17 @@ struct Buffer {
     lines: Vec<Line>,
 }
 
+/// Whether so many bytes can be had at all; they are given back at once.
+///
+/// Asked before a kernel is built: kernels keep tables as long as an axis, and what a damaged model says of an axis is
+/// believed only as far as there is memory for it.
+pub(crate) fn can_be_had(bytes: usize) -> Result<(), OutOfMemory> {
+    /// Less than this is not worth the question.
+    const FEW: usize = 1 << 16;
+    let mut probe = Vec::<u8>::new();
+    if bytes > FEW { probe.try_reserve_exact(bytes).map_err(|_| OutOfMemory(bytes)) } else { Ok(()) }
+}
+
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(C, align(64))]
 struct Line([u8; ALIGNMENT]);

@@ -18,7 +18,7 @@ use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::graph::Fact;
 use inferry_engine::op::{Inputs, Op};
 
-use crate::arena::{Lent, OutOfMemory, Place, Region};
+use crate::arena::{Lent, OutOfMemory, Place, Region, can_be_had};
 use crate::isa::Isa;
 use crate::kernel::{self, Builder, Kernel, Operand};
 use crate::pack::Packs;
@@ -149,6 +149,10 @@ impl LateStep {
         if keeps_bytes(&**op) {
             let (element, shape) = &outputs[0];
             return Ok((kernel::copy::bytes(shape.count() * element.size())?, shapes));
+        }
+        for (element, shape) in &outputs {
+            can_be_had(shape.count() * element.size())
+                .map_err(|OutOfMemory(bytes)| NodeCause::OutOfMemory(bytes))?;
         }
         let operands: Vec<_> = known
             .iter()

@@ -48,11 +48,12 @@ pub fn evaluate(
 ) -> Result<Vec<Tensor>, SingleError> {
     let operands: Vec<_> = inputs.iter().map(|input| Some(operand(input.as_ref()?, true))).collect();
     let packs = Packs::default();
-    let kernel = kernel::build(op, &Builder { inputs: &operands, outputs, isa, packs: &packs })?;
+    // Before the kernel, which may keep tables as long as an axis: a size that cannot be is an error here.
     let mut results = Vec::with_capacity(outputs.len());
     for (element, shape) in outputs {
         results.push(Tensor::try_zeros(*element, shape)?);
     }
+    let kernel = kernel::build(op, &Builder { inputs: &operands, outputs, isa, packs: &packs })?;
     run(&*kernel, inputs, &mut results)?;
     Ok(results)
 }

@@ -2,9 +2,12 @@
 
 mod support;
 
+use inferry_core::device::Device;
 use inferry_core::{ElementType, Tensor};
+use inferry_cpu::{Cpu, Isa, Options};
 use inferry_engine::op::{
-    Cast, Concat, Expand, Flatten, Identity, Reshape, ShapeOf, Slice, Split, Squeeze, Transpose, Unsqueeze,
+    Cast, Concat, Expand, Flatten, Identity, Pad, PadMode, Reshape, ShapeOf, Slice, Split, Squeeze,
+    Transpose, Unsqueeze,
 };
 use support::*;
 
@@ -221,5 +224,19 @@ fn memory_that_was_given_back_is_taken_again() {
     for _ in 0..2 {
         assert_eq!(floats(&runner.run(&[count(&[2, 2])])[0]), [0., 2., 1., 3., 0., 2., 1., 3.]);
         runner.work.release_memory();
+    }
+}
+
+#[test]
+fn an_axis_that_no_memory_could_hold_is_an_error() {
+    // Also for kernels that keep tables as long as an axis.
+    for mode in [PadMode::Constant, PadMode::Edge] {
+        let mut sketch = Sketch::new();
+        let x = sketch.input("x", F32, &[1]);
+        let pads = sketch.constant(&[0i64, 1 << 50], &[2]);
+        let y = sketch.op(Pad { mode }, &[x, pads]);
+        let error = Cpu::new(Isa::portable()).compile(&sketch.model(&[y]), &Options::default()).err();
+        let text = chain(&error.expect("there is no such memory"));
+        assert!(text.contains("no memory for") && text.contains("Pad"), "{text}");
     }
 }

@@ -21,7 +21,7 @@ use inferry_engine::op::{Inputs, Op};
 use super::alias::keeps_bytes;
 use super::facts::{self, Bodies, Facts};
 use super::{Label, NodeCause, NodeError, PlanError, PlannedOutput, Planning};
-use crate::arena::Constant;
+use crate::arena::{Constant, OutOfMemory, can_be_had};
 use crate::kernel::{self, Builder, Kernel, Operand};
 
 /// A plan whose bytes have no place yet.
@@ -233,6 +233,10 @@ impl Draft {
             let (element, shape) = outputs.into_iter().next().expect("such operators have an output");
             let bytes = inputs.into_iter().next().flatten().and_then(|value| value.bytes);
             return Ok(vec![Value { element, shape: Some(shape), constant: None, bytes }]);
+        }
+        for (element, shape) in &outputs {
+            can_be_had(bytes_of(*element, shape)?)
+                .map_err(|OutOfMemory(bytes)| scope.error(index, NodeCause::OutOfMemory(bytes)))?;
         }
         let kernel = scope.build(index, node, &inputs, &outputs)?;
         let made = self.made(outputs)?;
