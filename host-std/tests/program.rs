@@ -242,6 +242,15 @@ fn an_output_of_another_shape_ends_with_code_2() {
 fn a_fixture_that_does_not_fit_is_told_in_one_line() {
     let missing = without("silero_missing.npz", &["input_1"]);
     fails_with(&run_silero(&missing, &[]), &["silero_missing.npz", "input 1 \"state\"", "\"input_0\""]);
+    let misnamed = changed("silero_misnamed.npz", |arrays| {
+        let mut others = Arrays::new();
+        others.insert("input_0", arrays.get("input_0").unwrap().clone());
+        others.insert("stat", arrays.get("input_1").unwrap().clone());
+        *arrays = others;
+    });
+    fails_with(&run_silero(&misnamed, &[]), &["silero_misnamed.npz", "input 1 \"state\"", "\"stat\""]);
+    let beyond = changed("silero_beyond.npz", |arrays| arrays.insert("output_7", Tensor::scalar(1f32)));
+    fails_with(&run_silero(&beyond, &[]), &["silero_beyond.npz", "\"output_7\"", "only 2 outputs"]);
     let typed = changed("silero_typed.npz", |arrays| {
         arrays.insert("input_0", Tensor::zeros(ElementType::F64, [1, 576]))
     });
@@ -284,6 +293,45 @@ fn what_is_no_model_is_told_in_one_line() {
         }
     }
     fails_with(&inferry(["inspect", "--model", "absent.onnx"]), &["absent.onnx"]);
+}
+
+#[test]
+fn operators_that_are_not_there_are_told_all_at_once() {
+    let mut bytes = fs::read(data::carried(SILERO)).unwrap();
+    for (from, to) in [("Sigmoid", "Sigmund"), ("Relu", "Rolu")] {
+        for at in 0..bytes.len() - from.len() {
+            if bytes[at..].starts_with(from.as_bytes()) {
+                bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            }
+        }
+    }
+    let path = scratch("unsupported.onnx");
+    fs::write(&path, bytes).unwrap();
+    let fixture = fixture_of(SILERO);
+    for command in ["run", "bench"] {
+        let words = ["--model".as_ref(), path.as_os_str(), "--npz".as_ref(), fixture.as_os_str()];
+        let done = inferry([command.as_ref()].into_iter().chain(words));
+        fails_with(&done, &["unsupported.onnx", "not supported", "Sigmund", "Rolu"]);
+    }
+    // Who asks what is in it is told, and told which of it cannot run.
+    let done = inferry(["inspect".as_ref(), "--json".as_ref(), "--model".as_ref(), path.as_os_str()]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    let seen: Value = serde_json::from_str(&done.out).expect("one JSON object");
+    let unsupported = seen["unsupported"].to_string();
+    assert!(unsupported.contains("Sigmund") && unsupported.contains("Rolu"), "{unsupported}");
+}
+
+#[test]
+fn a_place_where_nothing_can_be_read_or_written_is_told_in_one_line() {
+    let (folder, fixture) = (scratch(""), fixture_of(SILERO));
+    fails_with(&run_silero(&folder, &[]), &[folder.to_str().unwrap()]);
+    let no_folder = scratch("no_such_folder/out.npz");
+    let done = run_silero(&fixture, &["--out", no_folder.to_str().unwrap()]);
+    fails_with(&done, &["no_such_folder", "out.npz"]);
+    for command in ["run", "bench"] {
+        let words = ["--model".as_ref(), folder.as_os_str(), "--npz".as_ref(), fixture.as_os_str()];
+        fails_with(&inferry([command.as_ref()].into_iter().chain(words)), &[folder.to_str().unwrap()]);
+    }
 }
 
 #[test]
