@@ -1,16 +1,16 @@
 //! Stopping a detector halfway: the run ends as cancelled, soon, and the next one is right.
 //!
-//! Who listens to the device's profile is told of each node, on the thread that ran it, and cancels after half of them. So
-//! "halfway" is where it says, however busy the machine is.
+//! A device that measures its nodes reads a clock before and after each. The clock that it is lent here counts, and cancels at
+//! the look in the middle, on the thread that computes. So "halfway" is where it says, however busy the machine is.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use inferry::npz::Arrays;
-use inferry::{Canceller, InferErrorKind, Options, Request, Runtime, SystemClock, Tensor, read_model};
+use inferry::{Canceller, InferErrorKind, Options, Request, Runtime, Tensor, read_model};
 use inferry_behaviour::data;
-use inferry_cpu::profile::{Listener, Profile};
+use inferry_core::Clock;
 
 #[test]
 fn blazeface_is_stopped_halfway_and_runs_again() {
@@ -29,8 +29,7 @@ fn is_stopped_halfway_and_runs_again(model: &str) {
     let runtime = Runtime::new().unwrap();
     for options in [Options::latency().threads(1), Options::latency().threads(2), Options::inline()] {
         let halfway = Arc::new(Halfway::default());
-        let profile = Profile { clock: Arc::new(SystemClock), listener: halfway.clone() };
-        let settings = inferry_cpu::Options { profile: Some(profile), ..Default::default() };
+        let settings = inferry_cpu::Options { profile: Some(halfway.clone()), ..Default::default() };
         let compiled = runtime.compile_on(&runtime.cpu(), &graph, &settings, options).unwrap();
         let mut request = compiled.request().unwrap();
         for port in compiled.inputs() {
@@ -39,40 +38,40 @@ fn is_stopped_halfway_and_runs_again(model: &str) {
         }
         request.infer().unwrap();
         agrees(model, &request, &fixture);
-        let nodes = std::mem::take(&mut halfway.notes().nodes);
-        assert!(nodes > 20, "a model of {nodes} nodes has no middle");
+        let looks = std::mem::take(&mut halfway.notes().looks);
+        assert!(looks > 40, "a run of {looks} looks has no middle");
 
         // The machine may be busy with something else; that a stop can be quick is shown by the quickest.
         let mut quickest = Duration::MAX;
         for _ in 0..8 {
-            halfway.cancel_after(nodes / 2, request.canceller());
+            halfway.cancel_at(looks / 2, request.canceller());
             let run = request.start().unwrap();
             assert_eq!(run.wait().unwrap_err().kind(), InferErrorKind::Cancelled);
             let ended = Instant::now();
             let notes = std::mem::take(&mut *halfway.notes());
             let asked = notes.asked.expect("the run came to its middle");
-            // Nodes may come between two looks, but only few: a node is told of when it is over.
-            assert!(notes.nodes <= nodes / 2 + 2, "{} of {nodes} nodes ran", notes.nodes);
+            // At most the node that the cancel fell into was still brought to its end.
+            assert!(notes.looks <= looks / 2 + 2, "{} of {looks} looks", notes.looks);
             quickest = quickest.min(ended - asked);
 
             request.start().unwrap().wait().unwrap();
             agrees(model, &request, &fixture);
-            assert_eq!(std::mem::take(&mut halfway.notes().nodes), nodes);
+            assert_eq!(std::mem::take(&mut halfway.notes().looks), looks);
         }
         println!("{model}, {options:?}: stopped in {quickest:?}");
         assert!(quickest < Duration::from_millis(10), "{options:?}: {quickest:?}");
     }
 }
 
-/// Cancels a run after so many nodes.
+/// A clock that cancels a run when it is looked at.
 #[derive(Default)]
 struct Halfway(Mutex<Notes>);
 
 #[derive(Default)]
 struct Notes {
-    /// Nodes of this run so far.
-    nodes: usize,
-    /// After how many, and what.
+    /// Looks in this run so far.
+    looks: usize,
+    /// At which look, and what.
     cancel: Option<(usize, Canceller)>,
     asked: Option<Instant>,
 }
@@ -82,21 +81,22 @@ impl Halfway {
         self.0.lock().unwrap()
     }
 
-    fn cancel_after(&self, nodes: usize, canceller: Canceller) {
-        self.notes().cancel = Some((nodes, canceller));
+    fn cancel_at(&self, look: usize, canceller: Canceller) {
+        self.notes().cancel = Some((look, canceller));
     }
 }
 
-impl Listener for Halfway {
-    fn node(&self, _: &str, _: u64) {
+impl Clock for Halfway {
+    fn now(&self) -> u64 {
         let mut notes = self.notes();
-        notes.nodes += 1;
-        let nodes = notes.nodes;
-        if let Some((_, canceller)) = notes.cancel.take_if(|(at, _)| *at == nodes) {
+        notes.looks += 1;
+        let looks = notes.looks;
+        if let Some((_, canceller)) = notes.cancel.take_if(|(at, _)| *at == looks) {
             notes.asked = Some(Instant::now());
             drop(notes);
             assert!(canceller.cancel(), "a run in its middle can be cancelled");
         }
+        0
     }
 }
 
