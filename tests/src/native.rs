@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use inferry::device::{CompiledModel as Compiled, Device};
 use inferry::{CompiledModel, Options, Runtime};
 use inferry_template::{Chip, Form, Graph, Template};
 
@@ -28,6 +29,31 @@ pub fn compile_for(
     chip: &Arc<Chip>,
 ) -> CompiledModel {
     runtime.compile_on(&Template::new(chip.clone()), graph, &form, options).expect("threads")
+}
+
+/// A model that some device has compiled, on threads.
+///
+/// # Panics
+/// When there are no threads to be had.
+pub fn place(runtime: &Runtime, options: Options, device: &str, model: Arc<dyn Compiled>) -> CompiledModel {
+    runtime.compile_on(&Given(device.to_owned()), &model, &(), options).expect("threads")
+}
+
+/// A device that gives what it is given.
+struct Given(String);
+
+impl Device for Given {
+    type Graph = Arc<dyn Compiled>;
+    type Options = ();
+    type Error = std::convert::Infallible;
+
+    fn name(&self) -> &str {
+        &self.0
+    }
+
+    fn compile(&self, model: &Self::Graph, (): &()) -> Result<Arc<dyn Compiled>, Self::Error> {
+        Ok(model.clone())
+    }
 }
 
 /// Runs `test` to its end on a thread of its own. One that hangs is a failure, and not a test run that never ends.

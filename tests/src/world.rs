@@ -1,21 +1,33 @@
 //! A world: what a behaviour may ask of the target on which it runs.
 //!
-//! A behaviour is written once and runs in every world: on threads, on no thread at all, later in a browser and under a
-//! scheduler that is drawn by lot. It gets the template device on that world's executors, and the core's requests; what
-//! only one host has (blocking, threads to name) is tested beside that host's runner.
+//! A behaviour is written once and runs in every world: on threads, on no thread at all, and under a scheduler that is drawn
+//! by lot, natively and in WebAssembly. It gets devices on that world's executors, and the core's requests; what only one
+//! host has (blocking, threads to name) is tested beside that host's runner.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use inferry_core::device::CompiledModel;
+use inferry_core::device::{CompiledModel, Device};
 use inferry_core::{Pipeline, Request, Tensor};
-use inferry_template::{Chip, Form, Graph};
+use inferry_template::{Chip, Form, Graph, Template};
 
 /// A target.
 pub trait World {
+    /// Puts a model that a device of this name has compiled on this world's executors.
+    fn place(&self, device: &str, model: Arc<dyn CompiledModel>) -> Model;
+
     /// Compiles a graph for a chip and puts it on this world's executors.
-    fn compile(&self, graph: &Graph, form: Form, chip: &Arc<Chip>) -> Model;
+    fn compile(&self, graph: &Graph, form: Form, chip: &Arc<Chip>) -> Model {
+        let device = Template::new(chip.clone());
+        let Ok(model) = device.compile(graph, &form);
+        self.place(device.name(), model)
+    }
+
+    /// A chip that works by itself.
+    fn chip(&self, name: &str) -> Arc<Chip> {
+        Chip::working(name)
+    }
 
     /// True when the stages run on the stack of whoever starts or wakes.
     fn is_inline(&self) -> bool {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use inferry::device::CompiledModel;
 use inferry::{Options, Runtime, block_on};
-use inferry_behaviour::native::{compile_for, within_a_minute};
+use inferry_behaviour::native::{place, within_a_minute};
 use inferry_behaviour::world::{Model, World};
 use inferry_behaviour::{behaviour, for_each_behaviour};
-use inferry_template::{Chip, Form, Graph};
 
 struct Threads {
     runtime: Runtime,
@@ -21,8 +21,8 @@ impl Threads {
 }
 
 impl World for Threads {
-    fn compile(&self, graph: &Graph, form: Form, chip: &Arc<Chip>) -> Model {
-        let compiled = compile_for(&self.runtime, self.options, graph, form, chip);
+    fn place(&self, device: &str, model: Arc<dyn CompiledModel>) -> Model {
+        let compiled = place(&self.runtime, self.options, device, model);
         Model { device: compiled.on_device().clone(), pipeline: compiled.pipeline().clone() }
     }
 
@@ -32,9 +32,16 @@ impl World for Threads {
 }
 
 macro_rules! tests {
-    ($($room:ident { $($name:ident,)* })*) => { $( mod $room {
+    ($($room:ident { $($name:ident [$($row:ident)*] $($only:ident)?,)* })*) => { $( mod $room {
+        #[allow(unused_imports, reason = "a room may have nothing but timed behaviours")]
         use super::super::*;
-        $(
+        $( test!($room $name $($only)?); )*
+    } )* };
+}
+
+macro_rules! test {
+    ($room:ident $name:ident timed) => {};
+    ($room:ident $name:ident $(unwinds)?) => {
         #[test]
         fn $name() {
             within_a_minute(|| {
@@ -42,8 +49,7 @@ macro_rules! tests {
                 block_on(behaviour::$room::$name(&world));
             });
         }
-        )*
-    } )* };
+    };
 }
 
 /// A module of tests for each arrangement of threads.

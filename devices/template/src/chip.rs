@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use crate::{Op, work::Values};
+use crate::{Op, place, work::Values};
 
 /// A pretended accelerator.
 #[derive(Debug)]
@@ -61,6 +61,13 @@ impl Chip {
     /// How many jobs wait to be done.
     pub fn waiting(&self) -> usize {
         self.jobs().len()
+    }
+
+    /// How long the oldest job takes: what a simulation lets pass before its [`Chip::step`]. `None` when there is none.
+    pub fn next_takes(&self) -> Option<Duration> {
+        let (job, _) = self.jobs().front()?.clone();
+        let ops = job.state().ops.clone();
+        Some(ops.iter().map(|op| if let Op::Sleep(time) = op { *time } else { Duration::ZERO }).sum())
     }
 
     /// The chip's name.
@@ -179,7 +186,9 @@ impl Op {
         match self {
             Op::Echo | Op::Yield => {}
             Op::Add(number) => values.iter_mut().flatten().for_each(|value| *value += number),
-            Op::Sleep(time) => thread::sleep(*time),
+            // A simulated chip takes the time before it takes the step; see `Chip::next_takes`.
+            Op::Sleep(time) if place::simulation().is_none() => thread::sleep(*time),
+            Op::Sleep(_) => {}
             Op::Block(gate) | Op::Park(gate) | Op::Deaf(gate) => {
                 gate.arrive();
                 gate.pass(given_up);

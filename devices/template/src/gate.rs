@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::place;
+
 /// A gate. Clones are the same gate.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<Inner>);
@@ -99,6 +101,12 @@ impl Gate {
         while !state.pass() {
             if give_up() {
                 return false;
+            }
+            if let Some(simulation) = place::simulation() {
+                drop(state);
+                simulation.others();
+                state = self.state();
+                continue;
             }
             let waited = self.0.changed.wait_timeout(state, Duration::from_millis(1));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Read [`CompiledModel`] and [`Work`] first, then `work.rs`, which is all there is to a device; `chip.rs` and `gate.rs` are
-//! the pretended world around it. What it does *not* do: it is not fast, and nothing of the product depends on it. It grows
+//! the pretended world around it, and `place.rs` lets a test pretend the rest of the machine as well. What it does *not* do: it is not fast, and nothing of the product depends on it. It grows
 //! no features: whoever needs another operator for a test adds one line to [`Op`].
 //!
 //! [`Work`]: inferry_core::Work
@@ -19,6 +19,7 @@
 
 mod chip;
 mod gate;
+mod place;
 mod work;
 
 use std::convert::Infallible;
@@ -32,6 +33,7 @@ use inferry_core::{Dim, ElementType, PartialShape, Port};
 
 pub use chip::Chip;
 pub use gate::Gate;
+pub use place::{Simulation, simulate};
 
 use work::TemplateWork;
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use inferry_core::Turn;
 use inferry_core::device::Work;
@@ -15,6 +15,7 @@ use inferry_core::request::{Bindings, Failure};
 use inferry_core::tensor::{gather, scatter};
 
 use crate::chip::{Chip, Job};
+use crate::place::{self, Simulation};
 use crate::{Form, Graph, Op};
 
 /// The values of each port.
@@ -41,7 +42,7 @@ struct Position {
     /// Operators that are done.
     ops: usize,
     /// What the next operator remembers between two polls.
-    entered: Option<Instant>,
+    entered: Option<Duration>,
 }
 
 impl TemplateWork {
@@ -71,10 +72,19 @@ impl TemplateWork {
 
     /// The second of three stages: waits for the chip.
     fn wait(&mut self, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
+        let simulation = place::simulation();
         let answer = match self.form {
-            Form::Blocking => self.job.wait(&mut self.values, || turn.stop_requested()),
+            Form::Blocking if simulation.is_none() => {
+                self.job.wait(&mut self.values, || turn.stop_requested())
+            }
             _ if turn.stop_requested() => None,
-            _ => Some(ready!(self.job.poll(&mut self.values, cx))),
+            form => match (self.job.poll(&mut self.values, cx), simulation) {
+                (Poll::Pending, Some(simulation)) if form == Form::Blocking => {
+                    simulation.hold();
+                    return Poll::Pending;
+                }
+                (answer, _) => Some(ready!(answer)),
+            },
         };
         Poll::Ready(match answer {
             Some(answer) => answer.map_err(Failure::device),
@@ -104,9 +114,12 @@ impl TemplateWork {
 
     fn step(&mut self, op: &Op, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
         let first = self.at.entered.is_none();
-        let entered = *self.at.entered.get_or_insert_with(Instant::now);
+        let entered = *self.at.entered.get_or_insert_with(place::now);
         if let (true, Op::Block(gate) | Op::Deaf(gate) | Op::Park(gate)) = (first, op) {
             gate.arrive();
+        }
+        if let (Op::Sleep(_) | Op::Block(_) | Op::Deaf(_), Some(simulation)) = (op, place::simulation()) {
+            return wait_simulated(op, entered, &*simulation, cx);
         }
         // What gives the thread back without waiting for anything has to wake itself.
         let again = || {
@@ -117,7 +130,7 @@ impl TemplateWork {
             Op::Echo => {}
             Op::Add(number) => self.values.iter_mut().flatten().for_each(|value| *value += number),
             Op::Sleep(time) => {
-                while let Some(left) = time.checked_sub(entered.elapsed()) {
+                while let Some(left) = (entered + *time).checked_sub(place::now()) {
                     if turn.stop_requested() {
                         return Poll::Ready(Err(Failure::stopped()));
                     }
@@ -174,6 +187,23 @@ impl TemplateWork {
         }
         Ok(())
     }
+}
+
+/// An operator that would block its thread, where no thread may block.
+fn wait_simulated(op: &Op, entered: Duration, simulation: &dyn Simulation, cx: &mut Context<'_>) -> Ended {
+    let waits = match op {
+        Op::Sleep(time) if simulation.now() < entered + *time => {
+            simulation.wake_at(entered + *time, cx.waker().clone());
+            true
+        }
+        Op::Block(gate) | Op::Deaf(gate) => gate.poll_pass(cx).is_pending(),
+        _ => false,
+    };
+    if waits {
+        simulation.hold();
+        return Poll::Pending;
+    }
+    Poll::Ready(Ok(()))
 }
 
 impl Work for TemplateWork {

@@ -2,7 +2,7 @@
 
 use inferry_core::request::{BindError, Cause, StartError};
 use inferry_core::{InferErrorKind, Verdict};
-use inferry_template::{Call, Chip, Form, Gate, Graph, Op};
+use inferry_template::{Chip, Form, Gate, Graph, Op};
 
 use crate::world::{World, numbers, values};
 
@@ -41,17 +41,17 @@ pub async fn a_cancelled_run_that_is_not_over_says_so(world: &impl World) {
     if world.is_inline() {
         return;
     }
-    let (inside, leave) = (Gate::closed(), Gate::closed());
-    let mut request = world.request(&Graph::new([Op::Call(stuck_between(&inside, &leave))]));
+    let gate = Gate::closed();
+    let mut request = world.request(&Graph::new([Op::Deaf(gate.clone())]));
     let (observer, canceller) = (request.observer(), request.canceller());
     request.start().unwrap().detach();
-    inside.arrived(1).await;
+    gate.arrived(1).await;
     assert!(canceller.cancel());
     assert!(matches!(request.start(), Err(StartError::Cancelling)));
     assert_eq!(request.output(0).unwrap_err(), BindError::Cancelling);
     assert_eq!(request.set_input(0, values(1.0)).unwrap_err(), BindError::Cancelling);
     assert_eq!(request.clear_callback().unwrap_err(), BindError::Cancelling);
-    leave.open();
+    gate.open();
     assert_eq!(observer.settled().await.unwrap().verdict, Verdict::Cancelled(Cause::Asked));
     request.clear_callback().unwrap();
 }
@@ -90,12 +90,12 @@ pub async fn a_stage_that_does_not_look_ends_as_cancelled(world: &impl World) {
     if world.is_inline() {
         return;
     }
-    let (inside, leave) = (Gate::closed(), Gate::closed());
-    let mut request = world.request(&Graph::new([Op::Call(stuck_between(&inside, &leave))]));
+    let gate = Gate::closed();
+    let mut request = world.request(&Graph::new([Op::Deaf(gate.clone())]));
     let run = request.start().unwrap();
-    inside.arrived(1).await;
+    gate.arrived(1).await;
     assert!(run.cancel());
-    leave.open();
+    gate.open();
     assert_eq!(run.await.unwrap_err().kind(), InferErrorKind::Cancelled);
 }
 
@@ -110,13 +110,4 @@ pub async fn a_race_of_cancel_and_end_has_one_outcome(world: &impl World) {
             Err(error) => assert!(granted && error.kind() == InferErrorKind::Cancelled, "{error:?}"),
         }
     }
-}
-
-/// An operator that says when it has begun, and goes on only when it may.
-fn stuck_between(inside: &Gate, leave: &Gate) -> Call {
-    let (inside, leave) = (inside.clone(), leave.clone());
-    Call::new(move || {
-        inside.arrive();
-        leave.block();
-    })
 }

@@ -9,7 +9,7 @@ use crate::world::{Log, World, give_way, numbers, values};
 pub async fn three_stages_give_the_result(world: &impl World) {
     let graph = Graph::new([Op::Add(1.0)]).before([Op::Add(10.0)]).after([Op::Add(100.0)]);
     for form in [Form::OneStage, Form::Parked, Form::Blocking] {
-        let mut request = world.compile(&graph, form, &Chip::working("adder")).request();
+        let mut request = world.compile(&graph, form, &world.chip("adder")).request();
         for value in [1.0, 2.0] {
             request.set_input(0, values(value)).unwrap();
             let outputs = request.start().unwrap().await.unwrap();
@@ -22,7 +22,7 @@ pub async fn three_stages_give_the_result(world: &impl World) {
 pub async fn a_failing_stage_skips_the_rest(world: &impl World) {
     let never = Gate::closed();
     let graph = Graph::new([Op::Fail("the chip is on fire")]).after([Op::Park(never.clone())]);
-    let mut request = world.compile(&graph, Form::Parked, &Chip::working("hot")).request();
+    let mut request = world.compile(&graph, Form::Parked, &world.chip("hot")).request();
     let seen = Log::default();
     let log = seen.clone();
     request
