@@ -2,12 +2,15 @@
 //!
 //! [`behaviour`] holds what a request promises, a promise a function, over the [`world::World`] of a target;
 //! [`for_each_behaviour`] is the [table] of them, from which a runner makes its tests, and [`elsewhere`] says where the rest of
-//! the catalogue is proved, or why it is not. [`sim`] is a world in virtual time. [`model`] builds models in code, and
+//! the catalogue is proved, or why it is not. [`sim`] is a world in virtual time, and [`device`] a device to count in. [`model`] builds models in code, and
 //! [`native`] is for the tests of the desktop host alone. [`data`] finds the test models and says what their results
 //! should be.
 #![forbid(unsafe_code)]
 
 pub mod behaviour;
+pub mod by_type;
+pub mod device;
+pub mod elsewhere;
 pub mod random;
 pub mod sim;
 pub mod table;

@@ -289,6 +289,83 @@ fn many_threads_start_and_wait_at_the_same_time() {
 }
 
 #[test]
+fn three_requests_infer_on_three_threads() {
+    for (_, options) in arrangements() {
+        within_a_minute(move || {
+            let model = compile(options, &Graph::new([Op::Yield, Op::Add(1.0)]));
+            thread::scope(|scope| {
+                for value in [1.0, 2.0, 3.0] {
+                    let mut request = model.request().unwrap();
+                    scope.spawn(move || {
+                        for _ in 0..50 {
+                            request.set_input(0, values(value)).unwrap();
+                            let outputs = request.infer().unwrap();
+                            assert_eq!(numbers(outputs.get(0).unwrap()), [value + 1.0, 1.0 - value]);
+                        }
+                    });
+                }
+            });
+        });
+    }
+}
+
+#[test]
+fn of_threads_that_race_to_start_one_wins_and_the_others_are_told() {
+    within_a_minute(|| {
+        let model = compile(Options::latency().threads(1), &Graph::new([Op::Yield, Op::Add(1.0)]));
+        let request = Mutex::new(model.request().unwrap());
+        let observer = request.lock().unwrap().observer();
+        let started: usize = thread::scope(|scope| {
+            let racer = || {
+                let attempt = |_: &usize| match request.lock().unwrap().start() {
+                    Ok(run) => {
+                        run.detach();
+                        true
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), InferErrorKind::Busy);
+                        thread::yield_now();
+                        false
+                    }
+                };
+                (0..50).filter(attempt).count()
+            };
+            let racers: Vec<_> = (0..4).map(|_| scope.spawn(racer)).collect();
+            racers.into_iter().map(|racer| racer.join().unwrap()).sum()
+        });
+        assert!(started > 0);
+        observer.wait().unwrap();
+        assert_eq!(observer.run().get(), started as u64, "each start that was granted was a run");
+    });
+}
+
+#[test]
+fn a_clone_of_a_runtime_has_the_same_streams() {
+    within_a_minute(|| {
+        let gate = Gate::closed();
+        let runtime = Runtime::new().unwrap();
+        let options = Options::latency().threads(1);
+        let compile = |runtime: &Runtime, op: Op| {
+            let chip = Chip::by_hand("clone");
+            compile_for(runtime, options, &Graph::new([op]), Form::OneStage, &chip).request().unwrap()
+        };
+        let mut first = compile(&runtime, Op::Block(gate.clone()));
+        let mut second = compile(&runtime.clone(), Op::Echo);
+        let mut other = compile(&Runtime::new().unwrap(), Op::Echo);
+        let first = first.start().unwrap();
+        gate.wait_arrived(1);
+        let observer = second.observer();
+        let second = second.start().unwrap();
+        other.start().unwrap().wait().unwrap();
+        assert_eq!(observer.status(), Status::Queued { stage: 0 }, "behind the first, unlike the other");
+        gate.open();
+        for run in [first, second] {
+            run.wait().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_waker_that_panics_takes_no_thread_with_it() {
     struct Panics;
     impl Wake for Panics {

@@ -33,7 +33,7 @@ use inferry_core::{Dim, ElementType, PartialShape, Port};
 
 pub use chip::Chip;
 pub use gate::Gate;
-pub use place::{Simulation, simulate};
+pub use place::{Simulation, now, simulate};
 
 use work::TemplateWork;
 

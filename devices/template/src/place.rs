@@ -41,8 +41,8 @@ pub(crate) fn simulation() -> Option<Rc<dyn Simulation>> {
     SIMULATION.with_borrow(Clone::clone)
 }
 
-/// The time since a moment that stays fixed.
-pub(crate) fn now() -> Duration {
+/// The time since a moment that stays fixed, where the calling thread is.
+pub fn now() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     simulation().map_or_else(|| START.get_or_init(Instant::now).elapsed(), |simulation| simulation.now())
 }

@@ -1,14 +1,15 @@
 //! The completion callback.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use inferry_core::request::{Cause, Next};
-use inferry_core::{InferErrorKind, Verdict};
+use inferry_core::{InferErrorKind, Lend, Verdict};
 use inferry_template::{Gate, Graph, Op};
 
-use crate::world::{Log, World, numbers, values};
+use crate::world::{Log, World, give_way, numbers, values};
 
-/// T001, T007, T010: it is called once a run, with the result, and has returned before the wait ends.
+/// It is called once a run, with the result, and has returned before the wait ends.
 pub async fn it_has_returned_before_the_wait_ends(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     let seen = Log::default();
@@ -29,7 +30,7 @@ pub async fn it_has_returned_before_the_wait_ends(world: &impl World) {
     }
 }
 
-/// T004, T015, T016: an error of the callback fails the run, and the next run is called back again.
+/// An error of the callback fails the run, and the next run is called back again.
 pub async fn its_error_is_the_runs(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Echo]));
     let mut calls = 0;
@@ -45,7 +46,7 @@ pub async fn its_error_is_the_runs(world: &impl World) {
     request.start().unwrap().await.unwrap();
 }
 
-/// T008, T024: it gets the error of a failed run; when it fails too, whoever waits sees both.
+/// It gets the error of a failed run; when it fails too, whoever waits sees both.
 pub async fn it_gets_the_error_of_its_run(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Fail("the divisor is zero")]));
     let seen = Log::default();
@@ -64,7 +65,7 @@ pub async fn it_gets_the_error_of_its_run(world: &impl World) {
     assert!(text.contains("the divisor is zero") && text.contains("the disk is full"), "{text}");
 }
 
-/// T037: it is called for a run that was cancelled, too.
+/// It is called for a run that was cancelled, too.
 pub async fn it_hears_of_a_cancel(world: &impl World) {
     let gate = Gate::closed();
     let mut request = world.request(&Graph::new([Op::Park(gate.clone())]));
@@ -83,7 +84,7 @@ pub async fn it_hears_of_a_cancel(world: &impl World) {
     assert_eq!(seen.entries(), [(Verdict::Cancelled(Cause::Asked), Some(InferErrorKind::Cancelled))]);
 }
 
-/// T012: it may read the tensors; and its own run is not over for those who only look.
+/// It may read the tensors; and its own run is not over for those who only look.
 pub async fn its_run_is_not_over_while_it_runs(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(2.0)]));
     let observer = request.observer();
@@ -101,7 +102,7 @@ pub async fn its_run_is_not_over_while_it_runs(world: &impl World) {
     assert!(request.observer().latest().is_some());
 }
 
-/// T013: one that it puts in its place is called for the next run, and it is dropped itself.
+/// One that it puts in its place is called for the next run, and it is dropped itself.
 pub async fn it_can_be_replaced_from_inside(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Echo]));
     let seen = Log::default();
@@ -122,7 +123,7 @@ pub async fn it_can_be_replaced_from_inside(world: &impl World) {
     assert_eq!(seen.entries(), ["old", "new"]);
 }
 
-/// T006, T023: what it owns it owns alone, and lets go of when it is removed.
+/// What it owns it owns alone, and lets go of when it is removed.
 pub async fn what_it_owns_is_freed_with_it(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Echo]));
     let token = Arc::new(());
@@ -138,4 +139,94 @@ pub async fn what_it_owns_is_freed_with_it(world: &impl World) {
     assert_eq!(seen.entries(), [2], "the token here and the one in the callback");
     request.clear_callback().unwrap();
     assert_eq!(Arc::strong_count(&token), 1);
+}
+
+/// An infer does not call it, and leaves it for the next start.
+pub async fn an_infer_does_not_call_it(world: &impl World) {
+    let mut request = world.request(&Graph::new([Op::Add(1.0)]));
+    let calls = Log::default();
+    let log = calls.clone();
+    request
+        .set_callback(move |done| {
+            log.push(done.run().get());
+            Ok(Next::Rest)
+        })
+        .unwrap();
+    request.infer(Lend::SERIAL).await.unwrap();
+    assert!(calls.entries().is_empty());
+    request.start().unwrap().await.unwrap();
+    request.infer(Lend::SERIAL).await.unwrap();
+    assert_eq!(calls.entries(), [2]);
+}
+
+/// Whoever looks at a run without waiting sees it over only when the callback has returned.
+pub async fn a_look_before_it_has_returned_says_not_yet(world: &impl World) {
+    let mut request = world.request(&Graph::new([Op::Yield, Op::Add(1.0)]));
+    let returned = Arc::new(AtomicBool::new(false));
+    let flag = returned.clone();
+    request
+        .set_callback(move |_| {
+            flag.store(true, Ordering::SeqCst);
+            Ok(Next::Rest)
+        })
+        .unwrap();
+    let observer = request.observer();
+    let run = request.start().unwrap();
+    loop {
+        let over = observer.latest().is_some();
+        assert!(!over || returned.load(Ordering::SeqCst));
+        if over {
+            break;
+        }
+        give_way().await;
+    }
+    run.await.unwrap();
+}
+
+/// A request without a callback tells its failures to whoever waits.
+pub async fn without_one_the_waiter_gets_the_error(world: &impl World) {
+    let mut request = world.request(&Graph::new([Op::Fail("the divisor is zero")]));
+    for _ in 0..2 {
+        let error = request.start().unwrap().await.unwrap_err();
+        assert!(error.full_text().contains("the divisor is zero"), "{error:?}");
+    }
+}
+
+/// An infer that comes while a run is under way takes that run's callback away from nobody.
+pub async fn an_infer_on_a_busy_request_loses_none(world: &impl World) {
+    let mut request = world.request(&Graph::new([Op::Yield, Op::Add(1.0)]));
+    let calls = Log::default();
+    let log = calls.clone();
+    request
+        .set_callback(move |done| {
+            log.push(done.run().get());
+            Ok(Next::Rest)
+        })
+        .unwrap();
+    for round in 1..=20 {
+        request.start().unwrap().detach();
+        while let Err(error) = request.infer(Lend::SERIAL).await.map(drop) {
+            assert_eq!(error.kind(), InferErrorKind::Busy);
+            give_way().await;
+        }
+        assert_eq!(calls.entries().len(), round);
+    }
+}
+
+/// It keeps nothing alive, and nothing keeps it: with the request it is freed, also when it watches that request.
+pub async fn it_is_freed_with_its_request(world: &impl World) {
+    let mut request = world.request(&Graph::new([Op::Echo]));
+    let token = Arc::new(());
+    let (held, observer, canceller) = (token.clone(), request.observer(), request.canceller());
+    request
+        .set_callback(move |_| {
+            let _ = (&held, observer.status(), &canceller);
+            Ok(Next::Rest)
+        })
+        .unwrap();
+    request.start().unwrap().await.unwrap();
+    drop(request);
+    while Arc::strong_count(&token) > 1 {
+        give_way().await;
+    }
 }

@@ -6,9 +6,9 @@ use inferry_core::Verdict;
 use inferry_core::request::{Cause, Next, StartError};
 use inferry_template::{Call, Gate, Graph, Op};
 
-use crate::world::{World, give_way};
+use crate::world::{Log, World, give_way, values};
 
-/// T020, T070, T071: dropping a request in flight does not wait; its run ends as cancelled, nobody is called back, and
+/// Dropping a request in flight does not wait; its run ends as cancelled, nobody is called back, and
 /// everything it owned is freed.
 pub async fn a_dropped_request_cancels_and_frees_everything(world: &impl World) {
     let gate = Gate::closed();
@@ -51,7 +51,7 @@ pub async fn a_dropped_run_is_cancelled_and_a_detached_one_is_not(world: &impl W
     assert_eq!(request.quiet().await, Some(Verdict::Done));
 }
 
-/// T020: the last handle may be dropped inside of the callback.
+/// The last handle may be dropped inside of the callback.
 pub async fn the_last_handle_may_be_dropped_in_the_callback(world: &impl World) {
     let gate = Gate::closed();
     let mut request = world.request(&Graph::new([Op::Park(gate.clone())]));
@@ -87,11 +87,11 @@ pub async fn a_stopped_request_finishes_and_takes_no_other_run(world: &impl Worl
     gate.open();
     assert_eq!(request.quiet().await, Some(Verdict::Done));
     assert!(matches!(request.start(), Err(StartError::Stopped)));
-    // T255: the executors are as good as before.
+    // The executors are as good as before.
     world.request(&Graph::new([Op::Echo])).start().unwrap().await.unwrap();
 }
 
-/// T072, T115: models and requests may go in any order; what was taken out of them stays.
+/// Models and requests may go in any order; what was taken out of them stays.
 pub async fn handles_may_go_in_any_order(world: &impl World) {
     let gate = Gate::closed();
     let graph = Graph::new([Op::Park(gate.clone()), Op::Add(1.0)]);
@@ -105,4 +105,70 @@ pub async fn handles_may_go_in_any_order(world: &impl World) {
     let output = outputs.take(0).unwrap();
     drop(request);
     assert_eq!(crate::world::numbers(&output), [1.0, 1.0]);
+}
+
+/// A request that is dropped while its callback runs waits for nothing; the callback ends by itself and restarts nothing.
+pub async fn a_request_may_be_dropped_while_its_callback_runs(world: &impl World) {
+    if world.is_inline() {
+        // Whoever would drop it is in the callback.
+        return;
+    }
+    let mut request = world.request(&Graph::new([Op::Echo]));
+    let (entered, leave, ended) = (Gate::closed(), Gate::closed(), Log::default());
+    let (door, exit, log) = (entered.clone(), leave.clone(), ended.clone());
+    request
+        .set_callback(move |_| {
+            door.arrive();
+            exit.block();
+            log.push(());
+            Ok(Next::Again)
+        })
+        .unwrap();
+    let observer = request.observer();
+    request.start().unwrap().detach();
+    entered.arrived(1).await;
+    drop(request);
+    assert!(ended.entries().is_empty());
+    leave.open();
+    assert_eq!(observer.settled().await.unwrap().verdict, Verdict::Done);
+    assert_eq!((ended.entries().len(), observer.run().get()), (1, 1));
+}
+
+/// A tensor may outlive the request, the model and whatever else it was used with.
+pub async fn a_tensor_outlives_everything(world: &impl World) {
+    let tensor = values(1.0);
+    {
+        let mut request = world.request(&Graph::new([Op::Add(1.0)]));
+        request.set_output(0, tensor.clone()).unwrap();
+        request.start().unwrap().await.unwrap();
+    }
+    assert_eq!(crate::world::numbers(&tensor), [1.0, 1.0]);
+}
+
+/// Requests that are made, started and dropped in great number leave nothing behind.
+pub async fn many_short_lives_leave_nothing(world: &impl World) {
+    let token = Arc::new(());
+    let held = token.clone();
+    let call = Call::new(move || {
+        let _ = &held;
+    });
+    let model = world.compile(
+        &Graph::new([Op::Yield, Op::Call(call)]),
+        Default::default(),
+        &inferry_template::Chip::by_hand("many"),
+    );
+    let before = Arc::strong_count(&model.device);
+    for life in 0..100 {
+        let mut request = model.request();
+        if life % 2 == 0 {
+            request.start().unwrap().detach();
+        }
+    }
+    while Arc::strong_count(&model.device) > before {
+        give_way().await;
+    }
+    drop(model);
+    while Arc::strong_count(&token) > 1 {
+        give_way().await;
+    }
 }

@@ -6,7 +6,7 @@ use inferry_template::{Graph, Op};
 
 use crate::world::{World, numbers, values};
 
-/// T251: a panic in a stage is the error of its run, and the executor goes on.
+/// A panic in a stage is the error of its run, and the executor goes on.
 pub async fn a_panic_in_a_stage_ends_its_run_only(world: &impl World) {
     let mut broken = world.request(&Graph::new([Op::Panic("the stage has bugs")]));
     for _ in 0..2 {
@@ -20,7 +20,7 @@ pub async fn a_panic_in_a_stage_ends_its_run_only(world: &impl World) {
     assert_eq!(numbers(sound.start().unwrap().await.unwrap().get(0).unwrap()), [2.0, 0.0]);
 }
 
-/// T026: so is a panic in the callback.
+/// A panic in the callback is the error of its run, too.
 pub async fn a_panic_in_the_callback_ends_its_run_only(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     let mut calls = 0;

@@ -9,7 +9,7 @@ use inferry_template::{Gate, Graph, Op};
 
 use crate::world::{Log, World, numbers, values};
 
-/// T003: a callback that restarts its request ten times makes eleven runs, each on the inputs it bound.
+/// A callback that restarts its request ten times makes eleven runs, each on the inputs it bound.
 pub async fn ten_restarts_make_eleven_runs(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     let seen = Log::default();
@@ -27,7 +27,7 @@ pub async fn ten_restarts_make_eleven_runs(world: &impl World) {
     assert_eq!(seen.entries(), (1..=11_u8).map(f32::from).collect::<Vec<_>>());
 }
 
-/// T017: a wait ends with its own run, whatever follows; and two callbacks of a request never overlap.
+/// A wait ends with its own run, whatever follows; and two callbacks of a request never overlap.
 pub async fn a_wait_ends_with_its_own_run(world: &impl World) {
     let gate = Gate::closed();
     let mut request = world.request(&Graph::new([Op::Park(gate.clone()), Op::Add(1.0)]));
@@ -51,7 +51,7 @@ pub async fn a_wait_ends_with_its_own_run(world: &impl World) {
     assert_eq!(calls.entries(), [1, 2, 3, 4, 5]);
 }
 
-/// T025: a start that comes while the callback runs begins when it has returned, and is delivered like any other.
+/// A start that comes while the callback runs begins when it has returned, and is delivered like any other.
 pub async fn a_start_during_the_callback_is_remembered(world: &impl World) {
     if world.is_inline() {
         // Nobody can start while the starter's own stack is in the callback.

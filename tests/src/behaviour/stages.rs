@@ -18,7 +18,7 @@ pub async fn three_stages_give_the_result(world: &impl World) {
     }
 }
 
-/// T256: after a stage that fails no other runs, and the callback and the waiter get its error.
+/// After a stage that fails no other runs, and the callback and the waiter get its error.
 pub async fn a_failing_stage_skips_the_rest(world: &impl World) {
     let never = Gate::closed();
     let graph = Graph::new([Op::Fail("the chip is on fire")]).after([Op::Park(never.clone())]);
@@ -38,7 +38,7 @@ pub async fn a_failing_stage_skips_the_rest(world: &impl World) {
     assert_eq!(never.arrivals(), 0);
 }
 
-/// T191, T252: while the chip is busy with one request, another is prepared. With a parked wait one executor is enough.
+/// While the chip is busy with one request, another is prepared. With a parked wait one executor is enough.
 pub async fn one_request_is_prepared_while_another_waits(world: &impl World) {
     let form = if world.is_inline() { Form::Parked } else { Form::Blocking };
     for form in [Form::Parked, form] {

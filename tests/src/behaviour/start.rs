@@ -1,12 +1,12 @@
 //! Starting, and what a request says meanwhile.
 
 use inferry_core::request::{BindError, RunId, StartError, Status};
-use inferry_core::{InferErrorKind, Verdict};
+use inferry_core::{InferErrorKind, Lend, Verdict};
 use inferry_template::{Gate, Graph, Op};
 
 use crate::world::{World, numbers, values};
 
-/// T045, T094: the outputs of a run that is done can be read, again and again.
+/// The outputs of a run that is done can be read, again and again.
 pub async fn a_run_gives_its_outputs(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     for value in [1.0, 2.0, 3.0] {
@@ -17,15 +17,18 @@ pub async fn a_run_gives_its_outputs(world: &impl World) {
     }
 }
 
-/// T089, T090, T116: a fresh request runs on zeros.
+/// A fresh request runs on zeros.
 pub async fn a_fresh_request_runs_on_zeros(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(0.5)]));
     assert_eq!(numbers(request.input(0).unwrap()), [0.0, 0.0]);
     let outputs = request.start().unwrap().await.unwrap();
     assert_eq!(numbers(outputs.get(0).unwrap()), [0.5, 0.5]);
+    let mut request = world.request(&Graph::new([Op::Add(0.5)]));
+    let outputs = request.infer(Lend::SERIAL).await.unwrap();
+    assert_eq!(numbers(outputs.get(0).unwrap()), [0.5, 0.5]);
 }
 
-/// T049 to T051, T053, T058 to T061: while a run is under way whatever would touch it says that the request is busy, and
+/// While a run is under way whatever would touch it says that the request is busy, and
 /// changes nothing.
 pub async fn a_busy_request_says_so(world: &impl World) {
     let gate = Gate::closed();
@@ -40,7 +43,7 @@ pub async fn a_busy_request_says_so(world: &impl World) {
     assert_eq!(request.set_input(0, values(7.0)).unwrap_err(), BindError::Busy);
     assert_eq!(request.set_output(0, values(7.0)).unwrap_err(), BindError::Busy);
     assert_eq!(request.set_callback(|_| panic!("never called")).unwrap_err(), BindError::Busy);
-    // T052: what does not touch the run can be asked.
+    // What does not touch the run can be asked.
     assert_eq!(request.model().inputs().len(), 1);
     gate.open();
     assert_eq!(observer.settled().await.unwrap().verdict, Verdict::Done);
@@ -48,7 +51,7 @@ pub async fn a_busy_request_says_so(world: &impl World) {
     assert_eq!(request.observer().run().get(), 1, "and nothing else has run");
 }
 
-/// T047, T048, T055: whoever waits for a request that never ran is told so.
+/// Whoever waits for a request that never ran is told so.
 pub async fn a_request_that_never_ran_is_told_apart(world: &impl World) {
     let request = world.request(&Graph::new([Op::Echo]));
     assert!(request.observer().settled().await.is_none());
@@ -57,7 +60,7 @@ pub async fn a_request_that_never_ran_is_told_apart(world: &impl World) {
     assert_eq!(request.status(), Status::Fresh);
 }
 
-/// T064, T065: how the latest run ended is told again and again, until the next start.
+/// How the latest run ended is told again and again, until the next start.
 pub async fn an_ending_is_told_until_the_next_start(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Fail("the divisor is zero")]));
     let kind = request.start().unwrap().await.unwrap_err().kind();
@@ -68,12 +71,12 @@ pub async fn an_ending_is_told_until_the_next_start(world: &impl World) {
         assert_eq!((outcome.run.get(), outcome.verdict), (1, Verdict::Failed));
         assert!(outcome.error.unwrap().full_text().contains("the divisor is zero"));
     }
-    // T057: and the request can run again.
+    // And the request can run again.
     drop(request.start().unwrap().await);
     assert_eq!(observer.settled().await.unwrap().run.get(), 2);
 }
 
-/// T066, T067: a start that is refused leaves no trace.
+/// A start that is refused leaves no trace.
 pub async fn a_start_that_is_refused_leaves_no_trace(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     request.start().unwrap().await.unwrap();
@@ -86,7 +89,7 @@ pub async fn a_start_that_is_refused_leaves_no_trace(world: &impl World) {
     assert_eq!(request.start().unwrap().await.unwrap().run().get(), 2);
 }
 
-/// T077: what a request is doing has a name for each case.
+/// What a request is doing has a name for each case.
 pub async fn each_status_is_told_apart(world: &impl World) {
     let gate = Gate::closed();
     let mut request = world.request(&Graph::new([Op::Park(gate.clone())]));

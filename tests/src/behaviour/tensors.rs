@@ -8,7 +8,7 @@ use inferry_template::{Chip, Form, Gate, Graph, Op};
 
 use crate::world::{World, numbers, values};
 
-/// T086, T109 to T111: a port that is not there is an error that says what is.
+/// A port that is not there is an error that says what is.
 pub async fn a_port_that_is_not_there_is_named(world: &impl World) {
     let mut request = world.request(&Graph { ports: 2, ..Graph::new([Op::Echo]) });
     let error = request.set_input("image", values(1.0)).unwrap_err();
@@ -20,7 +20,7 @@ pub async fn a_port_that_is_not_there_is_named(world: &impl World) {
     assert_eq!((error.kind(), error.to_string().contains('2')), (InferErrorKind::OutOfRange, true));
 }
 
-/// T082 to T085, T091 to T095: what was bound is what is got, before and after runs.
+/// What was bound is what is got, before and after runs.
 pub async fn what_was_bound_is_what_is_got(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     let (input, output) = (values(3.0), values(0.0));
@@ -32,10 +32,10 @@ pub async fn what_was_bound_is_what_is_got(world: &impl World) {
         request.start().unwrap().await.unwrap();
     }
     assert_eq!(numbers(&output), [4.0, -2.0], "it was written where it was wanted");
-    assert_eq!(numbers(&input), [3.0, -3.0], "T101: and the input is as it was");
+    assert_eq!(numbers(&input), [3.0, -3.0], "and the input is as it was");
 }
 
-/// T078, T079, T087, T088, T102, T103, T113: another type or shape is refused when it is bound.
+/// Another type or shape is refused when it is bound.
 pub async fn a_tensor_that_does_not_fit_is_refused(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Echo]));
     let misfits = [
@@ -56,7 +56,7 @@ pub async fn a_tensor_that_does_not_fit_is_refused(world: &impl World) {
     request.start().unwrap().await.unwrap();
 }
 
-/// T117, T118: read-only memory is fine to read and refused to write.
+/// Read-only memory is fine to read and refused to write.
 pub async fn read_only_memory_is_an_input_only(world: &impl World) {
     static VALUES: [f32; 2] = [1.0, 2.0];
     let tensor = || Tensor::from_static(&VALUES, [2]).unwrap();
@@ -66,7 +66,7 @@ pub async fn read_only_memory_is_an_input_only(world: &impl World) {
     assert_eq!(numbers(request.start().unwrap().await.unwrap().get(0).unwrap()), [2.0, 3.0]);
 }
 
-/// T119 to T121: a region of a larger tensor is read and written in place, and nothing beside it.
+/// A region of a larger tensor is read and written in place, and nothing beside it.
 pub async fn a_region_is_read_and_written_in_place(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     let grid: Vec<f32> = (0..12_u8).map(f32::from).collect();
@@ -81,7 +81,7 @@ pub async fn a_region_is_read_and_written_in_place(world: &impl World) {
     assert_eq!(numbers(&source), grid);
 }
 
-/// T123: one tensor as input and output of one run is refused when the run starts.
+/// One tensor as input and output of one run is refused when the run starts.
 pub async fn a_tensor_cannot_be_input_and_output(world: &impl World) {
     let mut request = world.request(&Graph::new([Op::Add(1.0)]));
     let tensor = values(1.0);
@@ -94,7 +94,7 @@ pub async fn a_tensor_cannot_be_input_and_output(world: &impl World) {
     request.start().unwrap().await.unwrap();
 }
 
-/// T124: a kept handle cannot write the input of a run, or read its output, until the run is over.
+/// A kept handle cannot write the input of a run, or read its output, until the run is over.
 pub async fn tensors_of_a_run_are_held(world: &impl World) {
     let gate = Gate::closed();
     let mut request = world.request(&Graph::new([Op::Park(gate.clone()), Op::Add(1.0)]));
@@ -112,7 +112,7 @@ pub async fn tensors_of_a_run_are_held(world: &impl World) {
     assert_eq!(numbers(&output), [4.0, -2.0]);
 }
 
-/// T114: two requests of a model have tensors of their own.
+/// Two requests of a model have tensors of their own.
 pub async fn two_requests_share_no_tensors(world: &impl World) {
     let model = world.compile(&Graph::new([Op::Add(1.0)]), Form::OneStage, &Chip::by_hand("two"));
     let (mut first, mut second) = (model.request(), model.request());
@@ -124,7 +124,7 @@ pub async fn two_requests_share_no_tensors(world: &impl World) {
     assert_eq!(numbers(second.await.unwrap().get(0).unwrap()), [3.0, -1.0]);
 }
 
-/// T149, T154: the output of one request is the input of the next, without a copy.
+/// The output of one request is the input of the next, without a copy.
 pub async fn an_output_feeds_the_next_request(world: &impl World) {
     let model = world.compile(&Graph::new([Op::Add(1.0)]), Form::OneStage, &Chip::by_hand("chain"));
     let (mut first, mut second) = (model.request(), model.request());
@@ -135,7 +135,7 @@ pub async fn an_output_feeds_the_next_request(world: &impl World) {
     assert_eq!(numbers(outputs.get(0).unwrap()), [3.0, 1.0]);
 }
 
-/// T126, T132, T138 to T142: outputs take the shape that the run gives them.
+/// Outputs take the shape that the run gives them.
 pub async fn a_dynamic_shape_is_the_runs_own(world: &impl World) {
     let mut request = world.request(&Graph { len: None, ..Graph::new([Op::Add(1.0)]) });
     assert_eq!(request.output(0).unwrap().len(), 0);

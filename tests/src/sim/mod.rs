@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use inferry_core::device::{CompiledModel, StageKind};
+use inferry_core::device::{CompiledModel, Device, StageKind};
 use inferry_core::{Executor, Pipeline};
-use inferry_template::{Chip, Simulation, simulate};
+use inferry_template::{Chip, Form, Graph, Simulation, Template, simulate};
 
 use crate::world::{Model, World};
 use machine::Machine;
@@ -88,6 +88,18 @@ impl Sim {
             Poll::Pending
         })
         .await;
+    }
+
+    /// A model whose stages run on these executors, and whose callbacks are called where the last stage ended.
+    pub fn model(&self, graph: &Graph, form: Form, chip: &Arc<Chip>, stages: &[Arc<dyn Executor>]) -> Model {
+        let Ok(device) = Template::new(chip.clone()).compile(graph, &form);
+        Model { device, pipeline: Arc::new(Pipeline::new(stages.to_vec())) }
+    }
+
+    /// A model of one stage whose callbacks have an executor of their own.
+    pub fn delivering(&self, graph: &Graph, stages: &[Arc<dyn Executor>], on: &Arc<dyn Executor>) -> Model {
+        let device = self.model(graph, Form::OneStage, &Chip::by_hand("none"), stages).device;
+        Model { device, pipeline: Arc::new(Pipeline::new(stages.to_vec()).deliver_on(on.clone())) }
     }
 
     fn wait_for(&self, device: &str) -> Arc<dyn Executor> {

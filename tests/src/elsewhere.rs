@@ -1,0 +1,143 @@
+//! The rows of the catalogue that no behaviour proves: where else they are proved, or why they are not.
+//!
+//! A row that waits for a feature is one line here and becomes one in the [table](crate::table) with that feature. With the
+//! table this is all of T001 to T324, each row once; the test below counts.
+
+/// What becomes of rows that are in no behaviour.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// An ordinary test: the file, from the root of the repository, and the function. For rows that need a host (threads to
+    /// name, blocking, files), a counting allocator, or the compiler: those in `by_type.rs` are documentation tests.
+    Test(&'static str, &'static str),
+    /// Not proved yet, and what it waits for.
+    NotYet(&'static str),
+    /// It means nothing here, or we have chosen otherwise, and why.
+    Never(&'static str),
+}
+
+use Place::{Never, NotYet, Test};
+
+const THREADS: &str = "tests/tests/threads.rs";
+const WAITING: &str = "tests/tests/waiting.rs";
+const COMPILED: &str = "tests/tests/compiled.rs";
+const FACADE: &str = "tests/tests/facade.rs";
+const BY_TYPE: &str = "tests/src/by_type.rs";
+
+const STATE: &str = "state variables are not there";
+const REMOTE: &str = "remote contexts and tensors are not there";
+const BATCHED: &str = "batched tensors are not there";
+const PROFILE: &str = "the profile of a request is not there";
+const QUEUE: &str = "data and callbacks for each run of a pool, and a wait for all of them, are not there";
+const BATCHING: &str = "automatic batching is not there";
+const EXPORT: &str = "compiled models cannot be exported";
+const BROWSER: &str = "the browser's surface: proved there";
+const PROPERTIES: &str =
+    "there are no properties by name: options are typed, and an unknown one does not compile";
+const SUB_BYTE: &str = "there are no element types smaller than a byte";
+
+/// Rows from the first to the last, and what becomes of them.
+pub const ELSEWHERE: &[(u16, u16, Place)] = &[
+    (11, 11, Test(THREADS, "a_start_runs_nothing_on_its_callers_thread_unless_there_are_no_streams")),
+    (18, 18, Test(WAITING, "a_callback_may_infer_and_may_not_wait_for_what_needs_its_thread")),
+    (19, 19, Test(WAITING, "a_wait_in_its_own_callback_is_an_error_and_not_a_hang")),
+    (36, 36, Test("tests/tests/cpu.rs", "a_run_is_stopped_in_the_middle_and_the_next_one_is_right")),
+    (43, 43, NotYet(BROWSER)),
+    (44, 44, Test(WAITING, "what_timed_out_and_was_cancelled_is_dropped_at_once")),
+    (
+        51,
+        51,
+        NotYet(
+            "of the methods that it names, those of state and profile are not there; the others are T049 to T061",
+        ),
+    ),
+    (58, 58, NotYet(PROFILE)),
+    (62, 62, Test(BY_TYPE, "a_limit_is_never_negative")),
+    (69, 69, Test(THREADS, "of_threads_that_race_to_start_one_wins_and_the_others_are_told")),
+    (73, 73, Test(BY_TYPE, "a_request_has_one_owner")),
+    (74, 74, Test(BY_TYPE, "there_is_no_empty_handle")),
+    (75, 75, Test(FACADE, "each_call_is_passed_on_once")),
+    (76, 76, Test(FACADE, "each_error_reaches_the_caller")),
+    (80, 81, Test(BY_TYPE, "there_is_no_uninitialised_tensor")),
+    (111, 111, Test(COMPILED, "a_nodes_name_is_no_name_of_a_port")),
+    (143, 143, Test(COMPILED, "a_model_outlives_its_runtime")),
+    (144, 144, Test(FACADE, "a_device_that_cannot_compile_says_why")),
+    (158, 178, NotYet(BATCHED)),
+    (179, 179, Test(THREADS, "three_requests_infer_on_three_threads")),
+    (185, 185, Test(THREADS, "an_infer_does_not_wait_behind_what_was_started")),
+    (186, 190, NotYet(PROFILE)),
+    (191, 191, NotYet("traces are not there; the overlap itself is T252")),
+    (192, 192, NotYet(PROFILE)),
+    (193, 206, NotYet(STATE)),
+    (207, 212, NotYet(REMOTE)),
+    (213, 213, Test(THREADS, "handles_may_go_in_any_order")),
+    (214, 214, NotYet(STATE)),
+    (216, 216, Never(PROPERTIES)),
+    (217, 217, NotYet(REMOTE)),
+    (218, 218, NotYet(EXPORT)),
+    (219, 219, Test("tests/tests/alloc.rs", "a_warm_round_takes_no_memory")),
+    (
+        220,
+        220,
+        Test("tests/tests/cycles.rs", "ten_thousand_short_lives_leave_memory_and_threads_as_they_were"),
+    ),
+    (221, 221, Test(COMPILED, "a_model_is_compiled_from_a_file_from_bytes_and_twice")),
+    (224, 224, Test(COMPILED, "names_and_numbers_mean_the_same_ports")),
+    (225, 225, Never("ONNX has no operation names beside its tensors' that could collide")),
+    (226, 227, Never(PROPERTIES)),
+    (229, 230, NotYet(EXPORT)),
+    (231, 231, Test(COMPILED, "a_new_request_and_a_run_of_the_model_give_the_same")),
+    (232, 232, Test(THREADS, "what_is_wrong_with_the_inputs_of_a_run_is_said_in_its_own_words")),
+    (233, 233, Test(COMPILED, "a_model_outlives_its_runtime")),
+    (234, 235, NotYet(BATCHING)),
+    (236, 236, Test(THREADS, "a_start_runs_nothing_on_its_callers_thread_unless_there_are_no_streams")),
+    (241, 241, Test(THREADS, "many_threads_start_and_wait_at_the_same_time")),
+    (245, 245, Test(THREADS, "a_clone_of_a_runtime_has_the_same_streams")),
+    (246, 247, Test(THREADS, "models_share_streams_of_the_same_shape")),
+    (248, 248, NotYet("without streams a start within a stage runs at once; the trampoline is not there")),
+    (250, 250, Test(THREADS, "a_start_runs_nothing_on_its_callers_thread_unless_there_are_no_streams")),
+    (268, 268, Test(BY_TYPE, "a_moved_tensor_is_gone")),
+    (278, 278, Never(SUB_BYTE)),
+    (280, 280, Never(SUB_BYTE)),
+    (288, 291, NotYet(QUEUE)),
+    (295, 295, Test(THREADS, "runs_of_a_model_share_its_requests")),
+    (297, 298, NotYet(QUEUE)),
+    (299, 299, Test(BY_TYPE, "a_pool_has_no_index")),
+    (301, 301, Test(FACADE, "inputs_come_in_many_forms")),
+    (302, 302, Test(FACADE, "memory_is_shared_exactly_as_asked")),
+    (303, 303, Test(BY_TYPE, "an_input_is_a_tensor")),
+    (304, 304, Never("Python's interpreter lock: there is none here")),
+    (305, 324, NotYet(BROWSER)),
+];
+
+/// How many rows the catalogue has.
+pub const ROWS: u16 = 324;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::BEHAVIOURS;
+
+    #[test]
+    fn every_row_of_the_catalogue_stands_in_one_place() {
+        let number = |row: &&str| row[1..].parse::<u16>().unwrap();
+        let mut rows: Vec<u16> =
+            BEHAVIOURS.iter().flat_map(|it| it.rows.iter().map(|row| number(row))).collect();
+        rows.extend(ELSEWHERE.iter().flat_map(|(first, last, _)| *first..=*last));
+        rows.sort_unstable();
+        let missing: Vec<u16> = (1..=ROWS).filter(|row| !rows.contains(row)).collect();
+        let twice: Vec<u16> = rows.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        assert!(missing.is_empty() && twice.is_empty(), "missing {missing:?}, twice {twice:?}");
+        assert_eq!(rows.len(), usize::from(ROWS));
+    }
+
+    #[test]
+    fn tests_that_are_named_are_there() {
+        for (first, _, place) in ELSEWHERE {
+            if let Test(file, function) = place {
+                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file);
+                let text = std::fs::read_to_string(path).unwrap();
+                assert!(text.contains(&format!("fn {function}(")), "T{first:03}: {file} has no {function}");
+            }
+        }
+    }
+}
