@@ -4,6 +4,7 @@
 //! know and exits with 0 or 1. Nothing here is part of the product, and nothing here knows how inference works.
 #![forbid(unsafe_code)]
 
+mod cancel;
 mod libtest;
 mod loom;
 mod models;
@@ -27,6 +28,8 @@ cargo xtask COMMAND
   tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
   purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
   loom [--mutants]   the concurrency models of core; --mutants plants bugs in a copy and sees that each is found
+  cancel-latency     the time from `cancel()` to the end of a run, over every test model; fails when the 99th percentile is
+                     above 5 ms
   help               this text
 
 Full output of each step is kept under target/xtask/.";
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["purity"] => purity::run(),
         ["loom"] => loom::run(),
         ["loom", "--mutants"] => mutants::run(),
+        ["cancel-latency"] => cancel::run(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
