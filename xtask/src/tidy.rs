@@ -19,6 +19,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "core/tests/alloc_free.rs",
     "tests/tests/alloc.rs",
     "tests/tests/cycles.rs",
+    "tests/wasm/src/lib.rs",
     "devices/cpu/src/kernel/",
     "devices/cpu/src/simd/",
     "devices/cpu/src/io.rs",

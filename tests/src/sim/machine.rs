@@ -57,6 +57,13 @@ struct Test {
     panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
 
+impl Test {
+    fn waits_to_be_polled(&self) -> bool {
+        let there = self.future.try_borrow_mut().is_ok_and(|future| future.is_some());
+        there && self.woken.0.load(Ordering::Relaxed)
+    }
+}
+
 #[derive(Default)]
 struct Woken(AtomicBool);
 
@@ -142,7 +149,7 @@ impl Machine {
         let chips = self.chips.borrow();
         steps.extend(chips.iter().filter(|chip| chip.can_step(self.now.get())).cloned().map(Step::Chip));
         let alone = steps.is_empty();
-        if self.test.woken.0.load(Ordering::Relaxed) && self.test.future.try_borrow_mut().is_ok() {
+        if self.test.waits_to_be_polled() {
             steps.push(Step::Test);
         }
         if !alone {
