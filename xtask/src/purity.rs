@@ -42,7 +42,7 @@ pub(crate) fn steps(report: &mut Report) {
 }
 
 /// Makes sure that the standard parts for `target` are there, with rustup if they are not.
-fn install(target: &str) -> Result<(), String> {
+pub(crate) fn install(target: &str) -> Result<(), String> {
     let mut rustc = place::command(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     let folder =
         place::output(rustc.args(["--print", "target-libdir", "--target", target])).unwrap_or_default();

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,15 @@ impl Report {
         });
     }
 
+    /// A step that cannot run here.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        self.step(name, |log| {
+            // What an earlier run has left there is not this one's.
+            drop(fs::remove_file(folder().join(log)));
+            Tally { skipped: vec![why.to_string()], ..Tally::default() }
+        });
+    }
+
     fn step(&mut self, name: &str, run: impl FnOnce(&str) -> Tally) {
         // The name first, so that one sees what is running; the rest of the line when it is over.
         print!("{name:<44} ");
@@ -113,11 +123,19 @@ fn failed(message: String) -> Tally {
     Tally { failed: 1, failures: vec![message], ..Tally::default() }
 }
 
+/// Where the full output of a step is kept.
+pub(crate) fn saved(step: &str) -> PathBuf {
+    folder().join(file_name(step))
+}
+
+fn folder() -> PathBuf {
+    place::target().join("xtask")
+}
+
 /// Runs the command with both its streams into one file, in the order they were written; gives success and the text.
 fn run(mut command: Command, log: &str) -> Result<(bool, String), String> {
-    let folder = place::target().join("xtask");
-    let path = folder.join(log);
-    let file = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+    let path = folder().join(log);
+    let file = fs::create_dir_all(folder()).and_then(|()| File::create(&path));
     let streams = file.and_then(|file| Ok((file.try_clone()?, file)));
     let (out, err) = streams.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     let program = command.get_program().to_string_lossy().into_owned();
