@@ -120,8 +120,7 @@ mod tests {
     #[test]
     fn every_row_of_the_catalogue_stands_in_one_place() {
         let number = |row: &&str| row[1..].parse::<u16>().unwrap();
-        let mut rows: Vec<u16> =
-            BEHAVIOURS.iter().flat_map(|it| it.rows.iter().map(number)).collect();
+        let mut rows: Vec<u16> = BEHAVIOURS.iter().flat_map(|it| it.rows.iter().map(number)).collect();
         rows.extend(ELSEWHERE.iter().flat_map(|(first, last, _)| *first..=*last));
         rows.sort_unstable();
         let missing: Vec<u16> = (1..=ROWS).filter(|row| !rows.contains(row)).collect();
