@@ -16,6 +16,7 @@ use core::task::{Context, Poll};
 use crate::port::Port;
 use crate::profile::NodeProfile;
 use crate::request::{Bindings, Failure, PrepareError};
+use crate::state::StateMap;
 use crate::turn::Turn;
 
 /// Something that can compile graphs and run them.
@@ -69,6 +70,14 @@ pub trait CompiledModel: Send + Sync {
     /// [`MAX_STAGES`](crate::request::MAX_STAGES).
     fn stages(&self) -> &[StageInfo] {
         &[StageInfo { name: "infer", kind: StageKind::Compute }]
+    }
+
+    /// Which of the device's ports are joined into variables. Devices leave this as it is: a [`Stateful`] around their model
+    /// says it, and its lists of ports do not have those.
+    ///
+    /// [`Stateful`]: crate::state::Stateful
+    fn state(&self) -> Option<&StateMap> {
+        None
     }
 
     /// Everything one request will ever need besides its tensors. The only place that allocates; called again only after

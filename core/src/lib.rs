@@ -15,7 +15,7 @@
 //!
 //! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs; [`request`] is
 //! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
-//! [`turn`] what it lends; [`device`] is what a device must give; [`pool`] hands out idle requests of one model.
+//! [`turn`] what it lends; [`device`] is what a device must give; [`pool`] hands out idle requests of one model; [`state`] makes models that remember.
 //!
 //! # A device of twenty lines
 //!
@@ -94,6 +94,7 @@ pub mod pool;
 pub mod port;
 pub mod profile;
 pub mod request;
+pub mod state;
 mod sync;
 pub mod tensor;
 pub mod trace;
@@ -109,6 +110,7 @@ pub use pool::RequestPool;
 pub use port::{Port, PortKey};
 pub use profile::{NodeProfile, NodeStatus};
 pub use request::{InferError, InferErrorKind, Request, Run, Task, Verdict};
+pub use state::{Stateful, Variable};
 pub use tensor::{Dim, Element, ElementType, PartialShape, Shape, Tensor};
 pub use trace::Trace;
 pub use turn::{Slice, Stop, Turn};

@@ -5,6 +5,9 @@
 //! is handed out again when that has settled. [`RequestPool::run`] does it all: acquire, bind, start, wait, take the
 //! outputs, give back.
 //!
+//! A request begins with its [variables](crate::state) at their initial values; who runs a sequence keeps one request for
+//! all of it.
+//!
 //! The pool starts nothing by itself and has no threads. The line is served in order and is not bounded; whoever wants
 //! fewer waiting asks [`RequestPool::idle`] first.
 
@@ -83,7 +86,7 @@ impl RequestPool {
     /// An idle request, if there is one and nobody waits in line.
     pub fn try_acquire(&self) -> Option<Pooled> {
         let request = self.0.state.with(|state| if state.line.is_empty() { state.idle.pop() } else { None });
-        request.map(|request| Pooled { request: Some(request), pool: self.0.clone() })
+        request.map(|request| Pooled::new(request, self.0.clone()))
     }
 
     /// Waits in line for an idle request. The place in line is taken at the first poll.
@@ -193,6 +196,15 @@ pub struct Pooled {
     pool: Arc<Pool>,
 }
 
+impl Pooled {
+    /// Lends a request that is idle. What its last user made it remember is nobody else's.
+    fn new(mut request: Request, pool: Arc<Pool>) -> Pooled {
+        let reset = request.reset_variables();
+        debug_assert!(reset.is_ok(), "only an idle request is lent");
+        Pooled { request: Some(request), pool }
+    }
+}
+
 impl Deref for Pooled {
     type Target = Request;
 
@@ -254,7 +266,7 @@ impl Future for Acquire {
         if let Some(next) = next {
             next.wake();
         }
-        Poll::Ready(Pooled { request: Some(request), pool: self.pool.clone() })
+        Poll::Ready(Pooled::new(request, self.pool.clone()))
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Side {
     Input,
     /// The model writes it.
     Output,
+    /// Neither: a request keeps it from one run to the next. See [`state`](crate::state).
+    Variable,
 }
 
 impl fmt::Display for Side {
@@ -24,6 +26,7 @@ impl fmt::Display for Side {
         f.write_str(match self {
             Side::Input => "input",
             Side::Output => "output",
+            Side::Variable => "variable",
         })
     }
 }
@@ -31,7 +34,7 @@ impl fmt::Display for Side {
 /// An input or output of a compiled model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Input or output.
+    /// Input, output or variable.
     pub side: Side,
     /// Position among the ports of its side.
     pub index: usize,

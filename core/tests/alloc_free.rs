@@ -15,7 +15,8 @@ use inferry_core::device::{StageInfo, StageKind};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, Inbox, Next, PrepareError, Task};
 use inferry_core::{
-    CompiledModel, ElementType, Executor, Lend, Pipeline, Port, Request, Shape, Submitted, Turn, Work,
+    CompiledModel, ElementType, Executor, Lend, Pipeline, Port, Request, Shape, Stateful, Submitted, Tensor,
+    Turn, Work,
 };
 
 struct Counting;
@@ -180,8 +181,15 @@ fn a_warm_round_takes_no_memory() {
     let (compute, compute_thread) = Stream::open();
     let (delivery, delivery_thread) = Stream::open();
     let model = AddOne::new();
-    let pipeline = Pipeline::by_kind(&*model, |_| compute.clone()).deliver_on(delivery.clone());
-    let mut request = Request::new(model, Arc::new(pipeline)).unwrap();
+    let pipeline = Arc::new(Pipeline::by_kind(&*model, |_| compute.clone()).deliver_on(delivery.clone()));
+    let counter = Arc::new(Stateful::new(model.clone(), [("x", "y")]).unwrap());
+    let mut counter = Request::new(counter, pipeline.clone()).unwrap();
+    let mut batched = Request::new(model.clone(), pipeline.clone()).unwrap();
+    batched
+        .set_inputs("x", [1.0f32, 2.0, 3.0, 4.0].map(|value| Tensor::from_slice(&[value], [1]).unwrap()))
+        .unwrap();
+    let mut value = Tensor::zeros(ElementType::F32, [4]);
+    let mut request = Request::new(model, pipeline).unwrap();
     let restarts = Arc::new(AtomicUsize::new(0));
     let left = restarts.clone();
     request
@@ -206,6 +214,19 @@ fn a_warm_round_takes_no_memory() {
         wait(other, &waker).unwrap();
         wait(request.quiet(), &waker).unwrap();
         wait(request.infer(Lend::SERIAL), &waker).unwrap();
+        // A request that remembers, and one that gathers its input.
+        wait(counter.start().unwrap(), &waker).unwrap();
+        wait(counter.start().unwrap(), &waker).unwrap();
+        counter.read_variable("x", &mut value).unwrap();
+        let from_zero = number.is_multiple_of(2);
+        assert_eq!(value.as_slice::<f32>().unwrap()[3], if from_zero { 2.0 } else { 7.0 });
+        if from_zero {
+            value.as_slice_mut::<f32>().unwrap().fill(5.0);
+            counter.set_variable("x", &value).unwrap();
+        } else {
+            counter.reset_variables().unwrap();
+        }
+        wait(batched.start().unwrap(), &waker).unwrap();
     };
     (0..20).for_each(&mut round);
     let before = TAKEN.load(Ordering::Relaxed);

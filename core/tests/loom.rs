@@ -7,6 +7,8 @@
 mod parts;
 #[path = "loom/request.rs"]
 mod request;
+#[path = "loom/state.rs"]
+mod state;
 
 use inferry_core::{ElementType, Tensor};
 use loom::thread;

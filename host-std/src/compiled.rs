@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use inferry_core::pool::{PoolRun, RequestPool, Tensors};
 use inferry_core::request::{InferError, PrepareError};
-use inferry_core::{Pipeline, Port, device};
+use inferry_core::state::VariableError;
+use inferry_core::{Pipeline, Port, Stateful, Variable, device};
 
 use crate::here::Id;
 use crate::inputs::{Input, sorted};
@@ -37,6 +38,34 @@ impl CompiledModel {
     ) -> CompiledModel {
         let (id, pool) = (Id::unique(), Mutex::default());
         CompiledModel(Arc::new(Inner { device, place, streams, id, pool }))
+    }
+
+    /// The same model, with pairs of an input and an output joined into variables: each request keeps their values from run
+    /// to run by itself, and the ports are no ports any more.
+    ///
+    /// Weights and threads are shared with this model. See [`Variable`] for initial values and names, and
+    /// [`Request::variable`] for how values are read, set and reset.
+    ///
+    /// ```no_run
+    /// # use inferry::{ElementType, Options, Runtime, Tensor, Variable};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = Runtime::new()?.compile_file("silero_vad.onnx", Options::latency())?;
+    /// let silence = Tensor::zeros(ElementType::F32, [2, 1, 128]);
+    /// let detector = model.with_variables([Variable::new("state", "stateN").starting_at(silence)])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_variables<V: Into<Variable>>(
+        &self,
+        variables: impl IntoIterator<Item = V>,
+    ) -> Result<CompiledModel, VariableError> {
+        let device = Stateful::new(self.0.device.clone(), variables)?;
+        Ok(CompiledModel::new(Arc::new(device), self.0.place.clone(), self.0.streams))
+    }
+
+    /// The variables that a request keeps; none before [`CompiledModel::with_variables`].
+    pub fn variables(&self) -> &[Port] {
+        self.0.device.state().map_or(&[], |state| state.variables())
     }
 
     /// The inputs, in the model's order.

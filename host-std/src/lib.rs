@@ -34,6 +34,8 @@
 //!   cancelled, within milliseconds in the middle of a model; a run that has not begun ends at once. [`Run::deadline`] and
 //!   [`Request::infer_deadline`] do it when a moment has come.
 //! - **Callbacks** ([`Request::set_callback`]) come once a run, never two of one request at a time, and may restart it.
+//! - **Variables** ([`CompiledModel::with_variables`]) are what a request remembers from run to run. Only a run that is done
+//!   changes them.
 //! - **Blocking** ([`Request::infer`]) computes on the caller's own thread where that is fastest.
 //! - **Dropping** never waits. A dropped run is cancelled; [`Run::detach`] lets it go on; [`Request::stop_and_wait`] waits.
 //! - **Panics** in stages and callbacks end their run, and nothing else.
@@ -94,6 +96,7 @@ pub use inferry_core::request::{
     BindError, BoxError, CancelToken, Canceller, Cause, InferError, InferErrorKind, Next, Outcome, Outputs,
     PrepareError, RunId, StartError, Status, Verdict,
 };
+pub use inferry_core::state::{Variable, VariableError};
 pub use inferry_core::tensor::TensorError;
 pub use inferry_core::trace::Trace;
 pub use inferry_core::{Dim, Element, ElementType, PartialShape, Port, PortKey, Shape, Tensor};

@@ -136,9 +136,57 @@ impl Request {
         self.core.set_output(key, tensor)
     }
 
+    /// Binds the items of a batch to an input, one tensor an item, which each run gathers: later writes to the items count.
+    /// Each has 1 as its first extent; there are as many as the port's first extent says. See
+    /// [`BindError`] for what is refused.
+    pub fn set_inputs(
+        &mut self,
+        key: impl PortKey,
+        items: impl IntoIterator<Item = Tensor>,
+    ) -> Result<(), BindError> {
+        self.core.set_inputs(key, items)
+    }
+
     /// Takes the tensor of an output out and binds a fresh one.
     pub fn take_output(&mut self, key: impl PortKey) -> Result<Tensor, BindError> {
         self.core.take_output(key)
+    }
+
+    /// The variables that this request keeps from run to run; see
+    /// [`CompiledModel::with_variables`](crate::CompiledModel::with_variables). In any state.
+    #[doc(alias = "query_state")]
+    pub fn variables(&self) -> &[Port] {
+        self.core.variables()
+    }
+
+    /// A copy of the value of a variable: the initial one before the first run and after a reset, later what the latest run
+    /// that is done has written. Fails while a run is under way.
+    #[doc(alias = "get_state")]
+    pub fn variable(&self, key: impl PortKey) -> Result<Tensor, BindError> {
+        self.core.variable(key)
+    }
+
+    /// As [`Request::variable`], copied to `target`, which takes the value's shape. Takes memory only when it has to grow.
+    pub fn read_variable(&self, key: impl PortKey, target: &mut Tensor) -> Result<(), BindError> {
+        self.core.read_variable(key, target)
+    }
+
+    /// Copies `value` into a variable, for the next run. Element type and shape must be the variable's. Fails while a run is
+    /// under way.
+    #[doc(alias = "set_state")]
+    pub fn set_variable(&mut self, key: impl PortKey, value: &Tensor) -> Result<(), BindError> {
+        self.core.set_variable(key, value)
+    }
+
+    /// Puts a variable back to its initial value. Fails while a run is under way.
+    pub fn reset_variable(&mut self, key: impl PortKey) -> Result<(), BindError> {
+        self.core.reset_variable(key)
+    }
+
+    /// Puts all variables back to their initial values. Fails while a run is under way.
+    #[doc(alias = "reset_state")]
+    pub fn reset_variables(&mut self) -> Result<(), BindError> {
+        self.core.reset_variables()
     }
 
     /// Sets what is called when a run that was started has ended, before anybody who waits for it is woken. It stays for all

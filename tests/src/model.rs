@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use inferry_core::{ElementType, Tensor};
 use inferry_engine::Model;
-use inferry_engine::graph::{Fact, Graph, Node, ValueId};
-use inferry_engine::op::{Binary, MatMul, Op, Unary};
+use inferry_engine::graph::{Fact, Graph, Node, ShapeFact, ValueId};
+use inferry_engine::op::{Binary, Cast, Concat, Identity, MatMul, Op, Unary};
 
 /// `sum = a + b`, each of `len` f32: the smallest model that computes.
 pub fn add(len: usize) -> Model {
@@ -37,6 +37,38 @@ pub fn dense(layers: usize, width: usize) -> Model {
         value = node(&mut graph, Unary::Relu, &[product], &name);
     }
     graph.outputs = vec![value];
+    Model { graph, ..Model::default() }
+}
+
+/// `total = x + sum`, each of `len` f32, and `y` the same once more: with `sum` and `total` joined, an accumulator.
+pub fn accumulate(len: usize) -> Model {
+    let mut graph = Graph::default();
+    let inputs = ["x", "sum"].map(|name| graph.add_value(name, Some(Fact::fixed(ElementType::F32, &[len]))));
+    graph.inputs = inputs.to_vec();
+    let total = node(&mut graph, Binary::Add, &inputs, "total");
+    let y = node(&mut graph, Identity, &[total], "y");
+    graph.outputs = vec![total, y];
+    Model { graph, ..Model::default() }
+}
+
+/// `all` is `heard` and then `x`, each of any number of f32: an output that grows when it is fed back.
+pub fn append() -> Model {
+    let mut graph = Graph::default();
+    let any = || Some(Fact::new(ElementType::F32, ShapeFact::of_rank(1)));
+    let inputs = ["heard", "x"].map(|name| graph.add_value(name, any()));
+    graph.inputs = inputs.to_vec();
+    let all = node(&mut graph, Concat { axis: 0 }, &inputs, "all");
+    graph.outputs = vec![all];
+    Model { graph, ..Model::default() }
+}
+
+/// `y` is two f32 of `x` as integers: ports of which one does not take what the other gives.
+pub fn mixed() -> Model {
+    let mut graph = Graph::default();
+    let x = graph.add_value("x", Some(Fact::fixed(ElementType::F32, &[2])));
+    graph.inputs = vec![x];
+    let y = node(&mut graph, Cast { to: ElementType::I64, saturate: true }, &[x], "y");
+    graph.outputs = vec![y];
     Model { graph, ..Model::default() }
 }
 

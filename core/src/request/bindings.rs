@@ -5,13 +5,19 @@
 //! tensor may have been exchanged in place meanwhile. From the start of a run until its stages are over every input holds
 //! a reader's lease and every output the writer's, so a view made meanwhile fails with
 //! [`InUse`](crate::tensor::InUse) instead of seeing half a result. Nothing here knows who runs what.
+//!
+//! A device sees all of its ports. The user sees those that are not ends of a variable; the variables are in `states`, and
+//! inputs that are given in pieces in `batch`.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::vec::Vec;
 
+use crate::device::CompiledModel;
 use crate::port::{self, Port, PortKey, Side};
+use crate::request::bound::{Bound, Hold, check};
 use crate::request::refusal::BindError;
-use crate::tensor::{Dim, LeaseError, PartialShape, ReadLease, Shape, Tensor, TensorError, WriteLease};
+use crate::request::states::Kept;
+use crate::tensor::{LeaseError, Tensor};
 
 /// The tensors bound to the ports of a model.
 ///
@@ -19,47 +25,62 @@ use crate::tensor::{Dim, LeaseError, PartialShape, ReadLease, Shape, Tensor, Ten
 /// [`Bindings::hold`] before the first poll.
 #[derive(Debug)]
 pub struct Bindings {
-    input_ports: Box<[Port]>,
-    output_ports: Box<[Port]>,
-    inputs: Box<[Bound]>,
-    outputs: Box<[Bound]>,
+    pub(super) inputs: Row,
+    pub(super) outputs: Row,
+    pub(super) kept: Kept,
 }
 
-/// A tensor bound to a port; during a run, with the lease on its bytes.
+/// One side: what the user sees of it, and what the device does.
 #[derive(Debug)]
-pub struct Bound {
-    tensor: Tensor,
-    hold: Hold,
+pub(super) struct Row {
+    ports: Box<[Port]>,
+    /// The device's index of each port.
+    slots: Box<[usize]>,
+    /// In the device's order.
+    pub(super) bound: Box<[Bound]>,
 }
 
-#[derive(Debug)]
-enum Hold {
-    Free,
-    Read(ReadLease),
-    Write(WriteLease),
+impl Row {
+    /// A fresh tensor for every port, between those that `others` brings for the device's other indices.
+    fn new(ports: &[Port], slots: Box<[usize]>, others: Vec<(usize, Tensor)>) -> Result<Row, BindError> {
+        let fresh = slots.iter().zip(ports).map(|(slot, port)| Ok((*slot, Bound::fresh(port)?)));
+        let mut bound = fresh.collect::<Result<Vec<_>, BindError>>()?;
+        bound.extend(others.into_iter().map(|(slot, tensor)| (slot, Bound::new(tensor))));
+        bound.sort_by_key(|(slot, _)| *slot);
+        let bound = bound.into_iter().map(|(_, bound)| bound).collect();
+        Ok(Row { ports: ports.into(), slots, bound })
+    }
 }
 
 impl Bindings {
     /// A fresh tensor of zeros for every port; an extent that is not known before a run is 0.
     pub fn new(inputs: &[Port], outputs: &[Port]) -> Result<Bindings, BindError> {
-        let side = |ports: &[Port]| ports.iter().map(Bound::fresh).collect::<Result<Box<[_]>, _>>();
-        let (input_ports, output_ports) = (inputs.into(), outputs.into());
-        Ok(Bindings { inputs: side(inputs)?, outputs: side(outputs)?, input_ports, output_ports })
+        let side = |ports: &[Port]| Row::new(ports, (0..ports.len()).collect(), Vec::new());
+        Ok(Bindings { inputs: side(inputs)?, outputs: side(outputs)?, kept: Kept::default() })
     }
 
-    /// The inputs, in the order of the ports.
+    /// As [`Bindings::new`] for the ports of a model, with its variables at their initial values.
+    pub fn of(model: &dyn CompiledModel) -> Result<Bindings, BindError> {
+        let Some(state) = model.state() else { return Bindings::new(model.inputs(), model.outputs()) };
+        let (kept, inputs, outputs) = Kept::new(state)?;
+        let inputs = Row::new(model.inputs(), state.inputs.clone(), inputs)?;
+        let outputs = Row::new(model.outputs(), state.outputs.clone(), outputs)?;
+        Ok(Bindings { inputs, outputs, kept })
+    }
+
+    /// The inputs, in the order of the device's ports.
     pub fn inputs(&self) -> &[Bound] {
-        &self.inputs
+        &self.inputs.bound
     }
 
-    /// The outputs, in the order of the ports.
+    /// The outputs, in the order of the device's ports.
     pub fn outputs(&self) -> &[Bound] {
-        &self.outputs
+        &self.outputs.bound
     }
 
     /// Both sides at once: what a stage reads, and what it writes.
     pub fn split(&mut self) -> (&[Bound], &mut [Bound]) {
-        (&self.inputs, &mut self.outputs)
+        (&self.inputs.bound, &mut self.outputs.bound)
     }
 
     /// Takes the leases of a run, all or none, after checking that every tensor still fits its port.
@@ -73,21 +94,30 @@ impl Bindings {
 
     /// Gives the leases back.
     pub fn release(&mut self) {
-        for bound in self.inputs.iter_mut().chain(&mut self.outputs) {
-            bound.hold = Hold::Free;
+        for bound in self.inputs.bound.iter_mut().chain(&mut self.outputs.bound) {
+            bound.release();
         }
     }
 
     fn try_hold(&mut self) -> Result<(), BindError> {
-        for (port, bound) in self.input_ports.iter().zip(&mut self.inputs) {
-            check(port, &bound.tensor)?;
-            let lease = bound.tensor.lease_read();
-            bound.hold = Hold::Read(lease.map_err(|source| BindError::InUse { port: port.into(), source })?);
+        self.hold_variables()?;
+        let Row { ports, slots, bound } = &mut self.inputs;
+        for (port, slot) in ports.iter().zip(slots.iter()) {
+            let bound = &mut bound[*slot];
+            match &mut bound.batch {
+                Some(batch) => batch.hold(port)?,
+                None => {
+                    check(port, &bound.tensor)?;
+                    bound.hold_read(port)?;
+                }
+            }
         }
-        for (index, port) in self.output_ports.iter().enumerate() {
-            check(port, &self.outputs[index].tensor)?;
-            match self.outputs[index].tensor.lease_write() {
-                Ok(lease) => self.outputs[index].hold = Hold::Write(lease),
+        for index in 0..self.outputs.ports.len() {
+            let port = &self.outputs.ports[index];
+            let bound = &mut self.outputs.bound[self.outputs.slots[index]];
+            check(port, &bound.tensor)?;
+            match bound.tensor.lease_write() {
+                Ok(lease) => bound.hold = Hold::Write(lease),
                 Err(LeaseError::InUse(source)) => {
                     let in_use = BindError::InUse { port: port.into(), source };
                     return Err(self.shared(index).unwrap_or(in_use));
@@ -100,147 +130,80 @@ impl Bindings {
 
     /// The error for an output whose storage another port of this request uses.
     fn shared(&self, output: usize) -> Option<BindError> {
-        let ports = self.input_ports.iter().chain(&self.output_ports[..output]);
-        let mut others = self.inputs.iter().chain(&self.outputs[..output]).zip(ports);
-        let tensor = &self.outputs[output].tensor;
-        let (_, other) = others.find(|(other, _)| other.tensor.shares_storage(tensor))?;
-        Some(BindError::Shared { port: (&self.output_ports[output]).into(), other: other.into() })
+        let tensor = &self.outputs.bound[self.outputs.slots[output]].tensor;
+        let sharer =
+            |row: &'_ Row, count: usize| (0..count).find(|index| row.bound[row.slots[*index]].shares(tensor));
+        let other = match sharer(&self.inputs, self.inputs.ports.len()) {
+            Some(input) => &self.inputs.ports[input],
+            None => &self.outputs.ports[sharer(&self.outputs, output)?],
+        };
+        Some(BindError::Shared { port: (&self.outputs.ports[output]).into(), other: other.into() })
     }
 
     /// The ports of a side, in the model's order.
     pub fn ports(&self, side: Side) -> &[Port] {
         match side {
-            Side::Input => &self.input_ports,
-            Side::Output => &self.output_ports,
+            Side::Input => &self.inputs.ports,
+            Side::Output => &self.outputs.ports,
+            Side::Variable => self.kept.ports(),
         }
     }
 
-    /// The tensor bound to a port.
+    /// The tensor bound to a port, or the value of a variable.
     pub(crate) fn tensor(&self, side: Side, key: impl PortKey) -> Result<&Tensor, BindError> {
-        let index = self.index(side, key)?;
-        Ok(match side {
-            Side::Input => &self.inputs[index].tensor,
-            Side::Output => &self.outputs[index].tensor,
-        })
+        let (port, slot) = self.locate(side, key)?;
+        let bound = match side {
+            Side::Input | Side::Variable => &self.inputs.bound[slot],
+            Side::Output => &self.outputs.bound[slot],
+        };
+        if bound.batch.is_some() {
+            return Err(BindError::Batched { port: port.into() });
+        }
+        Ok(&bound.tensor)
     }
 
     /// The tensor bound to a port, to exchange in place or to view for writing.
     pub(crate) fn tensor_mut(&mut self, side: Side, key: impl PortKey) -> Result<&mut Tensor, BindError> {
-        let index = self.index(side, key)?;
-        Ok(&mut self.side_mut(side)[index].tensor)
+        let (port, slot) = self.locate(side, key)?;
+        let port = port.into();
+        let bound = &mut self.row_mut(side).bound[slot];
+        if bound.batch.is_some() { Err(BindError::Batched { port }) } else { Ok(&mut bound.tensor) }
     }
 
     /// Binds `tensor`; gives the one that was bound.
     pub fn set(&mut self, side: Side, key: impl PortKey, tensor: Tensor) -> Result<Tensor, BindError> {
-        let index = self.index(side, key)?;
-        check(&self.ports(side)[index], &tensor)?;
-        Ok(core::mem::replace(&mut self.side_mut(side)[index].tensor, tensor))
+        let (port, slot) = self.locate(side, key)?;
+        check(port, &tensor)?;
+        let bound = &mut self.row_mut(side).bound[slot];
+        bound.batch = None;
+        Ok(core::mem::replace(&mut bound.tensor, tensor))
     }
 
     /// Takes the tensor of a port out and binds a fresh one.
     pub(crate) fn take(&mut self, side: Side, key: impl PortKey) -> Result<Tensor, BindError> {
-        let index = self.index(side, key)?;
-        let fresh = Bound::fresh(&self.ports(side)[index])?;
-        Ok(core::mem::replace(&mut self.side_mut(side)[index], fresh).tensor)
+        let (port, slot) = self.locate(side, key)?;
+        let fresh = Bound::fresh(port)?;
+        Ok(core::mem::replace(&mut self.row_mut(side).bound[slot], fresh).tensor)
     }
 
-    fn side_mut(&mut self, side: Side) -> &mut [Bound] {
+    /// The port that `key` names, and the device's index of it.
+    pub(super) fn locate(&self, side: Side, key: impl PortKey) -> Result<(&Port, usize), BindError> {
+        let port = port::find(side, self.ports(side), key)?;
+        let slot = match side {
+            Side::Input => self.inputs.slots[port.index],
+            Side::Output => self.outputs.slots[port.index],
+            Side::Variable => self.kept.input_of(port.index),
+        };
+        Ok((port, slot))
+    }
+
+    /// Where the tensors of a side are; a variable's value is bound to an input.
+    fn row_mut(&mut self, side: Side) -> &mut Row {
         match side {
-            Side::Input => &mut self.inputs,
+            Side::Input | Side::Variable => &mut self.inputs,
             Side::Output => &mut self.outputs,
         }
     }
-
-    fn index(&self, side: Side, key: impl PortKey) -> Result<usize, BindError> {
-        Ok(port::find(side, self.ports(side), key)?.index)
-    }
-}
-
-impl Bound {
-    /// The tensor: its element type, shape and strides. Views of it fail while it is held; see [`Bound::bytes`].
-    pub fn tensor(&self) -> &Tensor {
-        &self.tensor
-    }
-
-    /// During a run, the bytes of the storage, of which the first element is at [`Tensor::offset`]; otherwise none.
-    pub fn bytes(&self) -> &[u8] {
-        match &self.hold {
-            Hold::Free => &[],
-            Hold::Read(lease) => lease.bytes(),
-            Hold::Write(lease) => lease.bytes(),
-        }
-    }
-
-    /// During a run, the bytes of an output's storage, to write; otherwise none.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        match &mut self.hold {
-            Hold::Free | Hold::Read(_) => &mut [],
-            Hold::Write(lease) => lease.bytes_mut(),
-        }
-    }
-
-    /// During a run, the strings of the storage of a tensor of strings; otherwise none.
-    pub fn strings(&self) -> &[String] {
-        match &self.hold {
-            Hold::Free => &[],
-            Hold::Read(lease) => lease.strings(),
-            Hold::Write(lease) => lease.strings(),
-        }
-    }
-
-    /// During a run, the strings of an output's storage, to write; otherwise none.
-    pub fn strings_mut(&mut self) -> &mut [String] {
-        match &mut self.hold {
-            Hold::Free | Hold::Read(_) => &mut [],
-            Hold::Write(lease) => lease.strings_mut(),
-        }
-    }
-
-    /// Gives an output of this run the shape that the run found out; see [`Tensor::set_shape`] for when that takes new
-    /// memory, and when it cannot be done. The numbers are unspecified afterwards.
-    pub fn set_shape(&mut self, shape: &Shape) -> Result<(), TensorError> {
-        if self.tensor.shape() == shape {
-            return Ok(());
-        }
-        let before = self.tensor.clone();
-        self.tensor.set_shape(shape.clone())?;
-        if !self.tensor.shares_storage(&before) && matches!(self.hold, Hold::Write(_)) {
-            // The old memory may be others' as well; the new is only ours, so the lease is granted.
-            self.hold = Hold::Write(self.tensor.lease_write()?);
-        }
-        Ok(())
-    }
-
-    fn fresh(port: &Port) -> Result<Bound, BindError> {
-        let tensor = Tensor::try_zeros(port.element, least_shape(&port.shape))
-            .map_err(|_| BindError::TooLarge { port: port.into() })?;
-        Ok(Bound { tensor, hold: Hold::Free })
-    }
-}
-
-fn check(port: &Port, tensor: &Tensor) -> Result<(), BindError> {
-    if tensor.element() != port.element {
-        let (given, wanted) = (tensor.element(), port.element);
-        return Err(BindError::Element { port: port.into(), given, wanted });
-    }
-    if port.side == Side::Output && tensor.is_read_only() {
-        return Err(BindError::ReadOnly { port: port.into() });
-    }
-    // An output whose shape only the run knows takes any tensor: the run gives it its shape.
-    let free = port.side == Side::Output && port.shape.fixed().is_none();
-    if !free && !port.shape.admits(tensor.shape()) {
-        let (given, wanted) = (Box::new(tensor.shape().clone()), Box::new(port.shape.clone()));
-        return Err(BindError::Shape { port: port.into(), given, wanted });
-    }
-    Ok(())
-}
-
-/// The known extents, and 0 for the others; `[0]` when not even the rank is known.
-fn least_shape(shape: &PartialShape) -> Shape {
-    let Some(dims) = shape.dims() else { return Shape::from([0]) };
-    let extents: heapless::Vec<usize, { crate::tensor::MAX_RANK }> =
-        dims.iter().map(|dim| if let Dim::Fixed(extent) = dim { *extent } else { 0 }).collect();
-    Shape::new(&extents).expect("a shape of the same rank")
 }
 
 #[cfg(test)]

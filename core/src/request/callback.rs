@@ -90,6 +90,41 @@ impl Completion<'_> {
         self.io.set(Side::Output, key, tensor)
     }
 
+    /// Binds the items of a batch to an input for the runs to come; see
+    /// [`Request::set_inputs`](crate::request::Request::set_inputs).
+    pub fn set_inputs(
+        &mut self,
+        key: impl PortKey,
+        items: impl IntoIterator<Item = Tensor>,
+    ) -> Result<(), BindError> {
+        self.io.set_items(key, items.into_iter().collect())
+    }
+
+    /// A copy of the value of a variable. When the run is done, it is what the run has written.
+    pub fn variable(&self, key: impl PortKey) -> Result<Tensor, BindError> {
+        self.io.variable_value(key)
+    }
+
+    /// Copies the value of a variable to `target`, which takes its shape.
+    pub fn read_variable(&self, key: impl PortKey, target: &mut Tensor) -> Result<(), BindError> {
+        self.io.read_variable(key, target)
+    }
+
+    /// Copies `value` into a variable, for the next run.
+    pub fn set_variable(&mut self, key: impl PortKey, value: &Tensor) -> Result<(), BindError> {
+        self.io.set_variable(key, value)
+    }
+
+    /// Puts a variable back to its initial value.
+    pub fn reset_variable(&mut self, key: impl PortKey) -> Result<(), BindError> {
+        self.io.reset(key)
+    }
+
+    /// Puts all variables back to their initial values.
+    pub fn reset_variables(&mut self) {
+        self.io.reset_all();
+    }
+
     /// Takes an output out and leaves a fresh tensor in its place.
     pub fn take_output(&mut self, key: impl PortKey) -> Result<Tensor, BindError> {
         self.io.take(Side::Output, key)

@@ -177,6 +177,9 @@ impl Task {
         self.give_up_unless(verdict == Verdict::Done);
         let trouble = self.with_body(|body| {
             body.io.release();
+            if verdict == Verdict::Done {
+                body.io.advance();
+            }
             body.trouble.take()
         });
         let error = self.error(life.run, verdict, trouble);
@@ -344,6 +347,9 @@ impl Body {
     fn poll(&mut self, stage: usize, turn: &Turn<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(work) = &mut self.work else { unreachable!("a run that was made ready has its work") };
         if core::mem::take(&mut self.fresh) {
+            if let Err(failure) = self.io.gather() {
+                return Poll::Ready(Err(failure));
+            }
             work.begin();
         }
         self.begun = true;

@@ -17,8 +17,10 @@
 //! `life` (the protocol as one pure function), `shared` (the life in an atomic word), `task` and `drive` (what runs), and
 //! [`Inbox`] (a queue for executors). Nothing here blocks, and a start takes no memory once the request is warm.
 
+mod batch;
 mod begin;
 mod bindings;
+mod bound;
 mod callback;
 mod cancel;
 mod drive;
@@ -32,6 +34,7 @@ mod observer;
 mod refusal;
 mod run;
 mod shared;
+mod states;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -40,7 +43,9 @@ mod tests;
 mod verdict;
 mod word;
 
-pub use bindings::{Bindings, Bound};
+pub use bindings::Bindings;
+pub use bound::Bound;
+pub(crate) use bound::{check, least_shape};
 pub use callback::{Callback, Completion, Next};
 pub use cancel::{CancelToken, Canceller};
 pub use error::{BoxError, InferError, InferErrorKind};
@@ -66,6 +71,7 @@ use crate::port::{Port, PortKey, Side};
 use crate::profile::NodeProfile;
 use crate::request::life::{Event, Route};
 use crate::request::shared::Handle;
+use crate::state::StateMap;
 use crate::tensor::Tensor;
 
 /// A reusable inference request. See the [module](self).
@@ -144,9 +150,60 @@ impl Request {
         self.handle.body()?.io.set(Side::Output, key, tensor)
     }
 
+    /// Binds the items of a batch to an input, one tensor an item: each run gathers them behind each other, so later writes
+    /// to the items count. The items have the port's element type, 1 as their first extent and all the same others; there
+    /// are as many as the port's first extent says. A plain [`Request::set_input`] replaces them, and until then the input
+    /// has no tensor to be read ([`BindError::Batched`]). One item is the same as a plain `set_input`.
+    #[doc(alias = "set_tensors")]
+    pub fn set_inputs(
+        &mut self,
+        key: impl PortKey,
+        items: impl IntoIterator<Item = Tensor>,
+    ) -> Result<(), BindError> {
+        self.handle.body()?.io.set_items(key, items.into_iter().collect())
+    }
+
     /// Takes the tensor of an output out and binds a fresh one.
     pub fn take_output(&mut self, key: impl PortKey) -> Result<Tensor, BindError> {
         self.handle.body()?.io.take(Side::Output, key)
+    }
+
+    /// The variables that the request keeps from run to run, with their types and shapes, in any state; none unless the model
+    /// is [`Stateful`](crate::state::Stateful).
+    #[doc(alias = "query_state")]
+    pub fn variables(&self) -> &[Port] {
+        self.model().state().map_or(&[], StateMap::variables)
+    }
+
+    /// A copy of the value of a variable: the initial one before the first run and after a reset, and after a run that is
+    /// done what that has written. Fails while a run is under way.
+    #[doc(alias = "get_state")]
+    pub fn variable(&self, key: impl PortKey) -> Result<Tensor, BindError> {
+        self.handle.io()?.variable_value(key)
+    }
+
+    /// As [`Request::variable`], copied to `target`, which takes the value's shape. Memory is taken only when it has to grow.
+    pub fn read_variable(&self, key: impl PortKey, target: &mut Tensor) -> Result<(), BindError> {
+        self.handle.io()?.read_variable(key, target)
+    }
+
+    /// Copies `value` into a variable, for the next run. The element type and the shape must be the variable's. Fails while a
+    /// run is under way.
+    #[doc(alias = "set_state")]
+    pub fn set_variable(&mut self, key: impl PortKey, value: &Tensor) -> Result<(), BindError> {
+        self.handle.body()?.io.set_variable(key, value)
+    }
+
+    /// Puts a variable back to its initial value. Fails while a run is under way.
+    pub fn reset_variable(&mut self, key: impl PortKey) -> Result<(), BindError> {
+        self.handle.body()?.io.reset(key)
+    }
+
+    /// Puts all variables back to their initial values. Fails while a run is under way.
+    #[doc(alias = "reset_state")]
+    pub fn reset_variables(&mut self) -> Result<(), BindError> {
+        self.handle.body()?.io.reset_all();
+        Ok(())
     }
 
     /// Sets what is called when a run that was started has ended: once for every run, after its stages and before anybody

@@ -7,12 +7,12 @@ use core::fmt;
 
 use crate::port::{Port, PortError, Side};
 use crate::request::error::{BoxError, InferErrorKind};
-use crate::tensor::{ElementType, InUse, PartialShape, Shape};
+use crate::tensor::{Dim, ElementType, InUse, PartialShape, Shape};
 
 /// A port as errors name it: `input #0 "image"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortName {
-    /// Input or output.
+    /// Input, output or variable.
     pub side: Side,
     /// Position among the ports of its side.
     pub index: usize,
@@ -77,6 +77,30 @@ pub enum BindError {
         /// The port.
         port: PortName,
     },
+    /// Not as many items as the port's batch has.
+    #[error("{port} takes a batch of {wanted} items, not of {given}")]
+    Items {
+        /// The port.
+        port: PortName,
+        /// How many there were.
+        given: usize,
+        /// The port's first extent; at least 1 where it is not fixed.
+        wanted: Dim,
+    },
+    /// An item of a batch does not fit.
+    #[error("item {item} of the batch does not fit")]
+    Item {
+        /// Which, from 0.
+        item: usize,
+        /// Why.
+        source: Box<BindError>,
+    },
+    /// The port was given the items of a batch, so it has no one tensor.
+    #[error("{port} is bound to the items of a batch, not to a tensor")]
+    Batched {
+        /// The port.
+        port: PortName,
+    },
     /// A view or another run holds the bytes of the bound tensor.
     #[error("{port} cannot be used")]
     InUse {
@@ -112,6 +136,9 @@ impl BindError {
             BindError::Missing { .. }
             | BindError::Element { .. }
             | BindError::Shape { .. }
+            | BindError::Items { .. }
+            | BindError::Item { .. }
+            | BindError::Batched { .. }
             | BindError::ReadOnly { .. } => InferErrorKind::InvalidInput,
             BindError::InUse { .. } | BindError::Shared { .. } => InferErrorKind::InUse,
             BindError::TooLarge { .. } => InferErrorKind::OutOfMemory,

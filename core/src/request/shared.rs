@@ -208,7 +208,7 @@ impl Handle {
         if given != wanted || wanted == 0 || wanted > crate::request::MAX_STAGES {
             return Err(PrepareError::Stages { given, wanted });
         }
-        let io = Bindings::new(model.inputs(), model.outputs())?;
+        let io = Bindings::of(&*model)?;
         let work = Some(model.prepare()?);
         let times = Times::default();
         let body =

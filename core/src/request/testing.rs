@@ -159,6 +159,47 @@ impl Work for ScriptWork {
     }
 }
 
+/// A model of three inputs and three outputs, which copies each input to its output.
+pub(crate) struct Many;
+
+impl Many {
+    fn ports(side: Side, names: [&str; 3]) -> &'static [Port] {
+        std::vec::Vec::leak(names.iter().enumerate().map(|(at, name)| port(side, at, name, [2])).collect())
+    }
+}
+
+impl CompiledModel for Many {
+    fn inputs(&self) -> &[Port] {
+        static PORTS: std::sync::OnceLock<&[Port]> = std::sync::OnceLock::new();
+        PORTS.get_or_init(|| Many::ports(Side::Input, ["a", "b", "c"]))
+    }
+
+    fn outputs(&self) -> &[Port] {
+        static PORTS: std::sync::OnceLock<&[Port]> = std::sync::OnceLock::new();
+        PORTS.get_or_init(|| Many::ports(Side::Output, ["p", "q", "r"]))
+    }
+
+    fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
+        Ok(Box::new(Many))
+    }
+}
+
+impl Work for Many {
+    fn poll_stage(
+        &mut self,
+        _: usize,
+        io: &mut Bindings,
+        _: &Turn<'_>,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let (inputs, outputs) = io.split();
+        for (output, input) in outputs.iter_mut().zip(inputs) {
+            output.bytes_mut()[..8].copy_from_slice(&input.bytes()[..8]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// An executor whose tasks are run by the test, one by one.
 #[derive(Default)]
 pub(crate) struct ByHand {

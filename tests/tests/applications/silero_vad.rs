@@ -1,10 +1,10 @@
 //! Where in a recording somebody speaks: Silero's voice activity detector, a window at a time.
 //!
 //! A window is 512 new samples after the last 64 of the window before. The network gives how likely it is that somebody
-//! speaks, and its memory, which is the `state` of the next window. Two exports of the same weights must say the same: one
+//! speaks, and its memory, which the request keeps for the next window. Two exports of the same weights must say the same: one
 //! that chooses the branch of the sampling rate by nested `If`s, and one of 16 kHz alone.
 
-use inferry::{Options, Request, Runtime, Tensor};
+use inferry::{ElementType, Options, Request, Runtime, Tensor, Variable};
 use inferry_behaviour::data::{carried, expected, find, tolerance};
 use inferry_behaviour::world;
 
@@ -35,8 +35,10 @@ fn two_segments_of_speech_are_found_with_the_model_of_one_rate() {
 fn two_segments_of_speech_are_found(file: &str) {
     let Some(model) = find(file) else { return };
     let runtime = Runtime::new().unwrap();
-    let mut detector =
-        Detector::new(runtime.compile_file(model, Options::latency()).unwrap().request().unwrap());
+    let silence = Tensor::zeros(ElementType::F32, [2, 1, 128]);
+    let model = runtime.compile_file(model, Options::latency()).unwrap();
+    let model = model.with_variables([Variable::new("state", "stateN").starting_at(silence)]).unwrap();
+    let mut detector = Detector::new(model.request().unwrap());
     let sound = sound::read(&carried("silero_vad/speech_two_segments_16k.wav"));
     assert_eq!(i64::from(sound.rate), RATE);
     let windows = sound.samples.chunks_exact(WINDOW);
@@ -52,6 +54,10 @@ fn two_segments_of_speech_are_found(file: &str) {
     let recorded: Vec<Vec<f64>> = items(&expected["segments"]).iter().map(numbers).collect();
     assert_eq!(found.len(), 2);
     assert_eq!(found, recorded);
+
+    // T200: the same stream from its beginning.
+    detector.begin_again();
+    assert_eq!(f64::from(detector.hear(&sound.samples[..WINDOW])), likely[0]);
 }
 
 /// A stream of sound that is listened to.
@@ -63,11 +69,16 @@ struct Detector {
 
 impl Detector {
     fn new(mut request: Request) -> Detector {
-        request.set_input("state", tensor(&[0.0; 256], [2, 1, 128])).unwrap();
         if request.inputs().iter().any(|port| &*port.name == "sr") {
             request.set_input("sr", Tensor::scalar(RATE)).unwrap();
         }
         Detector { request, window: [0.0; CONTEXT + WINDOW] }
+    }
+
+    /// Forgets what was heard.
+    fn begin_again(&mut self) {
+        self.window.fill(0.0);
+        self.request.reset_variables().unwrap();
     }
 
     /// How likely it is that somebody speaks in the next window.
@@ -75,11 +86,8 @@ impl Detector {
         self.window.copy_within(WINDOW.., 0);
         self.window[CONTEXT..].copy_from_slice(samples);
         self.request.set_input("input", tensor(&self.window, [1, CONTEXT + WINDOW])).unwrap();
-        let mut outputs = self.request.start().unwrap().wait().unwrap();
-        let likely = world::numbers(outputs.get("output").unwrap())[0];
-        let state = outputs.take("stateN").unwrap();
-        self.request.set_input("state", state).unwrap();
-        likely
+        let outputs = self.request.start().unwrap().wait().unwrap();
+        world::numbers(outputs.get("output").unwrap())[0]
     }
 }
 

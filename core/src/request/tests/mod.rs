@@ -6,6 +6,7 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex};
 use std::task::Wake;
 
+mod batch;
 mod callback;
 mod cancel;
 mod infer;
@@ -13,6 +14,7 @@ mod leave;
 mod panic;
 mod parking;
 mod start;
+mod states;
 mod wait;
 
 /// Polls once, with a waker that does nothing.
