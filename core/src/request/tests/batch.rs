@@ -13,6 +13,11 @@ fn item(value: f32) -> Tensor {
     Tensor::from_slice(&[value], [1]).unwrap()
 }
 
+/// The two values of a tensor as two tensors in its memory.
+fn halves(whole: &Tensor) -> [Tensor; 2] {
+    [0..1, 1..2].map(|range| whole.region(core::slice::from_ref(&range)).unwrap())
+}
+
 #[test]
 fn items_are_gathered_in_every_run_so_later_writes_count() {
     let (mut request, executor) = by_hand(&Script::new(2));
@@ -42,8 +47,7 @@ fn parts_of_one_tensor_and_parts_with_gaps_are_items() {
     let run = request.start().unwrap();
     executor.drain();
     assert_eq!(ready(run).unwrap().get(0).unwrap().to_vec::<f32>().unwrap(), [3.0, 5.0]);
-    let halves = [flat.region(&[0..1]).unwrap(), flat.region(&[1..2]).unwrap()];
-    request.set_inputs(0, halves).unwrap();
+    request.set_inputs(0, halves(&flat)).unwrap();
     flat.as_slice_mut::<f32>().unwrap().copy_from_slice(&[5.0, 6.0]);
     let run = request.start().unwrap();
     executor.drain();
@@ -108,8 +112,8 @@ fn items_that_somebody_writes_and_items_that_lie_in_an_output_are_refused_at_the
     assert_eq!(request.start().unwrap_err().kind(), InferErrorKind::InUse);
     drop(view);
     let output = request.output("y").unwrap();
-    let halves = [output.region(&[0..1]).unwrap(), output.region(&[1..2]).unwrap()];
-    request.set_inputs("x", halves).unwrap();
+    let items = halves(output);
+    request.set_inputs("x", items).unwrap();
     let error = request.start().unwrap_err();
     assert_eq!(alloc::format!("{error}"), "output #0 \"y\" shares its storage with input #0 \"x\"");
     request.set_inputs("x", [first, item(2.0)]).unwrap();
