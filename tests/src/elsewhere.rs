@@ -21,12 +21,12 @@ const THREADS: &str = "tests/tests/threads.rs";
 const WAITING: &str = "tests/tests/waiting.rs";
 const COMPILED: &str = "tests/tests/compiled.rs";
 const FACADE: &str = "tests/tests/facade.rs";
+const PROFILE: &str = "tests/tests/profile.rs";
 const BY_TYPE: &str = "tests/src/by_type.rs";
 
 const STATE: &str = "state variables are not there";
 const REMOTE: &str = "remote contexts and tensors are not there";
 const BATCHED: &str = "batched tensors are not there";
-const PROFILE: &str = "the profile of a request is not there";
 const QUEUE: &str = "data and callbacks for each run of a pool, and a wait for all of them, are not there";
 const BATCHING: &str = "automatic batching is not there";
 const EXPORT: &str = "compiled models cannot be exported";
@@ -46,11 +46,9 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (
         51,
         51,
-        NotYet(
-            "of the methods that it names, those of state and profile are not there; the others are T049 to T061",
-        ),
+        NotYet("of the methods that it names, those of state are not there; the others are T049 to T061"),
     ),
-    (58, 58, NotYet(PROFILE)),
+    (58, 58, Test(PROFILE, "a_run_under_way_has_no_profile_yet")),
     (62, 62, Test(BY_TYPE, "a_limit_is_never_negative")),
     (69, 69, Test(THREADS, "of_threads_that_race_to_start_one_wins_and_the_others_are_told")),
     (73, 73, Test(BY_TYPE, "a_request_has_one_owner")),
@@ -64,9 +62,11 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (158, 178, NotYet(BATCHED)),
     (179, 179, Test(THREADS, "three_requests_infer_on_three_threads")),
     (185, 185, Test(THREADS, "an_infer_does_not_wait_behind_what_was_started")),
-    (186, 190, NotYet(PROFILE)),
-    (191, 191, NotYet("traces are not there; the overlap itself is T252")),
-    (192, 192, NotYet(PROFILE)),
+    (186, 187, Test(PROFILE, "nodes_are_measured_when_they_are_asked_to_be")),
+    (188, 188, Test(COMPILED, "the_nodes_of_a_model_are_measured_by_name")),
+    (189, 189, Test(COMPILED, "a_softmax_is_measured_and_so_is_its_run")),
+    (190, 190, Test(COMPILED, "what_was_not_asked_to_measure_has_an_empty_list")),
+    (192, 192, Test(PROFILE, "nodes_are_measured_when_they_are_asked_to_be")),
     (193, 206, NotYet(STATE)),
     (207, 212, NotYet(REMOTE)),
     (213, 213, Test(THREADS, "handles_may_go_in_any_order")),

@@ -1,7 +1,7 @@
 //! Compiled ONNX models: where they come from, what their ports are called, and how long they live.
 #![forbid(unsafe_code)]
 
-use inferry::{InferErrorKind, Options, Runtime, Tensor, read_model};
+use inferry::{ElementType, InferErrorKind, NodeStatus, Options, Runtime, Tensor, read_model};
 use inferry_behaviour::data;
 use inferry_behaviour::model::add;
 
@@ -86,4 +86,38 @@ fn a_new_request_and_a_run_of_the_model_give_the_same() {
         assert_eq!(model.infer(inputs()).unwrap().get("sum").unwrap().to_vec::<f32>().unwrap(), own);
         assert_eq!(model.run(inputs()).wait().unwrap().get(0).unwrap().to_vec::<f32>().unwrap(), own);
     }
+}
+
+#[test]
+fn the_nodes_of_a_model_are_measured_by_name() {
+    let runtime = Runtime::new().unwrap();
+    let model = runtime.compile(&add(4), Options::inline().profiling(true)).unwrap();
+    let mut request = model.request().unwrap();
+    request.infer().unwrap();
+    let nodes = request.profile().unwrap();
+    let [node] = &nodes[..] else { panic!("one operation: {nodes:?}") };
+    assert_eq!((&*node.name, node.status), ("sum/node", NodeStatus::Executed));
+}
+
+#[test]
+fn a_softmax_is_measured_and_so_is_its_run() {
+    let Some(path) = data::find(CASE) else { return };
+    let runtime = Runtime::new().unwrap();
+    let model = runtime.compile_file(path, Options::inline().profiling(true)).unwrap();
+    let mut request = model.request().unwrap();
+    request.set_input(0, Tensor::zeros(ElementType::F32, [1, 24, 24, 3])).unwrap();
+    request.infer().unwrap();
+    let nodes = request.profile().unwrap();
+    let softmax = nodes.iter().find(|node| node.operator.to_lowercase().contains("softmax"));
+    let softmax = softmax.unwrap_or_else(|| panic!("{nodes:?}"));
+    assert!(softmax.status == NodeStatus::Executed && softmax.nanos > 0 && softmax.turns > 0, "{softmax:?}");
+    assert!(request.latency().unwrap().is_some_and(|latency| !latency.is_zero()));
+}
+
+#[test]
+fn what_was_not_asked_to_measure_has_an_empty_list() {
+    let runtime = Runtime::new().unwrap();
+    let mut request = runtime.compile(&add(4), Options::inline()).unwrap().request().unwrap();
+    request.infer().unwrap();
+    assert!(request.profile().unwrap().is_empty());
 }

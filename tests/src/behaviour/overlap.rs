@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use inferry_core::Executor;
 use inferry_core::request::Next;
+use inferry_core::trace::{Happening, StageEnd, Trace, TraceEvent};
+use inferry_core::{Executor, Pipeline, Request};
 use inferry_template::{Call, Chip, Form, Graph, Op, now};
 
 use crate::sim::Sim;
@@ -149,4 +150,46 @@ pub async fn callbacks_of_one_worker_come_one_by_one(sim: &Sim) {
     }
     assert_eq!(calls.entries().len(), 8);
     assert!(computed.entries().iter().all(|(_, moment)| *moment == STAGE), "all computed at once");
+}
+
+/// What a trace has written down: when, which request, and which stage began or returned.
+#[derive(Default)]
+struct Written(std::sync::Mutex<Vec<(Duration, usize, usize, bool)>>);
+
+impl Trace for Written {
+    fn event(&self, event: &TraceEvent<'_>) {
+        let (stage, begins) = match event.what {
+            Happening::StageBegins { stage, .. } => (stage, true),
+            Happening::StageEnds { stage, how: StageEnd::Ready, .. } => (stage, false),
+            _ => return,
+        };
+        self.0.lock().unwrap().push((now(), event.request, stage, begins));
+    }
+}
+
+/// A trace of two requests over a split pipeline shows the second being prepared while the first waits for the chip.
+pub async fn a_trace_shows_the_overlap(sim: &Sim) {
+    let written = Arc::new(Written::default());
+    let (compute, wait, chip) = (sim.executor("compute", 1), sim.executor("wait", 1), sim.chip("traced"));
+    let stages = [compute.clone(), wait, compute];
+    let model = sim.model(&three_stages(), Form::Blocking, &chip, &stages);
+    let pipeline = Arc::new(Pipeline::new(stages).traced(written.clone()));
+    let request = || Request::new(model.device.clone(), pipeline.clone()).unwrap();
+    let (mut first, mut second) = (request(), request());
+    let runs = (first.start().unwrap(), second.start().unwrap());
+    runs.0.await.unwrap();
+    runs.1.await.unwrap();
+    let written = written.0.lock().unwrap();
+    let first = written[0].1;
+    // When a stage of the first request, or of the second, began first and was over.
+    let span = |of_first: bool, stage: usize| {
+        let mut moments = written
+            .iter()
+            .filter(|(_, request, at, _)| (*request == first) == of_first && *at == stage)
+            .map(|(moment, ..)| *moment);
+        let begin = moments.next().unwrap();
+        begin..moments.next_back().unwrap()
+    };
+    assert_eq!(span(true, 1), STAGE..STAGE * 2, "the first waits for the chip");
+    assert_eq!(span(false, 0), STAGE..STAGE * 2, "and the second is prepared");
 }
