@@ -29,6 +29,12 @@ pub trait Executor: Send + Sync {
     fn withdraw(&self, _task: TaskId) -> Option<Task> {
         None
     }
+
+    /// True where a wait for a task of this executor could never end: on the threads that run its tasks. A host refuses to
+    /// block there. An executor that is always driven by somebody else may leave this as it is.
+    fn is_here(&self) -> bool {
+        false
+    }
 }
 
 /// What became of a task that was submitted.

@@ -45,7 +45,7 @@
 //! [`throughput`](Options::throughput) gives each core a request. The instruction set is chosen when the program runs; the
 //! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`) lowers it.
 //!
-//! The rooms: `runtime` and `options` (which threads), `streams` (the executors), `fork_join` (threads within a request),
+//! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join` (threads within a request),
 //! `compiled`, `request`, `run`, `completion` and `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
 //! `features` and `topology` (the machine), `file` (model files). What this crate does *not* do: it knows no operator, and the
 //! protocol of a request is `inferry-core`'s.
@@ -54,6 +54,7 @@
 mod clock;
 mod compiled;
 mod completion;
+mod executors;
 mod features;
 mod file;
 mod fork_join;
@@ -73,11 +74,13 @@ mod streams;
 mod timer;
 mod topology;
 pub mod trace;
+mod trampoline;
 mod wait;
 
 pub use clock::SystemClock;
 pub use compiled::{CompiledModel, ModelRun};
 pub use completion::Completion;
+pub use executors::{Executors, run_and_wait};
 pub use features::UnknownIsa;
 pub use file::{FileError, Folder, read_model};
 pub use inputs::Input;
@@ -99,6 +102,9 @@ pub use inferry_core::request::{
 pub use inferry_core::state::{Variable, VariableError};
 pub use inferry_core::tensor::TensorError;
 pub use inferry_core::trace::Trace;
-pub use inferry_core::{Dim, Element, ElementType, PartialShape, Port, PortKey, Shape, Tensor};
+pub use inferry_core::{
+    Dim, Element, ElementType, Executor, PartialShape, Pipeline, Port, PortKey, Shape, Submitted, Task,
+    Tensor,
+};
 pub use inferry_cpu::Cpu;
 pub use inferry_engine::Model;

@@ -7,20 +7,18 @@ use std::sync::Arc;
 
 use inferry_core::device::{CompiledModel, StageKind};
 use inferry_core::request::InferError;
-use inferry_core::{Executor, InferErrorKind, Inline, Pipeline, Trace};
+use inferry_core::{Executor, InferErrorKind, Pipeline, Trace};
 
 use crate::clock::SystemClock;
 use crate::here::{self, Id};
 use crate::streams::{Streams, ThreadError};
+use crate::trampoline::{self, Trampoline};
 
-/// The executors of a compiled model, and its pipeline.
+/// The pipeline of a compiled model, and what blocking has to know of its threads.
 pub(crate) struct Place {
-    /// `None`: on the stack of whoever starts.
-    pub(crate) compute: Option<Arc<Streams>>,
-    /// For stages that block; like `compute` when there are none, or no streams.
-    pub(crate) wait: Option<Arc<Streams>>,
-    /// `None`: where the last stage ended.
-    pub(crate) callbacks: Option<Arc<Streams>>,
+    /// `None`: on the stack of whoever starts, or a pipeline of the user's own.
+    compute: Option<Arc<Streams>>,
+    callbacks: Option<Arc<Streams>>,
     pub(crate) pipeline: Arc<Pipeline>,
 }
 
@@ -37,6 +35,8 @@ pub(crate) enum Deadlock {
 }
 
 impl Place {
+    /// `compute`: `None` is the stack of whoever starts. `wait` is for stages that block. `callbacks`: `None` is where the
+    /// last stage ended.
     pub(crate) fn new(
         model: &dyn CompiledModel,
         compute: Option<Arc<Streams>>,
@@ -47,7 +47,7 @@ impl Place {
         let executor = |streams: &Option<Arc<Streams>>| -> Arc<dyn Executor> {
             match streams {
                 Some(streams) => streams.clone(),
-                None => Arc::new(Inline),
+                None => Arc::new(Trampoline),
             }
         };
         let pipeline = Pipeline::by_kind(model, |kind| match kind {
@@ -58,12 +58,27 @@ impl Place {
             Some(callbacks) => pipeline.deliver_on(callbacks.clone()),
             None => pipeline,
         };
-        let pipeline = pipeline.timed(Arc::new(SystemClock));
+        Place { compute, callbacks, ..Place::over(pipeline, trace) }
+    }
+
+    /// A place of the user's own.
+    pub(crate) fn over(pipeline: Pipeline, trace: Option<Arc<dyn Trace>>) -> Place {
+        let pipeline = match pipeline.clock() {
+            Some(_) => pipeline,
+            None => pipeline.timed(Arc::new(SystemClock)),
+        };
         let pipeline = match trace {
             Some(trace) => pipeline.traced(trace),
             None => pipeline,
         };
-        Place { compute, wait, callbacks, pipeline: Arc::new(pipeline) }
+        Place { compute: None, callbacks: None, pipeline: Arc::new(pipeline) }
+    }
+
+    /// How many executors the stages have between them: so many runs can surely be carried forward at a time.
+    pub(crate) fn executors(&self) -> usize {
+        let stages = self.pipeline.stages();
+        let is_new = |at: &usize| stages[..*at].iter().all(|before| !Arc::ptr_eq(before, &stages[*at]));
+        (0..stages.len()).filter(is_new).count()
     }
 
     /// True when a blocking `infer` may compute on its caller's stack: nothing would be faster elsewhere.
@@ -71,7 +86,7 @@ impl Place {
         match &self.compute {
             None => true,
             // On a stream's own thread it would wait for itself.
-            Some(compute) => compute.width() == 1 || here::executor() == Some(compute.id()),
+            Some(compute) => compute.width() == 1 || compute.is_here(),
         }
     }
 
@@ -86,10 +101,9 @@ impl Place {
         if here::is_in_callback_of(request) {
             return refuse(Deadlock::OwnCallback);
         }
-        let Some(here) = here::executor() else { return Ok(()) };
-        let callbacks = self.callbacks.as_ref().filter(|_| has_callback);
-        let needed = [self.compute.as_ref(), self.wait.as_ref(), callbacks];
-        match needed.into_iter().flatten().any(|streams| streams.id() == here) {
+        trampoline::run_queued();
+        let delivery = self.pipeline.delivery().filter(|_| has_callback);
+        match self.pipeline.stages().iter().chain(delivery).any(|executor| executor.is_here()) {
             true => refuse(Deadlock::OwnThreads),
             false => Ok(()),
         }

@@ -8,16 +8,17 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use inferry_core::device::{Device, StageKind};
+use inferry_core::device::{self, Device, StageKind};
 use inferry_core::request::BoxError;
 use inferry_core::unwind;
-use inferry_core::{Clock, Trace};
+use inferry_core::{Clock, Pipeline, Trace};
 use inferry_cpu::Cpu;
 use inferry_engine::Model;
 use inferry_engine::onnx::ImportError;
 
 use crate::clock::SystemClock;
 use crate::compiled::CompiledModel;
+use crate::executors::Executors;
 use crate::features::{self, UnknownIsa};
 use crate::file::{FileError, read_model};
 use crate::options::{Callbacks, Options};
@@ -37,6 +38,7 @@ struct Inner {
     streams: Known<(usize, usize)>,
     /// By the name of the device.
     waits: Known<String>,
+    executors: Executors,
 }
 
 /// Streams that models share, by what they ask for.
@@ -74,7 +76,12 @@ impl Runtime {
         // From now on a panic in a stage or callback ends its run and nothing else.
         unwind::set_catcher(|body| std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)));
         let cpu = Cpu::new(features::detect()?);
-        let inner = Arc::new(Inner { cpu, streams: Mutex::default(), waits: Mutex::default() });
+        let inner = Arc::new(Inner {
+            cpu,
+            streams: Mutex::default(),
+            waits: Mutex::default(),
+            executors: Executors::default(),
+        });
         Ok(Runtime { inner, trace: None })
     }
 
@@ -131,6 +138,20 @@ impl Runtime {
         };
         let place = Place::new(&*model, compute, wait, callbacks, self.trace.clone());
         Ok(CompiledModel::new(model, Arc::new(place), streams))
+    }
+
+    /// Puts a model that a device has compiled on executors of the caller's choice: stage `i` on `pipeline.stages()[i]`. A
+    /// pipeline that has no clock gets this machine's. [`Request::infer`](crate::Request::infer) computes all stages on the
+    /// stack of its caller, as ever.
+    pub fn on_pipeline(&self, model: Arc<dyn device::CompiledModel>, pipeline: Pipeline) -> CompiledModel {
+        let place = Place::over(pipeline, self.trace.clone());
+        let executors = place.executors();
+        CompiledModel::new(model, Arc::new(place), executors)
+    }
+
+    /// The named executors of this runtime.
+    pub fn executors(&self) -> &Executors {
+        &self.inner.executors
     }
 
     /// The device that [`Runtime::compile`] compiles for.

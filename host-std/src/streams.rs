@@ -77,11 +77,6 @@ impl Streams {
         }
     }
 
-    /// The identity of these threads for [`here`].
-    pub(crate) fn id(&self) -> Id {
-        self.id
-    }
-
     /// How many threads each stream can fork over.
     pub(crate) fn width(&self) -> usize {
         self.width
@@ -148,6 +143,10 @@ impl Executor for Streams {
         let mut queue = self.shared.queue();
         let position = queue.tasks.iter().position(|task| task.id() == id)?;
         queue.tasks.remove(position)
+    }
+
+    fn is_here(&self) -> bool {
+        here::executor() == Some(self.id)
     }
 }
 

@@ -20,6 +20,7 @@ use Place::{Never, NotYet, Test};
 const THREADS: &str = "tests/tests/threads.rs";
 const WAITING: &str = "tests/tests/waiting.rs";
 const COMPILED: &str = "tests/tests/compiled.rs";
+const EXECUTORS: &str = "tests/tests/executors.rs";
 const FACADE: &str = "tests/tests/facade.rs";
 const PROFILE: &str = "tests/tests/profile.rs";
 const BY_TYPE: &str = "tests/src/by_type.rs";
@@ -91,9 +92,8 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (234, 235, NotYet(BATCHING)),
     (236, 236, Test(THREADS, "a_start_runs_nothing_on_its_callers_thread_unless_there_are_no_streams")),
     (241, 241, Test(THREADS, "many_threads_start_and_wait_at_the_same_time")),
-    (245, 245, Test(THREADS, "a_clone_of_a_runtime_has_the_same_streams")),
-    (246, 247, Test(THREADS, "models_share_streams_of_the_same_shape")),
-    (248, 248, NotYet("without streams a start within a stage runs at once; the trampoline is not there")),
+    (245, 247, Test(EXECUTORS, "the_same_name_gives_the_same_executor")),
+    (248, 248, Test(EXECUTORS, "without_streams_what_is_started_within_a_task_runs_after_it")),
     (250, 250, Test(THREADS, "a_start_runs_nothing_on_its_callers_thread_unless_there_are_no_streams")),
     (268, 268, Test(BY_TYPE, "a_moved_tensor_is_gone")),
     (278, 278, Never(SUB_BYTE)),
