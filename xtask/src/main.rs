@@ -16,6 +16,7 @@ mod report;
 mod source;
 mod test;
 mod tidy;
+mod valgrind;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ cargo xtask COMMAND
   loom [--mutants]   the concurrency models of core; --mutants plants bugs in a copy and sees that each is found
   cancel-latency     the time from `cancel()` to the end of a run, over every test model; fails when the 99th percentile is
                      above 5 ms
+  valgrind           the plain tests of the protocol and of the desktop host under valgrind's memory checker
   help               this text
 
 Full output of each step is kept under target/xtask/.";
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         ["loom"] => loom::run(),
         ["loom", "--mutants"] => mutants::run(),
         ["cancel-latency"] => cancel::run(),
+        ["valgrind"] => valgrind::run(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

@@ -32,6 +32,13 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
+/// What this machine is called, as in `x86_64-unknown-linux-gnu`.
+pub(crate) fn host_triple() -> Option<String> {
+    let about = output(command("rustc").arg("-vV"))?;
+    let about = String::from_utf8(about).ok()?;
+    about.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
+}
+
 /// Standard output of a command that succeeded.
 pub(crate) fn output(command: &mut Command) -> Option<Vec<u8>> {
     let output = command.stderr(Stdio::null()).output().ok()?;

@@ -26,8 +26,11 @@ struct State {
     /// So many may still pass a gate that is not open.
     passes: usize,
     arrivals: usize,
-    /// Tests that wait for arrivals, and parked requests that wait to pass.
-    wakers: Vec<Waker>,
+    /// Tests that wait for arrivals.
+    watchers: Vec<Waker>,
+    /// Parked requests that wait to pass, by a number of their own. Such a waker keeps its request alive, and the request the
+    /// model, which owns the gate: who stops waiting must take it back ([`Gate::leave`]).
+    parked: Vec<(usize, Waker)>,
 }
 
 impl Gate {
@@ -58,7 +61,7 @@ impl Gate {
             if state.arrivals >= count {
                 return Poll::Ready(());
             }
-            state.wakers.push(cx.waker().clone());
+            state.watchers.push(cx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -85,14 +88,33 @@ impl Gate {
         self.state().passes = 0;
     }
 
-    /// Passes, or leaves the waker to be woken at the next change.
-    pub(crate) fn poll_pass(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Passes, or leaves the waker of `who` to be woken at the next change.
+    pub(crate) fn poll_pass(&self, who: usize, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if state.pass() {
             return Poll::Ready(());
         }
-        state.wakers.push(cx.waker().clone());
+        let waker = cx.waker().clone();
+        let before = match state.parked.iter_mut().find(|(other, _)| *other == who) {
+            Some((_, old)) => Some(std::mem::replace(old, waker)),
+            None => {
+                state.parked.push((who, waker));
+                None
+            }
+        };
+        // Dropping a waker may free a request, and with it this gate's model: not under its lock.
+        drop(state);
+        drop(before);
         Poll::Pending
+    }
+
+    /// Takes back the waker that `who` has left, if it is still here.
+    pub(crate) fn leave(&self, who: usize) {
+        let mut state = self.state();
+        let at = state.parked.iter().position(|(other, _)| *other == who);
+        let left = at.map(|at| state.parked.swap_remove(at));
+        drop(state);
+        drop(left);
     }
 
     /// Blocks until it passes; false when `give_up`, which is asked every millisecond, says so first.
@@ -117,10 +139,11 @@ impl Gate {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let wakers = std::mem::take(&mut state.wakers);
+        let watchers = std::mem::take(&mut state.watchers);
+        let parked = std::mem::take(&mut state.parked);
         drop(state);
         self.0.changed.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        watchers.into_iter().chain(parked.into_iter().map(|(_, waker)| waker)).for_each(Waker::wake);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -99,6 +99,21 @@ impl TemplateWork {
         Poll::Ready(self.scatter(io))
     }
 
+    /// A number that no other work has at the same time.
+    fn number(&self) -> usize {
+        Arc::as_ptr(&self.job).addr()
+    }
+
+    /// Takes the wakers back that operators have left at gates.
+    fn leave_gates(&self) {
+        let Graph { before, on_chip, after, .. } = &*self.graph;
+        for op in before.iter().chain(on_chip).chain(after) {
+            if let Op::Park(gate) | Op::Block(gate) | Op::Deaf(gate) = op {
+                gate.leave(self.number());
+            }
+        }
+    }
+
     /// Runs what is left of `ops`.
     fn run<'g>(&mut self, ops: impl Iterator<Item = &'g Op>, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
         for op in ops.skip(self.at.ops) {
@@ -119,7 +134,7 @@ impl TemplateWork {
             gate.arrive();
         }
         if let (Op::Sleep(_) | Op::Block(_) | Op::Deaf(_), Some(simulation)) = (op, place::simulation()) {
-            return wait_simulated(op, entered, &*simulation, cx);
+            return wait_simulated(op, self.number(), entered, &*simulation, cx);
         }
         // What gives the thread back without waiting for anything has to wake itself.
         let again = || {
@@ -150,7 +165,7 @@ impl TemplateWork {
                 }
             }
             Op::Deaf(gate) => drop(gate.pass(|| false)),
-            Op::Park(gate) => ready!(gate.poll_pass(cx)),
+            Op::Park(gate) => ready!(gate.poll_pass(self.number(), cx)),
             Op::Yield if first => return again(),
             Op::Yield => {}
             Op::Fail(text) => return Poll::Ready(Err(Failure::operator(*text).at("template/fail"))),
@@ -190,13 +205,19 @@ impl TemplateWork {
 }
 
 /// An operator that would block its thread, where no thread may block.
-fn wait_simulated(op: &Op, entered: Duration, simulation: &dyn Simulation, cx: &mut Context<'_>) -> Ended {
+fn wait_simulated(
+    op: &Op,
+    who: usize,
+    entered: Duration,
+    simulation: &dyn Simulation,
+    cx: &mut Context<'_>,
+) -> Ended {
     let waits = match op {
         Op::Sleep(time) if simulation.now() < entered + *time => {
             simulation.wake_at(entered + *time, cx.waker().clone());
             true
         }
-        Op::Block(gate) | Op::Deaf(gate) => gate.poll_pass(cx).is_pending(),
+        Op::Block(gate) | Op::Deaf(gate) => gate.poll_pass(who, cx).is_pending(),
         _ => false,
     };
     if waits {
@@ -214,6 +235,7 @@ impl Work for TemplateWork {
     fn give_up(&mut self) {
         // Its job may be on the chip, also when the run ended before its stage `wait` was polled.
         self.chip.forget(&self.job);
+        self.leave_gates();
     }
 
     fn poll_stage(
@@ -239,5 +261,6 @@ impl Work for TemplateWork {
 impl Drop for TemplateWork {
     fn drop(&mut self) {
         self.chip.forget(&self.job);
+        self.leave_gates();
     }
 }
