@@ -19,6 +19,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "core/tests/alloc_free.rs",
     "tests/tests/alloc.rs",
     "tests/tests/cycles.rs",
+    "tests/tests/hostile_models.rs",
     "tests/wasm/src/lib.rs",
     "devices/cpu/src/kernel/",
     "devices/cpu/src/simd/",
