@@ -194,6 +194,8 @@ fn a_callback_may_infer_and_may_not_wait_for_what_needs_its_thread() {
             assert_eq!(inferred, Ok(()), "{name}");
             match options == Options::inline() {
                 true => assert_eq!(waited, Ok(()), "over when it returned from start"),
+                // The other stream may have been so quick that there was nothing left to wait for.
+                false if waited.is_ok() => assert_eq!(name, "callbacks on the streams"),
                 false => assert_eq!(waited, Err(InferErrorKind::WouldDeadlock), "{name}"),
             }
         });
