@@ -15,6 +15,15 @@
 macro_rules! for_each_behaviour {
     ($make_tests:ident) => {
         $make_tests! {
+            batch {
+                items_are_gathered_for_each_run [T158 T159 T162],
+                a_plain_tensor_replaces_the_items [T160 T165],
+                a_batch_may_be_as_long_as_the_run_likes [T163],
+                a_batch_of_one_is_its_item [T164],
+                parts_of_one_buffer_are_items [T174],
+                items_need_an_input [T167 T168 T169 T170 T178],
+                what_is_no_batch_is_refused [T171 T172 T173 T176 T177],
+            }
             callback {
                 it_has_returned_before_the_wait_ends [T001 T007 T010],
                 its_error_is_the_runs [T004 T015 T016],
@@ -207,6 +216,7 @@ macro_rules! for_each_behaviour {
                 a_busy_request_refuses_an_infer [T056],
                 a_wait_may_be_repeated [T063 T064],
                 all_who_wait_are_told [T068],
+                every_call_on_a_busy_request_says_so [T051],
             }
         }
     };

@@ -1,5 +1,6 @@
 //! What a request promises, a promise a function, sorted by what the user does.
 
+pub mod batch;
 pub mod callback;
 pub mod cancel;
 pub mod chain;

@@ -2,10 +2,14 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
+use inferry_core::device::Device;
+use inferry_core::request::{BindError, StartError};
+use inferry_core::state::Stateful;
 use inferry_core::{InferErrorKind, Lend, Verdict};
-use inferry_template::{Gate, Graph, Op};
+use inferry_template::{Chip, Form, Gate, Graph, Op, Template};
 
 use crate::world::{World, numbers, values};
 
@@ -71,4 +75,28 @@ pub async fn all_who_wait_are_told(world: &impl World) {
         assert_eq!(wait.await.unwrap().verdict, Verdict::Done);
     }
     run.await.unwrap();
+}
+
+/// Every call that would touch the tensors, the variables, the callback or the profile of a run says that it is under way.
+pub async fn every_call_on_a_busy_request_says_so(world: &impl World) {
+    let gate = Gate::closed();
+    let graph = Graph { ports: 2, ..Graph::new([Op::Park(gate.clone()), Op::Add(1.0)]) };
+    let Ok(model) = Template::new(Chip::by_hand("busy")).compile(&graph, &Form::OneStage);
+    let model = Stateful::new(model, [("x1", "y1")]).unwrap();
+    let mut request = world.place("busy", Arc::new(model)).request();
+    request.start().unwrap().detach();
+    gate.arrived(1).await;
+    assert!(matches!(request.start(), Err(StartError::Busy)));
+    assert_eq!(request.infer(Lend::SERIAL).await.unwrap_err().kind(), InferErrorKind::Busy);
+    assert_eq!(request.input(0).unwrap_err(), BindError::Busy);
+    assert_eq!(request.output(0).unwrap_err(), BindError::Busy);
+    assert_eq!(request.set_input(0, values(1.0)).unwrap_err(), BindError::Busy);
+    assert_eq!(request.set_output(0, values(1.0)).unwrap_err(), BindError::Busy);
+    assert_eq!(request.set_callback(|_| panic!("never called")).unwrap_err(), BindError::Busy);
+    assert_eq!(request.variable(0).unwrap_err(), BindError::Busy);
+    assert_eq!(request.reset_variables().unwrap_err(), BindError::Busy);
+    assert_eq!(request.profile().unwrap_err(), BindError::Busy);
+    gate.open();
+    assert_eq!(request.quiet().await, Some(Verdict::Done));
+    assert_eq!(numbers(&request.variable(0).unwrap()), [1.0, 1.0]);
 }
