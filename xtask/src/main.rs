@@ -17,6 +17,7 @@ mod source;
 mod test;
 mod tidy;
 mod valgrind;
+mod wasm_kernels;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ cargo xtask COMMAND
   cancel-latency     the time from `cancel()` to the end of a run, over every test model; fails when the 99th percentile is
                      above 5 ms
   valgrind           the plain tests of the protocol and of the desktop host under valgrind's memory checker
+  wasm-kernels       the tests of the CPU device's kernels as WebAssembly with simd128, run by Node
   help               this text
 
 Full output of each step is kept under target/xtask/.";
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ["loom", "--mutants"] => mutants::run(),
         ["cancel-latency"] => cancel::run(),
         ["valgrind"] => valgrind::run(),
+        ["wasm-kernels"] => wasm_kernels::run(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

@@ -27,12 +27,16 @@ mod avx512;
 mod portable;
 #[cfg(test)]
 mod tests;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm128;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use portable::Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub use wasm128::Wasm128;
 
 use crate::isa::{Isa, Level};
 
@@ -54,9 +58,19 @@ pub fn dispatch<V: Vectorized>(isa: Isa, op: V) -> V::Output {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { Avx2::assume() }.call(op),
-        _ => Portable.call(op),
+        Level::Portable => BASE.call(op),
+        // Levels of other processors, which nobody can vouch for here.
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => BASE.call(op),
     }
 }
+
+/// What the target guarantees when it is compiled.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+const BASE: Portable = Portable;
+/// What the target guarantees when it is compiled.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+const BASE: Wasm128 = Wasm128;
 
 /// The instructions of one set, as operations on vectors of [`Simd::LANES`] numbers. See the [module](self).
 ///
