@@ -95,7 +95,9 @@ fn a_sequential_executor_keeps_the_order() {
             assert!(seen.entries().is_empty(), "all stand behind the first, and the starts have returned");
             gate.open();
             held.wait().unwrap();
-            runs.into_iter().for_each(|run| drop(run.wait().unwrap()));
+            for run in runs {
+                run.wait().unwrap();
+            }
             assert_eq!(seen.entries(), (0..10).collect::<Vec<_>>());
         },
     );
