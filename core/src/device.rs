@@ -15,6 +15,7 @@ use core::task::{Context, Poll};
 
 use crate::port::Port;
 use crate::profile::NodeProfile;
+use crate::remote::{ContextId, NoContext, RemoteContext};
 use crate::request::{Bindings, Failure, PrepareError};
 use crate::state::StateMap;
 use crate::turn::Turn;
@@ -37,6 +38,14 @@ pub trait Device {
         graph: &Self::Graph,
         options: &Self::Options,
     ) -> Result<Arc<dyn CompiledModel>, Self::Error>;
+
+    /// The device's own memory, for tensors that stay there between runs.
+    ///
+    /// # Errors
+    /// When it has none, or none that others could use.
+    fn context(&self) -> Result<&dyn RemoteContext, NoContext> {
+        Err(NoContext { device: self.name().into() })
+    }
 }
 
 /// What a stage does for a living, so that a host can choose its executor.
@@ -65,6 +74,12 @@ pub trait CompiledModel: Send + Sync {
 
     /// The outputs, in the model's order.
     fn outputs(&self) -> &[Port];
+
+    /// The context whose tensors may be bound to the ports, besides those of the host. A stage finds out of each bound tensor
+    /// where it is ([`Tensor::as_remote`](crate::Tensor::as_remote)).
+    fn context(&self) -> Option<&ContextId> {
+        None
+    }
 
     /// The stages of a run, in order: one that computes, unless the device says otherwise. At least 1, at most
     /// [`MAX_STAGES`](crate::request::MAX_STAGES).

@@ -15,7 +15,8 @@
 //!
 //! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs; [`request`] is
 //! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
-//! [`turn`] what it lends; [`device`] is what a device must give; [`pool`] hands out idle requests of one model; [`state`] makes models that remember.
+//! [`turn`] what it lends; [`device`] is what a device must give, and [`remote`] what
+//! it may give besides; [`pool`] hands out idle requests of one model; [`state`] makes models that remember.
 //!
 //! # A device of twenty lines
 //!
@@ -93,6 +94,7 @@ pub mod pipeline;
 pub mod pool;
 pub mod port;
 pub mod profile;
+pub mod remote;
 pub mod request;
 pub mod state;
 mod sync;
@@ -109,6 +111,7 @@ pub use pipeline::Pipeline;
 pub use pool::RequestPool;
 pub use port::{Port, PortKey};
 pub use profile::{NodeProfile, NodeStatus};
+pub use remote::{RemoteContext, RemoteTensor};
 pub use request::{InferError, InferErrorKind, Request, Run, Task, Verdict};
 pub use state::{Stateful, Variable};
 pub use tensor::{Dim, Element, ElementType, PartialShape, Shape, Tensor};

@@ -5,6 +5,8 @@
 
 #[path = "loom/parts.rs"]
 mod parts;
+#[path = "loom/remote.rs"]
+mod remote;
 #[path = "loom/request.rs"]
 mod request;
 #[path = "loom/state.rs"]

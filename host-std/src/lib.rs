@@ -95,6 +95,7 @@ pub use wait::block_on;
 pub use inferry_core::device;
 pub use inferry_core::pool::{Pooled, RequestPool, Tensors};
 pub use inferry_core::profile::{NodeProfile, NodeStatus};
+pub use inferry_core::remote;
 pub use inferry_core::request::{
     BindError, BoxError, CancelToken, Canceller, Cause, InferError, InferErrorKind, Next, Outcome, Outputs,
     PrepareError, RunId, StartError, Status, Verdict,

@@ -21,12 +21,12 @@ const THREADS: &str = "tests/tests/threads.rs";
 const WAITING: &str = "tests/tests/waiting.rs";
 const COMPILED: &str = "tests/tests/compiled.rs";
 const EXECUTORS: &str = "tests/tests/executors.rs";
+const REMOTE: &str = "tests/tests/remote.rs";
 const FACADE: &str = "tests/tests/facade.rs";
 const PROFILE: &str = "tests/tests/profile.rs";
 const STATE: &str = "tests/tests/state.rs";
 const BY_TYPE: &str = "tests/src/by_type.rs";
 
-const REMOTE: &str = "remote contexts and tensors are not there";
 const QUEUE: &str = "data and callbacks for each run of a pool, and a wait for all of them, are not there";
 const BATCHING: &str = "automatic batching is not there";
 const EXPORT: &str = "compiled models cannot be exported";
@@ -76,11 +76,16 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (204, 204, Test(STATE, "a_value_that_does_not_fit_is_refused_by_name")),
     (205, 205, Test(STATE, "nobody_has_a_hand_on_a_value")),
     (206, 206, Test(STATE, "a_run_in_flight_has_the_variables_for_itself")),
-    (207, 212, NotYet(REMOTE)),
+    (207, 207, Test(REMOTE, "a_context_makes_tensors_of_its_device")),
+    (208, 208, Test(REMOTE, "a_remote_tensor_shows_no_numbers")),
+    (209, 209, Test(REMOTE, "a_run_reads_and_writes_remote_tensors")),
+    (210, 210, Test(REMOTE, "a_device_without_a_context_says_so")),
+    (211, 211, Test(REMOTE, "a_tensor_of_the_host_is_none_of_a_context")),
+    (212, 212, Test(REMOTE, "copies_go_both_ways_and_take_regions")),
     (213, 213, Test(THREADS, "handles_may_go_in_any_order")),
     (214, 214, Never("a variable is read as a copy, and a copy outlives everything: T205, T215")),
     (216, 216, Never(PROPERTIES)),
-    (217, 217, NotYet(REMOTE)),
+    (217, 217, Test(REMOTE, "a_context_and_its_tensors_may_go_in_any_order")),
     (218, 218, NotYet(EXPORT)),
     (219, 219, Test("tests/tests/alloc.rs", "a_warm_round_takes_no_memory")),
     (

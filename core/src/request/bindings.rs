@@ -14,7 +14,8 @@ use alloc::vec::Vec;
 
 use crate::device::CompiledModel;
 use crate::port::{self, Port, PortKey, Side};
-use crate::request::bound::{Bound, Hold, check};
+use crate::remote::ContextId;
+use crate::request::bound::{Bound, Hold, check_in};
 use crate::request::refusal::BindError;
 use crate::request::states::Kept;
 use crate::tensor::{LeaseError, Tensor};
@@ -28,6 +29,8 @@ pub struct Bindings {
     pub(super) inputs: Row,
     pub(super) outputs: Row,
     pub(super) kept: Kept,
+    /// Where tensors may lie besides the host.
+    context: Option<ContextId>,
 }
 
 /// One side: what the user sees of it, and what the device does.
@@ -56,16 +59,19 @@ impl Bindings {
     /// A fresh tensor of zeros for every port; an extent that is not known before a run is 0.
     pub fn new(inputs: &[Port], outputs: &[Port]) -> Result<Bindings, BindError> {
         let side = |ports: &[Port]| Row::new(ports, (0..ports.len()).collect(), Vec::new());
-        Ok(Bindings { inputs: side(inputs)?, outputs: side(outputs)?, kept: Kept::default() })
+        Ok(Bindings { inputs: side(inputs)?, outputs: side(outputs)?, kept: Kept::default(), context: None })
     }
 
     /// As [`Bindings::new`] for the ports of a model, with its variables at their initial values.
     pub fn of(model: &dyn CompiledModel) -> Result<Bindings, BindError> {
-        let Some(state) = model.state() else { return Bindings::new(model.inputs(), model.outputs()) };
+        let context = model.context().cloned();
+        let Some(state) = model.state() else {
+            return Ok(Bindings { context, ..Bindings::new(model.inputs(), model.outputs())? });
+        };
         let (kept, inputs, outputs) = Kept::new(state)?;
         let inputs = Row::new(model.inputs(), state.inputs.clone(), inputs)?;
         let outputs = Row::new(model.outputs(), state.outputs.clone(), outputs)?;
-        Ok(Bindings { inputs, outputs, kept })
+        Ok(Bindings { inputs, outputs, kept, context })
     }
 
     /// The inputs, in the order of the device's ports.
@@ -107,7 +113,7 @@ impl Bindings {
             match &mut bound.batch {
                 Some(batch) => batch.hold(port)?,
                 None => {
-                    check(port, &bound.tensor)?;
+                    check_in(self.context.as_ref(), port, &bound.tensor)?;
                     bound.hold_read(port)?;
                 }
             }
@@ -115,7 +121,7 @@ impl Bindings {
         for index in 0..self.outputs.ports.len() {
             let port = &self.outputs.ports[index];
             let bound = &mut self.outputs.bound[self.outputs.slots[index]];
-            check(port, &bound.tensor)?;
+            check_in(self.context.as_ref(), port, &bound.tensor)?;
             match bound.tensor.lease_write() {
                 Ok(lease) => bound.hold = Hold::Write(lease),
                 Err(LeaseError::InUse(source)) => {
@@ -173,7 +179,7 @@ impl Bindings {
     /// Binds `tensor`; gives the one that was bound.
     pub fn set(&mut self, side: Side, key: impl PortKey, tensor: Tensor) -> Result<Tensor, BindError> {
         let (port, slot) = self.locate(side, key)?;
-        check(port, &tensor)?;
+        check_in(self.context.as_ref(), port, &tensor)?;
         let bound = &mut self.row_mut(side).bound[slot];
         bound.batch = None;
         Ok(core::mem::replace(&mut bound.tensor, tensor))

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::port::{Port, Side};
+use crate::remote::ContextId;
 use crate::request::batch::Batch;
 use crate::request::refusal::BindError;
 use crate::tensor::{Dim, PartialShape, ReadLease, Shape, Tensor, TensorError, WriteLease};
@@ -34,7 +35,8 @@ impl Bound {
         &self.tensor
     }
 
-    /// During a run, the bytes of the storage, of which the first element is at [`Tensor::offset`]; otherwise none.
+    /// During a run, the bytes of the storage, of which the first element is at [`Tensor::offset`]; otherwise none, and none of a
+    /// tensor on a device ([`Tensor::as_remote`]).
     pub fn bytes(&self) -> &[u8] {
         match &self.hold {
             Hold::Free => &[],
@@ -116,6 +118,17 @@ impl Bound {
 
 /// Whether a port takes a tensor.
 pub(crate) fn check(port: &Port, tensor: &Tensor) -> Result<(), BindError> {
+    check_in(None, port, tensor)
+}
+
+/// As [`check`]; the tensor may also lie in this context.
+pub(super) fn check_in(context: Option<&ContextId>, port: &Port, tensor: &Tensor) -> Result<(), BindError> {
+    if let Some(remote) = tensor.as_remote()
+        && Some(remote.context()) != context
+    {
+        let (given, model) = (remote.context().clone(), context.cloned());
+        return Err(BindError::Remote { port: port.into(), given, model });
+    }
     if tensor.element() != port.element {
         let (given, wanted) = (tensor.element(), port.element);
         return Err(BindError::Element { port: port.into(), given, wanted });

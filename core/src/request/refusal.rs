@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::port::{Port, PortError, Side};
+use crate::remote::ContextId;
 use crate::request::error::{BoxError, InferErrorKind};
 use crate::tensor::{Dim, ElementType, InUse, PartialShape, Shape};
 
@@ -117,12 +118,33 @@ pub enum BindError {
         /// The other port.
         other: PortName,
     },
+    /// The tensor is on a device, and the model does not compute there.
+    #[error("{port} cannot be a tensor in {given}: {}", Reach(.model.as_ref()))]
+    Remote {
+        /// The port.
+        port: PortName,
+        /// Where the tensor is.
+        given: ContextId,
+        /// Where the model can use tensors besides the host, if anywhere.
+        model: Option<ContextId>,
+    },
     /// A fresh tensor of the port's size could not be had.
     #[error("a tensor for {port} is too large")]
     TooLarge {
         /// The port.
         port: PortName,
     },
+}
+
+struct Reach<'a>(Option<&'a ContextId>);
+
+impl fmt::Display for Reach<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(context) => write!(f, "the model uses tensors of the host and in {context}"),
+            None => f.write_str("the model uses tensors of the host"),
+        }
+    }
 }
 
 impl BindError {
@@ -139,7 +161,8 @@ impl BindError {
             | BindError::Items { .. }
             | BindError::Item { .. }
             | BindError::Batched { .. }
-            | BindError::ReadOnly { .. } => InferErrorKind::InvalidInput,
+            | BindError::ReadOnly { .. }
+            | BindError::Remote { .. } => InferErrorKind::InvalidInput,
             BindError::InUse { .. } | BindError::Shared { .. } => InferErrorKind::InUse,
             BindError::TooLarge { .. } => InferErrorKind::OutOfMemory,
         }

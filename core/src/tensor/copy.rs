@@ -76,6 +76,8 @@ impl Tensor {
     /// Another element type, a target that is read-only or cannot take the shape, and leases held elsewhere: also when
     /// both tensors share one storage. A target that was refused is unchanged.
     pub fn copy_to(&self, target: &mut Tensor) -> Result<(), TensorError> {
+        self.here()?;
+        target.here()?;
         if self.element != target.element {
             return Err(TensorError::Element { asked: self.element, actual: target.element });
         }

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use super::element::ElementType;
 use super::layout::LayoutError;
 use super::shape::{RankTooHigh, Shape};
+use crate::remote::ContextId;
 
 /// The storage is held by another view or run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +113,12 @@ pub enum TensorError {
         align: usize,
         /// How far the first element lies past a multiple of it, in bytes.
         over: usize,
+    },
+    /// The elements are on a device: copy them with its [`RemoteContext`](crate::remote::RemoteContext).
+    #[error("the tensor's elements are in {context}, where the host cannot look")]
+    Remote {
+        /// Where.
+        context: ContextId,
     },
     /// Strings and plain bytes in each other's place.
     #[error("strings are not plain bytes: see `Tensor::from_strings` and `Tensor::strings`")]

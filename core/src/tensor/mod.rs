@@ -32,6 +32,8 @@ mod strings;
 mod view;
 mod walk;
 
+use crate::remote::ObjectId;
+
 pub use copy::{copy_bytes, gather, scatter};
 pub use element::{Element, ElementType};
 pub use error::{InUse, LeaseError, OutOfMemory, Room, TensorError};
@@ -204,6 +206,19 @@ impl Tensor {
     /// Where the elements lie within the storage that a lease gives access to: from the first to the end of the last.
     pub fn byte_range(&self) -> core::ops::Range<usize> {
         self.offset..self.offset + self.layout.span(self.element.size())
+    }
+
+    /// The object on a device in which the elements lie; `None` when they are here.
+    pub(crate) fn object(&self) -> Option<&ObjectId> {
+        self.storage.object()
+    }
+
+    /// An error unless the elements are here.
+    fn here(&self) -> Result<(), TensorError> {
+        match self.object() {
+            Some(object) => Err(TensorError::Remote { context: object.context().clone() }),
+            None => Ok(()),
+        }
     }
 
     /// A reader's lease on the storage, for those who hold a tensor longer than a borrow: a run, a device.

@@ -36,6 +36,7 @@ impl Tensor {
     /// assert!(picture.as_slice::<u8>().is_err());
     /// ```
     pub fn split_mut(&mut self, dim: usize, cuts: &[usize]) -> Result<Vec<Tensor>, TensorError> {
+        self.here()?;
         let shape = self.shape();
         let rank = shape.rank();
         let extent = *shape.get(dim).ok_or(LayoutError::Dimension { dim, rank })?;

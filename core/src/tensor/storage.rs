@@ -1,7 +1,7 @@
 //! Storage: who owns the bytes, and the lease that says who may touch them now.
 //!
-//! A [`Storage`] is a counted share in one block of memory: owned, borrowed for ever, kept alive by a foreign owner, or
-//! cut out of another block. The block's lease is one atomic word: 0 when free, `n` when `n` readers hold it, [`WRITING`]
+//! A [`Storage`] is a counted share in one block of memory: owned, borrowed for ever, kept alive by a foreign owner, cut
+//! out of another block, or on a device: then it is only a claim to an object there, and a lease shows no bytes. The block's lease is one atomic word: 0 when free, `n` when `n` readers hold it, [`WRITING`]
 //! when one writer does. All access to the memory goes through a lease that was granted, so this file is the only one
 //! that needs to argue about aliasing. It knows nothing of element types or shapes; it knows strings only because they
 //! are not plain bytes.
@@ -20,6 +20,7 @@ use bytemuck::{NoUninit, Pod};
 
 use super::element::Element;
 use super::error::{InUse, LeaseError, OutOfMemory};
+use crate::remote::{Claim, ObjectId};
 use crate::sync::{Arc, AtomicWord, Ordering, UnsafeCell, Word};
 
 /// The lease word while a writer holds the block. Readers never get as far.
@@ -41,6 +42,8 @@ struct Block {
     len: usize,
     writable: bool,
     strings: bool,
+    /// The memory is on a device: there are no bytes here to look at, and `first` points to none.
+    remote: Option<Claim>,
     _keeper: Keeper,
 }
 
@@ -67,13 +70,17 @@ unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 
 impl Block {
+    fn holds_bytes(&self) -> bool {
+        !self.strings && self.remote.is_none()
+    }
+
     /// The memory as bytes; none when it holds strings.
     ///
     /// # Safety
     /// The caller holds a lease for as long as the slice lives.
     unsafe fn bytes(&self) -> &[u8] {
-        let len = if self.strings { 0 } else { self.len };
-        // SAFETY: the block has `len` initialised bytes that the keeper keeps; nobody writes them under the lease.
+        let len = if self.holds_bytes() { self.len } else { 0 };
+        // SAFETY: the block has `len` initialised bytes that the keeper keeps, or none are asked for; nobody writes them under the lease.
         self.first.with(|first| unsafe { slice::from_raw_parts((*first).as_ptr(), len) })
     }
 
@@ -83,7 +90,7 @@ impl Block {
     /// The caller holds the writer's lease for as long as the slice lives and has no other slice.
     #[expect(clippy::mut_from_ref, reason = "the lease is what makes the access exclusive")]
     unsafe fn bytes_mut(&self) -> &mut [u8] {
-        let len = if self.strings { 0 } else { self.len };
+        let len = if self.holds_bytes() { self.len } else { 0 };
         // SAFETY: as in `bytes`, and nobody else touches them under the writer's lease.
         self.first.with_mut(|first| unsafe { slice::from_raw_parts_mut((*first).as_ptr(), len) })
     }
@@ -229,7 +236,25 @@ impl Storage {
         };
         let address = first.as_ptr().addr();
         let (lease, first) = (AtomicWord::new(0), UnsafeCell::new(first));
-        Storage(Arc::new(Block { lease, first, address, len, writable, strings, _keeper: keeper }))
+        let remote = None;
+        Storage(Arc::new(Block { lease, first, address, len, writable, strings, remote, _keeper: keeper }))
+    }
+
+    /// `len` bytes on a device. The leases are real; the bytes are not here.
+    pub(crate) fn remote(claim: Claim, len: usize) -> Storage {
+        let (lease, first) = (AtomicWord::new(0), UnsafeCell::new(NonNull::dangling()));
+        let (remote, _keeper) = (Some(claim), Keeper::Nobody);
+        // As far as alignment goes it begins where any block of our own does.
+        Storage(Arc::new(Block {
+            lease,
+            first,
+            address: 0,
+            len,
+            writable: true,
+            strings: false,
+            remote,
+            _keeper,
+        }))
     }
 
     /// Bytes of the block; of a block of strings, of their handles.
@@ -250,6 +275,11 @@ impl Storage {
     /// True when both are shares in one block.
     pub fn same(&self, other: &Storage) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The object on a device, when the bytes are not here.
+    pub(super) fn object(&self) -> Option<&ObjectId> {
+        self.0.remote.as_ref().map(Claim::id)
     }
 
     /// The address of the first byte.
@@ -347,8 +377,9 @@ impl WriteLease {
     /// when the last share in the last part is dropped.
     ///
     /// # Panics
-    /// When the byte ranges overlap, are not ascending or lie outside.
+    /// When the byte ranges overlap, are not ascending or lie outside, and when the block is on a device.
     pub(super) fn split(self, parts: &[Range<usize>]) -> Vec<Storage> {
+        assert!(self.0.0.remote.is_none(), "there are no bytes here to split");
         let len = self.0.0.len;
         let mut free_from = 0;
         for part in parts {

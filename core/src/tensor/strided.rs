@@ -62,7 +62,7 @@ impl Tensor {
 
     pub(super) fn expect<T: Element>(&self) -> Result<(), TensorError> {
         if self.element == T::TYPE {
-            return Ok(());
+            return self.here();
         }
         Err(TensorError::Element { asked: T::TYPE, actual: self.element })
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use crate::{Op, place, work::Values};
+use crate::{Memory, Op, place, work::Values};
 
 /// A pretended accelerator.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct Chip {
     /// The oldest first, each with its ticket.
     jobs: Mutex<VecDeque<(Arc<Job>, u64)>>,
     submitted: Condvar,
+    memory: Memory,
 }
 
 /// What one request hands to the chip, again and again.
@@ -40,7 +41,12 @@ struct JobState {
 impl Chip {
     /// A chip that does nothing until [`Chip::step`].
     pub fn by_hand(name: &str) -> Arc<Chip> {
-        Arc::new(Chip { name: name.into(), jobs: Mutex::default(), submitted: Condvar::new() })
+        Arc::new(Chip {
+            name: name.into(),
+            jobs: Mutex::default(),
+            submitted: Condvar::new(),
+            memory: Memory::new(name),
+        })
     }
 
     /// A chip that works by itself as long as somebody keeps it.
@@ -68,6 +74,11 @@ impl Chip {
         let (job, _) = self.jobs().front()?.clone();
         let ops = job.state().ops.clone();
         Some(ops.iter().map(|op| if let Op::Sleep(time) = op { *time } else { Duration::ZERO }).sum())
+    }
+
+    /// The chip's own memory.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The chip's name.

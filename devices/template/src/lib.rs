@@ -10,8 +10,8 @@
 //!  Blocking   preprocess+start ─▶ wait ─▶ postprocess                 `wait` blocks the thread that waits for the device
 //! ```
 //!
-//! Read [`CompiledModel`] and [`Work`] first, then `work.rs`, which is all there is to a device; `chip.rs` and `gate.rs` are
-//! the pretended world around it, and `place.rs` lets a test pretend the rest of the machine as well. What it does *not* do: it is not fast, and nothing of the product depends on it. It grows
+//! Read [`CompiledModel`] and [`Work`] first, then `work.rs`, which is all there is to a device; `memory.rs` is the chip's own
+//! memory, for tensors that stay there; `chip.rs` and `gate.rs` are the pretended world around it, and `place.rs` lets a test pretend the rest of the machine as well. What it does *not* do: it is not fast, and nothing of the product depends on it. It grows
 //! no features: whoever needs another operator for a test adds one line to [`Op`].
 //!
 //! [`Work`]: inferry_core::Work
@@ -19,6 +19,7 @@
 
 mod chip;
 mod gate;
+mod memory;
 mod place;
 mod work;
 
@@ -28,11 +29,13 @@ use std::time::Duration;
 
 use inferry_core::device::{CompiledModel, Device, StageInfo, StageKind, Work};
 use inferry_core::port::Side;
+use inferry_core::remote::{ContextId, NoContext, RemoteContext};
 use inferry_core::request::PrepareError;
 use inferry_core::{Dim, ElementType, PartialShape, Port};
 
 pub use chip::Chip;
 pub use gate::Gate;
+pub use memory::Memory;
 pub use place::{Simulation, now, simulate};
 
 use work::TemplateWork;
@@ -176,6 +179,10 @@ impl Device for Template {
             chip: self.chip.clone(),
         }))
     }
+
+    fn context(&self) -> Result<&dyn RemoteContext, NoContext> {
+        Ok(self.chip.memory())
+    }
 }
 
 fn port(side: Side, letter: char, index: usize, len: Option<usize>) -> Port {
@@ -199,6 +206,10 @@ impl CompiledModel for Compiled {
 
     fn outputs(&self) -> &[Port] {
         &self.outputs
+    }
+
+    fn context(&self) -> Option<&ContextId> {
+        Some(self.chip.memory().id())
     }
 
     fn stages(&self) -> &[StageInfo] {

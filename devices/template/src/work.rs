@@ -185,6 +185,10 @@ impl TemplateWork {
         for (input, values) in io.inputs().iter().zip(&mut self.values) {
             let tensor = input.tensor();
             values.resize(tensor.len(), 0.0);
+            if let Some(remote) = tensor.as_remote() {
+                self.chip.memory().read(remote, values).map_err(Failure::device)?;
+                continue;
+            }
             let from = &input.bytes()[tensor.byte_range()];
             gather(tensor.layout(), size_of::<f32>(), from, bytemuck::cast_slice_mut(values))
                 .map_err(Failure::device)?;
@@ -196,6 +200,10 @@ impl TemplateWork {
     fn scatter(&mut self, io: &mut Bindings) -> Result<(), Failure> {
         for (output, values) in io.split().1.iter_mut().zip(&self.values) {
             output.set_shape(&[values.len()].into()).map_err(Failure::device)?;
+            if let Some(remote) = output.tensor().as_remote() {
+                self.chip.memory().write(values, remote).map_err(Failure::device)?;
+                continue;
+            }
             let (layout, range) = (output.tensor().layout().clone(), output.tensor().byte_range());
             let to = &mut output.bytes_mut()[range];
             scatter(&layout, size_of::<f32>(), bytemuck::cast_slice(values), to).map_err(Failure::device)?;
