@@ -19,6 +19,7 @@
 //! host is [`TensorError::Remote`](crate::tensor::TensorError::Remote), and binding one to a model that does not compute in its
 //! context is [`BindError::Remote`](crate::request::BindError::Remote). Nothing here moves bytes: devices do.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc as Shared;
 use alloc::vec::Vec;
 use core::fmt;
@@ -32,26 +33,29 @@ use crate::tensor::{ElementType, Layout, Shape, Storage, Tensor, TensorError};
 
 /// A context of this process; none other is ever equal to it.
 #[derive(Clone, Debug)]
-pub struct ContextId {
+pub struct ContextId(Shared<Named>);
+
+#[derive(Debug)]
+struct Named {
     number: usize,
-    device: Shared<str>,
+    device: Box<str>,
 }
 
 impl ContextId {
     fn unique(device: &str) -> ContextId {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        ContextId { number: NEXT.fetch_add(1, Ordering::Relaxed), device: device.into() }
+        ContextId(Shared::new(Named { number: NEXT.fetch_add(1, Ordering::Relaxed), device: device.into() }))
     }
 
     /// The name of the device that it belongs to.
     pub fn device(&self) -> &str {
-        &self.device
+        &self.0.device
     }
 }
 
 impl PartialEq for ContextId {
     fn eq(&self, other: &ContextId) -> bool {
-        self.number == other.number
+        self.0.number == other.0.number
     }
 }
 
@@ -59,7 +63,7 @@ impl Eq for ContextId {}
 
 impl fmt::Display for ContextId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "context {} of the device \"{}\"", self.number, self.device)
+        write!(f, "context {} of the device \"{}\"", self.0.number, self.device())
     }
 }
 
@@ -193,9 +197,9 @@ pub enum RemoteError {
     #[error("a tensor of shape {host} cannot be copied to one of shape {remote}")]
     Shapes {
         /// The shape on the host.
-        host: Shape,
+        host: Box<Shape>,
         /// The shape on the device.
-        remote: Shape,
+        remote: Box<Shape>,
     },
     /// The device failed.
     #[error("the device failed")]
@@ -402,7 +406,8 @@ pub fn check_copy<'a>(
         return Err(TensorError::Element { asked: host.element(), actual: remote.element() }.into());
     }
     if host.shape() != remote.shape() {
-        return Err(RemoteError::Shapes { host: host.shape().clone(), remote: remote.shape().clone() });
+        let (host, remote) = (Box::new(host.shape().clone()), Box::new(remote.shape().clone()));
+        return Err(RemoteError::Shapes { host, remote });
     }
     Ok(there)
 }
