@@ -1,5 +1,6 @@
 //! Tensors that stay on a device: the template device's memory, which the host cannot look at.
 #![forbid(unsafe_code)]
+#![expect(clippy::single_range_in_vec_init, reason = "a region of a vector has one range")]
 
 use std::sync::Arc;
 use std::thread;
