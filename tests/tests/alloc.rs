@@ -12,8 +12,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use inferry::{CompiledModel, Model, Next, Options, Request, Runtime, Verdict, block_on, read_model};
+use inferry::{CompiledModel, Next, Options, Request, Runtime, Verdict, block_on, read_model};
+use inferry_behaviour::native::compile_for;
 use inferry_behaviour::{data, model};
+use inferry_template::{Chip, Form, Graph, Op};
 
 struct Counting;
 
@@ -52,17 +54,27 @@ fn a_warm_round_takes_no_memory() {
     ];
     for (model_name, model, count) in &models {
         for (name, options) in arrangements {
-            let taken = rounds(model, options, *count);
+            let compiled = Runtime::new().unwrap().compile(model, options).unwrap();
+            let taken = rounds(&compiled, *count);
             assert_eq!(taken, 0, "{model_name}, {name}: {taken} allocations in warm rounds");
+        }
+    }
+    // Three stages: two on a stream, and one that waits for the chip on a thread of its own, or is parked.
+    let graph = Graph::new([Op::Add(1.0)]).before([Op::Add(2.0)]).after([Op::Yield, Op::Add(3.0)]);
+    for form in [Form::Blocking, Form::Parked] {
+        for (name, options) in &arrangements[..2] {
+            let chip = Chip::working("chip");
+            let compiled = compile_for(&Runtime::new().unwrap(), *options, &graph, form, &chip);
+            let taken = rounds(&compiled, 50);
+            assert_eq!(taken, 0, "three stages, {form:?}, {name}: {taken} allocations in warm rounds");
         }
     }
 }
 
 /// The allocations of so many warm rounds of all kinds.
-fn rounds(model: &Model, options: Options, count: usize) -> usize {
-    let compiled = Runtime::new().unwrap().compile(model, options).unwrap();
-    let mut requests = [request(&compiled), request(&compiled)];
-    let mut chained = chained(&compiled);
+fn rounds(compiled: &CompiledModel, count: usize) -> usize {
+    let mut requests = [request(compiled), request(compiled)];
+    let mut chained = chained(compiled);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut round = || {
         // One after the other; with a limit that is not reached; at the same time; on this thread; awaited; by callbacks.
