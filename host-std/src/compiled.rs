@@ -10,6 +10,8 @@ use inferry_core::request::{InferError, PrepareError};
 use inferry_core::state::VariableError;
 use inferry_core::{Pipeline, Port, Stateful, Variable, device};
 
+use crate::batch::{self, BatchError, Batching, Timer};
+use crate::clock::SystemClock;
 use crate::here::Id;
 use crate::inputs::{Input, sorted};
 use crate::place::Place;
@@ -24,6 +26,7 @@ struct Inner {
     device: Arc<dyn device::CompiledModel>,
     place: Arc<Place>,
     streams: usize,
+    optimal: usize,
     /// Who waits for a run of the pool waits for this.
     id: Id,
     /// The requests behind `run`, made when it is first called.
@@ -37,7 +40,8 @@ impl CompiledModel {
         streams: usize,
     ) -> CompiledModel {
         let (id, pool) = (Id::unique(), Mutex::default());
-        CompiledModel(Arc::new(Inner { device, place, streams, id, pool }))
+        let optimal = if streams == 0 { 1 } else { streams + 1 };
+        CompiledModel(Arc::new(Inner { device, place, streams, optimal, id, pool }))
     }
 
     /// The same model, with pairs of an input and an output joined into variables: each request keeps their values from run
@@ -126,9 +130,35 @@ impl CompiledModel {
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same model for requests of one item each, of which up to [`Batching::size`] are computed in one run. The ports have
+    /// a first extent of 1; nothing else is different for a request. Each item must be computed as if it were alone: whether the
+    /// model does so is for the caller to know.
+    ///
+    /// A model of a fixed batch computes empty seats too when the limit is over; one whose first extent is open computes
+    /// only what is there.
+    ///
+    /// # Errors
+    /// [`BatchError`]: a port without such a batch, a model with variables.
+    pub fn batched(&self, batching: Batching) -> Result<CompiledModel, BatchError> {
+        self.batched_by(batching, Arc::new(SystemClock))
+    }
+
+    /// As [`CompiledModel::batched`], with a time of the caller's own.
+    pub fn batched_by(&self, batching: Batching, timer: Arc<dyn Timer>) -> Result<CompiledModel, BatchError> {
+        let Inner { device, place, streams, .. } = &*self.0;
+        let buses = (*streams).max(1);
+        let (model, pipeline) = batch::batched(device, &place.pipeline, buses, batching, timer)?;
+        let trace = place.pipeline.trace().cloned();
+        // To keep every bus full, and as many in line behind it.
+        let optimal = batching.size.saturating_mul(buses).saturating_mul(2);
+        let place = Arc::new(Place::over(pipeline, trace));
+        let (id, pool, streams) = (Id::unique(), Mutex::default(), *streams);
+        Ok(CompiledModel(Arc::new(Inner { device: model, place, streams, optimal, id, pool })))
+    }
+
     /// How many requests in flight keep all streams busy: one for each, and one that is ready when a stream gets free.
     pub fn optimal_requests(&self) -> usize {
-        if self.0.streams == 0 { 1 } else { self.0.streams + 1 }
+        self.0.optimal
     }
 
     /// How many streams compute requests side by side; 0 when the caller of a start computes.

@@ -46,11 +46,13 @@
 //! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`) lowers it.
 //!
 //! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join` (threads within a request),
-//! `compiled`, `request`, `run`, `completion` and `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
+//! `batch` (requests that share
+//! runs), `compiled`, `request`, `run`, `completion` and `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
 //! `features` and `topology` (the machine), `file` (model files). What this crate does *not* do: it knows no operator, and the
 //! protocol of a request is `inferry-core`'s.
 #![deny(unsafe_code)]
 
+mod batch;
 mod clock;
 mod compiled;
 mod completion;
@@ -77,6 +79,7 @@ pub mod trace;
 mod trampoline;
 mod wait;
 
+pub use batch::{BatchError, Batching, Timer};
 pub use clock::SystemClock;
 pub use compiled::{CompiledModel, ModelRun};
 pub use completion::Completion;

@@ -1,4 +1,4 @@
-//! Deadlines of runs: one thread for the whole process, which stops the runs that are late.
+//! Deadlines of runs, and other alarms: one thread for the whole process, which stops the runs that are late.
 //!
 //! [`at`] notes a run and a moment. When the moment has come before the note is dropped, the run is cancelled with the
 //! deadline as the cause. The notes are few, so they lie in a plain vector: noting and forgetting take no memory once it has
@@ -7,6 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::thread;
 use std::time::Instant;
 
@@ -19,17 +20,39 @@ use crate::sleep::Sleeper;
 /// # Panics
 /// When the first note's thread cannot be started.
 pub(crate) fn at(moment: Instant, token: CancelToken) -> Note {
+    Note { id: note(moment, What::Expire(token)) }
+}
+
+/// Wakes `waker` at `moment`, unless the number that this gives is forgotten before.
+///
+/// # Panics
+/// As [`at`].
+pub(crate) fn wake_at(moment: Instant, waker: Waker) -> u64 {
+    note(moment, What::Wake(waker))
+}
+
+/// Forgets what was noted under this number.
+pub(crate) fn forget(id: u64) {
+    let mut notes = notes();
+    let position = notes.entries.iter().position(|entry| entry.id == id);
+    let entry = position.map(|position| notes.entries.swap_remove(position));
+    // What it holds may be the last that keeps a request: it is dropped outside of the lock.
+    drop(notes);
+    drop(entry);
+}
+
+fn note(moment: Instant, what: What) -> u64 {
     let sleeper = sleeper();
     let mut notes = notes();
     let id = notes.next;
     notes.next += 1;
     let is_earliest = notes.entries.iter().all(|entry| moment < entry.moment);
-    notes.entries.push(Entry { id, moment, token });
+    notes.entries.push(Entry { id, moment, what });
     drop(notes);
     if is_earliest {
         sleeper.wake();
     }
-    Note { id }
+    id
 }
 
 /// A deadline that has been noted; dropping it forgets the deadline.
@@ -40,12 +63,7 @@ pub(crate) struct Note {
 
 impl Drop for Note {
     fn drop(&mut self) {
-        let mut notes = notes();
-        let position = notes.entries.iter().position(|entry| entry.id == self.id);
-        let entry = position.map(|position| notes.entries.swap_remove(position));
-        // The token may be the last that keeps a request: it is dropped outside of the lock.
-        drop(notes);
-        drop(entry);
+        forget(self.id);
     }
 }
 
@@ -57,7 +75,21 @@ struct Notes {
 struct Entry {
     id: u64,
     moment: Instant,
-    token: CancelToken,
+    what: What,
+}
+
+enum What {
+    Expire(CancelToken),
+    Wake(Waker),
+}
+
+impl What {
+    fn act(self) {
+        match self {
+            What::Expire(token) => drop(token.expire()),
+            What::Wake(waker) => waker.wake(),
+        }
+    }
 }
 
 fn notes() -> MutexGuard<'static, Notes> {
@@ -91,7 +123,7 @@ fn keep_time(sleeper: &Sleeper) -> ! {
         drop(notes);
         match due {
             // Outside of the lock: to stop a run may call executors and wakers, and what panics there is not our end.
-            Some(entry) => drop(catch_unwind(AssertUnwindSafe(move || entry.token.expire()))),
+            Some(entry) => drop(catch_unwind(AssertUnwindSafe(move || entry.what.act()))),
             None => drop(sleeper.sleep(earliest)),
         }
     }

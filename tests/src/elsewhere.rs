@@ -22,13 +22,13 @@ const WAITING: &str = "tests/tests/waiting.rs";
 const COMPILED: &str = "tests/tests/compiled.rs";
 const EXECUTORS: &str = "tests/tests/executors.rs";
 const REMOTE: &str = "tests/tests/remote.rs";
+const DEVICES: &str = "tests/tests/devices.rs";
 const FACADE: &str = "tests/tests/facade.rs";
 const PROFILE: &str = "tests/tests/profile.rs";
 const STATE: &str = "tests/tests/state.rs";
 const BY_TYPE: &str = "tests/src/by_type.rs";
 
 const QUEUE: &str = "data and callbacks for each run of a pool, and a wait for all of them, are not there";
-const BATCHING: &str = "automatic batching is not there";
 const EXPORT: &str = "compiled models cannot be exported";
 const BROWSER: &str = "the browser's surface: proved there";
 const PROPERTIES: &str =
@@ -101,7 +101,8 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (231, 231, Test(COMPILED, "a_new_request_and_a_run_of_the_model_give_the_same")),
     (232, 232, Test(THREADS, "what_is_wrong_with_the_inputs_of_a_run_is_said_in_its_own_words")),
     (233, 233, Test(COMPILED, "a_model_outlives_its_runtime")),
-    (234, 235, NotYet(BATCHING)),
+    (234, 234, Test(DEVICES, "each_request_gets_what_it_would_get_alone")),
+    (235, 235, Test(DEVICES, "a_lone_request_waits_for_the_limit_and_the_next_batch_does_not")),
     (236, 236, Test(THREADS, "a_start_runs_nothing_on_its_callers_thread_unless_there_are_no_streams")),
     (241, 241, Test(THREADS, "many_threads_start_and_wait_at_the_same_time")),
     (245, 247, Test(EXECUTORS, "the_same_name_gives_the_same_executor")),
