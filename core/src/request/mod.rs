@@ -93,7 +93,7 @@ impl Request {
     /// Starts a run and returns while it goes on.
     ///
     /// The tensors must fit their ports and be held by nobody else; during the run, views of them fail with
-    /// [`InUse`](crate::tensor::InUse). If this fails, no run has begun and the request is as it was. A request whose
+    /// [`InUse`](crate::tensor::InUse). If this fails, no stage has begun and the request is as it was (the refusal of an executor uses up the number of a run). A request whose
     /// callback is being called accepts one start, and begins that run when the callback has returned.
     ///
     /// The run is computed by the pipeline's executors. An executor that has no place of its own

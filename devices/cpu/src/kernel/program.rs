@@ -13,7 +13,9 @@
 //!
 //! # Evidence
 //!
-//! HardSwish as four instructions on 512 numbers (AVX-512, Zen 5): see `benches/program.rs`.
+//! Zen 5, AVX-512, one thread: the ten instructions of Magika's tanh form of Gelu on 2.1 million numbers took 40 ms while
+//! every vector operation in them was a call, because closures stood between the shell and the instructions, and 6 ms since
+//! each instruction is a function of its own without any.
 
 use alloc::boxed::Box;
 use alloc::format;

@@ -11,9 +11,11 @@
 //! token (`simd.add(a, b)`), the vectors are plain data. [`dispatch`] turns an [`Isa`] into a token, once for a whole loop.
 //!
 //! **The one rule**: everything between the shell and the instructions must be `#[inline(always)]`, because only inside
-//! the shell does the compiler know the instructions; a helper that is not inlined becomes a call for every vector. Closures
-//! passed to `#[inline(always)]` functions are inlined as a rule. A part that is better not inlined (it is large, or called
-//! from many places) becomes a [`Vectorized`] of its own and is called with [`Simd::call`].
+//! the shell does the compiler know the instructions; a helper that is not inlined becomes a call for every vector. So no
+//! closure may hold operations: it cannot be marked, and LLVM inlines it into the shell only when it is small (with calls in
+//! it, it is not). Write the loop out, or make the function a type with a marked method. A part that is better not inlined
+//! (it is large, or called from many places) becomes a [`Vectorized`] of its own and is called with [`Simd::call`]. Whether
+//! all is well is seen in a release build: no name of an intrinsic may be among the symbols (`nm -C … | grep core_arch`).
 //!
 //! What this module does *not* do: it detects nothing (an `Isa` is handed down), it has no vectors of other types (bytes are
 //! loaded into and stored from `i32`), and results may differ in the last bit between instruction sets, since only some have
