@@ -16,7 +16,7 @@
 //! is dropped by its owner. A slot that is used again has another generation, so an id never means somebody else's object.
 //!
 //! [`RemoteContext`] is what a device gives to its users: new tensors, and copies both ways. A view of a remote tensor on the
-//! host is [`TensorError::Remote`](crate::tensor::TensorError::Remote), and binding one to a model that does not compute in its
+//! host is [`TensorError::Remote`], and binding one to a model that does not compute in its
 //! context is [`BindError::Remote`](crate::request::BindError::Remote). Nothing here moves bytes: devices do.
 
 use alloc::boxed::Box;

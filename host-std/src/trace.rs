@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Recording takes a short lock and some memory for each step, so that it is for looking, not for always. With the feature
-//! `tracing`, [`Spans`] tells the crate of that name instead.
+//! `tracing`, `Spans` tells the crate of that name instead.
 
 use std::collections::HashMap;
 use std::fmt::Write;
