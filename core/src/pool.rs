@@ -351,10 +351,14 @@ pub struct Tensors {
 }
 
 impl Tensors {
+    pub(crate) fn new(model: Arc<dyn CompiledModel>, tensors: Box<[Tensor]>) -> Tensors {
+        Tensors { model, tensors }
+    }
+
     fn take_from(request: &mut Request) -> Result<Tensors, BindError> {
         let count = request.outputs().len();
         let tensors = (0..count).map(|index| request.take_output(index)).collect::<Result<_, _>>()?;
-        Ok(Tensors { model: request.model().clone(), tensors })
+        Ok(Tensors::new(request.model().clone(), tensors))
     }
 
     /// The tensor of an output.

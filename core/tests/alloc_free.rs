@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
 use inferry_core::device::{StageInfo, StageKind};
+use inferry_core::jobs::{JobPool, JobSettings, Results};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, Inbox, Next, PrepareError, Task};
 use inferry_core::{
@@ -189,6 +190,12 @@ fn a_warm_round_takes_no_memory() {
         .set_inputs("x", [1.0f32, 2.0, 3.0, 4.0].map(|value| Tensor::from_slice(&[value], [1]).unwrap()))
         .unwrap();
     let mut value = Tensor::zeros(ElementType::F32, [4]);
+    let settings = JobSettings::new(2).waiting(4).results(Results::Ordered);
+    let jobs = JobPool::new(model.clone(), pipeline.clone(), settings, |done| {
+        Ok(done.output("y")?.as_slice::<f32>()?[3])
+    });
+    let jobs: JobPool<usize, f32> = jobs.unwrap();
+    let job_input = Tensor::from_slice(&[1.0f32; 4], [4]).unwrap();
     let mut request = Request::new(model, pipeline).unwrap();
     let restarts = Arc::new(AtomicUsize::new(0));
     let left = restarts.clone();
@@ -227,6 +234,15 @@ fn a_warm_round_takes_no_memory() {
             counter.reset_variables().unwrap();
         }
         wait(batched.start().unwrap(), &waker).unwrap();
+        // Jobs, some of which have to wait for a slot, and their results in order.
+        for job in 0..5 {
+            wait(jobs.submit([("x", job_input.clone())], job), &waker).unwrap();
+        }
+        for job in 0..5 {
+            let finished = wait(jobs.next(), &waker).unwrap();
+            assert_eq!((finished.user, finished.result.unwrap()), (job, 2.0));
+        }
+        wait(jobs.quiet(), &waker).unwrap();
     };
     (0..20).for_each(&mut round);
     let before = TAKEN.load(Ordering::Relaxed);

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use inferry_core::jobs::{JobDone, JobSettings};
 use inferry_core::pool::{PoolRun, RequestPool, Tensors};
-use inferry_core::request::{InferError, PrepareError};
+use inferry_core::request::{BoxError, InferError, PrepareError};
 use inferry_core::state::VariableError;
 use inferry_core::{Pipeline, Port, Stateful, Variable, device};
 
@@ -14,6 +15,7 @@ use crate::batch::{self, BatchError, Batching, Timer};
 use crate::clock::SystemClock;
 use crate::here::Id;
 use crate::inputs::{Input, sorted};
+use crate::jobs::Jobs;
 use crate::place::Place;
 use crate::request::Request;
 use crate::wait::wait;
@@ -90,6 +92,34 @@ impl CompiledModel {
     /// Requests that are handed out one by one, for programs that keep several runs in flight.
     pub fn pool(&self, size: usize) -> Result<RequestPool, PrepareError> {
         RequestPool::new(self.0.device.clone(), self.0.place.pipeline.clone(), size)
+    }
+
+    /// A pool of jobs: submit more runs than there are requests, each with data of one's own; `handler` makes a result of
+    /// every run that is done, and the results are taken in either order, or dropped. See [`Jobs`].
+    ///
+    /// ```
+    /// # use inferry::{JobSettings, Options, Results, Runtime, Tensor};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/mtcnn_cascade/pnet.onnx");
+    /// # let pictures = vec![Tensor::from_slice(&vec![0.0_f32; 64 * 64 * 3], [1, 64, 64, 3])?; 4];
+    /// let model = Runtime::new()?.compile_file(path, Options::throughput())?;
+    /// let settings = JobSettings::new(model.optimal_requests()).results(Results::Ordered);
+    /// let jobs = model.jobs(settings, |mut done| Ok(done.take_output(0)?))?;
+    /// for (number, picture) in pictures.into_iter().enumerate() {
+    ///     jobs.submit([(0, picture)], number)?; // waits for room
+    /// }
+    /// for finished in &jobs {
+    ///     println!("picture {}: boxes {}", finished.user, finished.result?.shape());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn jobs<U: Send + 'static, R: Send + 'static>(
+        &self,
+        settings: JobSettings,
+        handler: impl Fn(JobDone<'_, U, R>) -> Result<R, BoxError> + Send + Sync + 'static,
+    ) -> Result<Jobs<U, R>, PrepareError> {
+        Jobs::new(self.0.device.clone(), self.0.place.clone(), settings, handler)
     }
 
     /// Runs the model once: binds the inputs, runs, and gives the outputs.

@@ -33,6 +33,8 @@
 //! - **Cancelling** ([`Run::cancel`], [`Canceller`], [`CancelToken`]) does not wait. When it is granted the run ends as
 //!   cancelled, within milliseconds in the middle of a model; a run that has not begun ends at once. [`Run::deadline`] and
 //!   [`Request::infer_deadline`] do it when a moment has come.
+//! - **Jobs** ([`CompiledModel::jobs`]) wait in a queue for a request to be idle; every one that was accepted ends once, and
+//!   what goes wrong in one is its own.
 //! - **Callbacks** ([`Request::set_callback`]) come once a run, never two of one request at a time, and may restart it.
 //! - **Variables** ([`CompiledModel::with_variables`]) are what a request remembers from run to run. Only a run that is done
 //!   changes them.
@@ -45,9 +47,9 @@
 //! [`throughput`](Options::throughput) gives each core a request. The instruction set is chosen when the program runs; the
 //! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`) lowers it.
 //!
-//! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join` (threads within a request),
-//! `batch` (requests that share
-//! runs), `compiled`, `request`, `run`, `completion` and `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
+//! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join`
+//! (threads within a request), `batch` (requests that share runs), `compiled`, `request`, `run`, `jobs`, `completion` and
+//! `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
 //! `features` and `topology` (the machine), `file` (model files). What this crate does *not* do: it knows no operator, and the
 //! protocol of a request is `inferry-core`'s.
 #![deny(unsafe_code)]
@@ -62,6 +64,7 @@ mod file;
 mod fork_join;
 mod here;
 mod inputs;
+mod jobs;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod npz;
@@ -87,6 +90,7 @@ pub use executors::{Executors, run_and_wait};
 pub use features::UnknownIsa;
 pub use file::{FileError, Folder, read_model};
 pub use inputs::Input;
+pub use jobs::{JobResults, Jobs};
 pub use observer::{Observer, Watch};
 pub use options::Options;
 pub use request::Request;
@@ -96,6 +100,10 @@ pub use streams::ThreadError;
 pub use wait::block_on;
 
 pub use inferry_core::device;
+pub use inferry_core::jobs::{
+    Finished, JobDone, JobError, JobId, JobSettings, NoSuchSlot, Overflow, Priority, Refusal, Results,
+    SlotStatus, SubmitError,
+};
 pub use inferry_core::pool::{Pooled, RequestPool, Tensors};
 pub use inferry_core::profile::{NodeProfile, NodeStatus};
 pub use inferry_core::remote;

@@ -35,6 +35,7 @@ pub struct Completion<'a> {
     pub(super) verdict: Verdict,
     pub(super) error: Option<&'a InferError>,
     pub(super) io: &'a mut Bindings,
+    pub(super) latency: Option<u64>,
     pub(super) replacement: &'a mut Replacement,
 }
 
@@ -58,6 +59,11 @@ impl Completion<'_> {
     /// Why the run failed or was cancelled; `None` when it is done.
     pub fn error(&self) -> Option<&InferError> {
         self.error
+    }
+
+    /// How long the run took, in nanoseconds; see [`Request::latency`](crate::request::Request::latency).
+    pub fn latency(&self) -> Option<u64> {
+        self.latency
     }
 
     /// Nothing, or the run's error, for `?`.

@@ -268,9 +268,9 @@ impl Task {
         let mut replacement = Replacement::Keep;
         task.shared().trace(run, Happening::CallbackBegins);
         let answer = unwind::contained(|| {
-            task.with_body(|Body { io, error, .. }| {
-                let error = error.as_ref();
-                callback(Completion { run, verdict, error, io, replacement: &mut replacement })
+            task.with_body(|Body { io, error, times, .. }| {
+                let (error, latency) = (error.as_ref(), times.latency);
+                callback(Completion { run, verdict, error, io, latency, replacement: &mut replacement })
             })
         });
         let task = guard.finished();
