@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 
 use crate::device::{CompiledModel, StageInfo, Work};
 use crate::port::{self, Port, PortError, Side};
+use crate::remote::ContextId;
 use crate::request::{BindError, PrepareError, check, least_shape};
 use crate::tensor::{Dim, PartialShape, Tensor, TensorError};
 
@@ -219,6 +220,10 @@ impl CompiledModel for Stateful {
 
     fn outputs(&self) -> &[Port] {
         &self.outputs
+    }
+
+    fn context(&self) -> Option<&ContextId> {
+        self.model.context()
     }
 
     fn stages(&self) -> &[StageInfo] {

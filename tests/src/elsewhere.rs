@@ -25,10 +25,10 @@ const REMOTE: &str = "tests/tests/remote.rs";
 const DEVICES: &str = "tests/tests/devices.rs";
 const FACADE: &str = "tests/tests/facade.rs";
 const PROFILE: &str = "tests/tests/profile.rs";
+const POOL: &str = "tests/tests/pool.rs";
 const STATE: &str = "tests/tests/state.rs";
 const BY_TYPE: &str = "tests/src/by_type.rs";
 
-const QUEUE: &str = "data and callbacks for each run of a pool, and a wait for all of them, are not there";
 const EXPORT: &str = "compiled models cannot be exported";
 const BROWSER: &str = "the browser's surface: proved there";
 const PROPERTIES: &str =
@@ -111,15 +111,22 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (268, 268, Test(BY_TYPE, "a_moved_tensor_is_gone")),
     (278, 278, Never(SUB_BYTE)),
     (280, 280, Never(SUB_BYTE)),
-    (288, 291, NotYet(QUEUE)),
+    (288, 289, Test(POOL, "slots_are_idle_at_first_and_named_by_an_index_that_exists")),
+    (290, 291, Test(POOL, "the_error_of_a_handler_is_told_with_its_type")),
     (295, 295, Test(THREADS, "runs_of_a_model_share_its_requests")),
-    (297, 298, NotYet(QUEUE)),
-    (299, 299, Test(BY_TYPE, "a_pool_has_no_index")),
+    (297, 297, Test(POOL, "errors_and_panics_leave_the_pool_as_good_as_new")),
+    (298, 298, Test(POOL, "a_wait_for_all_waits_for_what_handlers_submit")),
+    (299, 299, Test(POOL, "slots_are_idle_at_first_and_named_by_an_index_that_exists")),
     (301, 301, Test(FACADE, "inputs_come_in_many_forms")),
     (302, 302, Test(FACADE, "memory_is_shared_exactly_as_asked")),
     (303, 303, Test(BY_TYPE, "an_input_is_a_tensor")),
     (304, 304, Never("Python's interpreter lock: there is none here")),
-    (305, 324, NotYet(BROWSER)),
+    (305, 312, NotYet(BROWSER)),
+    (313, 314, Test(POOL, "jobs_are_submitted_and_taken_by_await")),
+    (315, 315, NotYet(BROWSER)),
+    (316, 316, Test(POOL, "a_closed_pool_finishes_and_takes_nothing_more")),
+    (317, 317, Test(POOL, "errors_and_panics_leave_the_pool_as_good_as_new")),
+    (318, 324, NotYet(BROWSER)),
 ];
 
 /// How many rows the catalogue has.
