@@ -8,6 +8,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/mtcnn_cascade/pnet.onnx");
+//! # let image = inferry::Tensor::zeros(inferry::ElementType::F32, [1, 64, 64, 3]);
 //! let runtime = Runtime::new()?;
 //! // A thread of this name: the same for everybody who asks this runtime for it.
 //! let camera = runtime.executors().named("camera")?;
@@ -15,6 +16,7 @@
 //! let pipeline = Pipeline::new([camera.clone()]).deliver_on(camera);
 //! let on_camera = runtime.on_pipeline(model.on_device().clone(), pipeline);
 //! let mut request = on_camera.request()?;
+//! request.set_input(0, image)?;
 //! request.start()?.wait()?;
 //! # Ok(())
 //! # }
