@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use crate::report::{Report, saved};
-use crate::{place, purity};
+use crate::{place, purity, test};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const PACKAGE: &str = "inferry-behaviour";
@@ -25,26 +25,23 @@ const STEPS: [&str; 3] = ["tests", "documentation tests", "behaviours in WebAsse
 pub(crate) fn run() -> Result<bool, String> {
     let mut report = Report::new(false);
     let mut tests = place::cargo(&["test", "--package", PACKAGE, "--lib"]);
-    for binary in binaries(&rows()?) {
+    let rows = rows()?;
+    for binary in binaries(&rows) {
         tests.args(["--test", &binary]);
     }
     report.tests(STEPS[0], tests);
     report.tests(STEPS[1], place::cargo(&["test", "--package", PACKAGE, "--doc"]));
     wasm_step(&mut report);
     report.close();
-    let table = Table::read()?;
+    let table = Table::read(&rows);
     table.print();
     Ok(table.failed() == 0)
 }
 
 /// Builds the behaviours for WebAssembly and runs them under Node; a line says so when there is none.
 pub(crate) fn wasm_step(report: &mut Report) {
-    let mut node = place::command("node");
-    if place::output(node.arg("--version")).is_none() {
-        return report.skip(STEPS[2], "node is not here");
-    }
-    if let Err(problem) = purity::install(WASM) {
-        return report.check(STEPS[2], || Err(problem));
+    if !purity::can_run_wasm(report, STEPS[2], WASM) {
+        return;
     }
     let build = ["build", "--quiet", "--package", "inferry-behaviour-wasm", "--target", WASM];
     report.command("behaviours for WebAssembly", place::cargo(&build));
@@ -56,15 +53,18 @@ pub(crate) fn wasm_step(report: &mut Report) {
 
 /// The rows that failed, after the steps of `cargo xtask test` have run.
 pub(crate) fn problems() -> Result<Vec<String>, String> {
-    let table = Table::read()?;
+    let table = Table::read(&rows()?);
     let failed = table.rows.iter().filter(|(_, row)| !row.passed());
     Ok(failed.map(|(id, row)| format!("{id} {}: {}", row.name, row.cells().join(" "))).collect())
 }
 
-/// The rows, as `tests/examples/rows.rs` prints them.
+/// The rows, as `tests/examples/rows.rs` prints them. Built as the tests of `cargo xtask test` are: for the package alone
+/// everything below it would have other features, and be built once more.
 fn rows() -> Result<String, String> {
-    let mut rows = place::cargo(&["run", "--quiet", "--package", PACKAGE, "--example", "rows"]);
-    let rows = place::output(&mut rows).ok_or("the rows of the catalogue could not be printed")?;
+    let build = ["build", "--quiet", "--workspace", "--features", test::FEATURES, "--example", "rows"];
+    let rows = place::output(&mut place::cargo(&build))
+        .and_then(|_| place::output(&mut place::command(place::target().join("debug/examples/rows"))))
+        .ok_or("the rows of the catalogue could not be printed")?;
     Ok(String::from_utf8_lossy(&rows).into_owned())
 }
 
@@ -129,12 +129,12 @@ impl Row {
 }
 
 impl Table {
-    fn read() -> Result<Table, String> {
+    fn read(rows: &str) -> Table {
         let logs: Vec<String> =
             STEPS.iter().map(|step| fs::read_to_string(saved(step)).unwrap_or_default()).collect();
         let harness = Results::read(&logs[..2].join("\n"));
         let wasm = Results::read(&format!("     Running tests/wasm.rs (wasm)\n{}", logs[2]));
-        Ok(Table::join(&rows()?, &harness, &wasm))
+        Table::join(rows, &harness, &wasm)
     }
 
     fn join(rows: &str, harness: &Results, wasm: &Results) -> Table {

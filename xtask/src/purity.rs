@@ -41,6 +41,21 @@ pub(crate) fn steps(report: &mut Report) {
     }
 }
 
+/// Whether a step can run WebAssembly: there is a Node, and `target` can be built for. If not, the report says why.
+pub(crate) fn can_run_wasm(report: &mut Report, step: &str, target: &str) -> bool {
+    if place::output(place::command("node").arg("--version")).is_none() {
+        report.skip(step, "node is not here");
+        return false;
+    }
+    match install(target) {
+        Ok(()) => true,
+        Err(problem) => {
+            report.check(step, || Err(problem));
+            false
+        }
+    }
+}
+
 /// Makes sure that the standard parts for `target` are there, with rustup if they are not.
 pub(crate) fn install(target: &str) -> Result<(), String> {
     let mut rustc = place::command(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));

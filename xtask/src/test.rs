@@ -5,7 +5,7 @@
 use crate::{behaviours, loom, place, purity, report::Report, tidy, wasm_kernels};
 
 /// Features beyond the default ones whose tests count.
-const FEATURES: &str = "inferry/cli";
+pub(crate) const FEATURES: &str = "inferry/cli";
 
 /// Runs all steps; true when nothing failed, and with `no_skips` nothing was skipped either.
 pub(crate) fn run(no_skips: bool) -> Result<bool, String> {

@@ -21,11 +21,8 @@ pub(crate) fn run() -> Result<bool, String> {
 /// Adds them to a report; a line says so when there is no Node.
 pub(crate) fn step(report: &mut Report) {
     const STEP: &str = "kernels in WebAssembly";
-    if place::output(place::command("node").arg("--version")).is_none() {
-        return report.skip(STEP, "node is not here");
-    }
-    if let Err(problem) = purity::install(TARGET) {
-        return report.check(STEP, || Err(problem));
+    if !purity::can_run_wasm(report, STEP, TARGET) {
+        return;
     }
     let runner = place::root().join("xtask/wasi.mjs");
     let mut test = place::cargo(&["test", "--package", "inferry-cpu", "--lib", "--target", TARGET]);
