@@ -1,13 +1,14 @@
 //! A warm round takes no memory, from the start until the waiter goes on, in the whole process.
 //!
-//! The allocator counts. One test, so that nothing else runs in this process; and a short one, because the test harness
-//! takes memory to complain about one that lasts a minute.
+//! The allocator counts. One test, so that nothing else runs in this process.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../../core/tests/counting/mod.rs"]
+mod counting;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -17,29 +18,12 @@ use inferry_behaviour::native::compile_for;
 use inferry_behaviour::{data, model};
 use inferry_template::{Chip, Form, Graph, Op};
 
-struct Counting;
-
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        TAKEN.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 #[test]
 fn a_warm_round_takes_no_memory() {
+    counting::counted(warm_rounds);
+}
+
+fn warm_rounds() {
     let mut models = vec![("one node", model::add(4), 50), ("two matrix products", model::dense(2, 192), 50)];
     // A real one, of fixed shapes throughout.
     if let Some(path) = data::find("blazeface_back256/face_detection_back_256x256_barracuda.onnx") {
@@ -93,9 +77,9 @@ fn rounds(compiled: &CompiledModel, count: usize) -> usize {
         assert_eq!(chained.wait_quiet().unwrap(), Some(Verdict::Done));
     };
     (0..count.min(20)).for_each(|_| round());
-    let before = TAKEN.load(Ordering::SeqCst);
+    let before = counting::taken();
     (0..count).for_each(|_| round());
-    TAKEN.load(Ordering::SeqCst) - before
+    counting::taken() - before
 }
 
 fn request(compiled: &CompiledModel) -> Request {

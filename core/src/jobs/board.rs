@@ -26,8 +26,10 @@ pub(super) struct Board<T> {
 }
 
 impl<T> Board<T> {
-    pub(super) fn new(mode: Results) -> Board<T> {
-        Board { mode, places: VecDeque::new(), first: 0 }
+    /// With room for so many results; results that nobody takes make it grow.
+    pub(super) fn new(mode: Results, room: usize) -> Board<T> {
+        let room = if mode == Results::Dropped { 0 } else { room };
+        Board { mode, places: VecDeque::with_capacity(room), first: 0 }
     }
 
     /// A job was accepted: they are numbered from 0.
@@ -67,7 +69,7 @@ mod tests {
             (Results::Unordered, [Some(2), Some(0), Some(1)]),
             (Results::Ordered, [Some(0), Some(1), Some(2)]),
         ] {
-            let mut board = Board::new(mode);
+            let mut board = Board::new(mode, 2);
             (0..3).for_each(|job| board.expect(job));
             let left = board.put(2, 2);
             assert_eq!(left.is_some(), mode == Results::Dropped);

@@ -21,6 +21,7 @@ use core::mem;
 use core::task::{Context, Waker};
 
 use crate::device::CompiledModel;
+use crate::jobs::queue::QUEUED;
 use crate::jobs::state::{Door, Inputs, Job, State};
 use crate::jobs::wait::{NewJob, WaitList};
 use crate::jobs::{Finished, Handler, JobDone, JobError, JobId, JobSettings, Refusal, SubmitError};
@@ -196,7 +197,7 @@ impl<U: Send + 'static, R: Send + 'static> Inner<U, R> {
 
     fn recycle(&self, inputs: Inputs) {
         debug_assert!(inputs.is_empty(), "tensors are not dropped under the lock");
-        let most = self.settings.waiting.min(64) + self.settings.slots;
+        let most = self.settings.waiting.min(QUEUED) + self.settings.slots + 1;
         let unused = self.state.with(|state| {
             if state.spare.len() < most {
                 state.spare.push(inputs);

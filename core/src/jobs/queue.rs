@@ -38,6 +38,9 @@ impl Overflow {
     }
 }
 
+/// The most waiting jobs of a priority for which room is taken beforehand.
+pub(super) const QUEUED: usize = 64;
+
 /// The lines.
 pub(super) struct Queue<T> {
     /// By priority.
@@ -57,7 +60,7 @@ pub(super) enum Room {
 
 impl<T> Queue<T> {
     pub(super) fn new(bound: usize, overflow: Overflow) -> Queue<T> {
-        let line = || VecDeque::with_capacity(bound.min(64));
+        let line = || VecDeque::with_capacity(bound.min(QUEUED));
         Queue { lines: [line(), line(), line()], bound, overflow }
     }
 

@@ -9,7 +9,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::jobs::board::Board;
-use crate::jobs::queue::{Queue, Room};
+use crate::jobs::queue::{QUEUED, Queue, Room};
 use crate::jobs::wait::{NewJob, WaitList};
 use crate::jobs::{Finished, JobId, JobSettings, Priority, Refusal};
 use crate::request::{CancelToken, InferError, Outcome, Request, Settled};
@@ -80,20 +80,23 @@ pub(super) enum Door<U> {
 
 impl<U, R> State<U, R> {
     pub(super) fn new(settings: JobSettings, requests: Vec<Request>) -> State<U, R> {
+        // Accepted and not over, plus the one at the door.
+        let held = settings.slots + settings.waiting.min(QUEUED) + 1;
+        let ports = requests.first().map_or(0, |request| request.inputs().len());
         State {
             queue: Queue::new(settings.waiting, settings.overflow),
             slots: requests.into_iter().map(Slot::new).collect(),
-            board: Board::new(settings.results),
+            board: Board::new(settings.results, held),
             first_error: None,
             next: 0,
             closed: false,
             ended: false,
             pumping: false,
             again: false,
-            spare: Vec::new(),
-            submitters: WaitList::default(),
-            readers: WaitList::default(),
-            waiters: WaitList::default(),
+            spare: (0..held).map(|_| Vec::with_capacity(ports)).collect(),
+            submitters: WaitList::new(),
+            readers: WaitList::new(),
+            waiters: WaitList::new(),
         }
     }
 

@@ -13,14 +13,18 @@ use crate::jobs::state::{Door, Inputs, State};
 use crate::jobs::{Finished, JobId, JobPool, Priority, Refusal, SubmitError};
 use crate::request::InferError;
 
-/// Wakers in the order in which they came.
-#[derive(Default)]
+/// Wakers in the order in which they came. There is room for a few from the beginning: whether anybody has to wait is a matter
+/// of timing, and a warm pool takes no memory.
 pub(super) struct WaitList {
     places: VecDeque<(u64, Waker)>,
     next: u64,
 }
 
 impl WaitList {
+    pub(super) fn new() -> WaitList {
+        WaitList { places: VecDeque::with_capacity(4), next: 0 }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }

@@ -2,43 +2,15 @@
 //!
 //! One test, for others beside it would be counted too.
 
+#[path = "../../../core/tests/counting/mod.rs"]
+mod counting;
 mod support;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use inferry_core::{ElementType, Parallel, Serial, Slice, Stop, Tensor};
 use inferry_cpu::Options;
 use inferry_engine::Model;
 use inferry_engine::op::{Concat, Flatten, Pad, PadMode, Reshape, Squeeze, Tile, Transpose};
 use support::*;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed to the system's allocator; only calls are counted.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Two threads' worth of bodies, one after the other on this thread.
 struct Pretend;
@@ -81,6 +53,10 @@ fn model(rows: Option<usize>) -> Model {
 
 #[test]
 fn a_warm_run_of_a_repeated_shape_takes_no_memory() {
+    counting::counted(warm_runs);
+}
+
+fn warm_runs() {
     for rows in [Some(150), None] {
         let compiled = compile_with(&model(rows), &Options::default());
         let mut runner = Runner::new(&compiled);
@@ -88,9 +64,9 @@ fn a_warm_run_of_a_repeated_shape_takes_no_memory() {
         runner.set(0, picture.region(&[50..200, 70..270]).unwrap());
         let conditions = [tensor(&[true], &[]), tensor(&[false], &[])];
         let allocations = |runner: &mut Runner, slice: Slice<'_>, parallel: &dyn Parallel| {
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let before = counting::taken();
             runner.run_with(slice, parallel, Stop::never()).unwrap();
-            ALLOCATIONS.load(Ordering::Relaxed) - before
+            counting::taken() - before
         };
         let wide: [(Slice<'_>, &dyn Parallel); 3] =
             [(Slice::Unlimited, &Serial), (Slice::Looks(1), &Serial), (Slice::Looks(2), &Pretend)];
