@@ -1,0 +1,32 @@
+/**
+ * The one error that this package rejects with, and its codes.
+ */
+
+/** Why; the same table as the runtime's `InferErrorKind`. */
+export type InferErrorCode =
+  | "busy" | "cancelled" | "timeout" | "abandoned" | "displaced" | "not-found" | "out-of-range" | "invalid-input"
+  | "in-use" | "unsupported" | "invalid-model" | "network" | "out-of-memory" | "operator" | "device" | "disposed"
+  | "worker-lost" | "callback" | "panicked" | "internal";
+
+/** What an {@link InferError} can say besides its message. */
+export interface InferErrorDetails {
+  /** What was thrown first: the reason of an aborted signal, the error of a callback, a failed fetch. */
+  readonly cause?: unknown;
+  /** The path of the node of the model at which it happened. */
+  readonly node?: string | undefined;
+}
+
+/** Every rejection of this package, with a code to decide by and a message to read. */
+export class InferError extends Error {
+  /** What to decide by. */
+  readonly code: InferErrorCode;
+  /** The path of the node of the model at which it happened, when there is one. */
+  readonly node: string | undefined;
+
+  constructor(code: InferErrorCode, message: string, details: InferErrorDetails = {}) {
+    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    this.name = "InferError";
+    this.code = code;
+    this.node = details.node;
+  }
+}
