@@ -16,7 +16,8 @@
 //! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs; [`request`] is
 //! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
 //! [`turn`] what it lends; [`device`] is what a device must give, and [`remote`] what it may give besides; [`pool`] hands out
-//! idle requests of one model, and [`jobs`] queues runs before them; [`state`] makes models that remember.
+//! idle requests of one model, and [`jobs`] queues runs before them; [`state`] makes models that remember;
+//! [`joined`] makes one model of several.
 //!
 //! # A device of twenty lines
 //!
@@ -90,6 +91,7 @@ pub mod clock;
 pub mod device;
 pub mod executor;
 pub mod jobs;
+pub mod joined;
 pub mod parallel;
 pub mod pipeline;
 pub mod pool;
@@ -108,6 +110,7 @@ pub use clock::Clock;
 pub use device::{CompiledModel, Device, Work};
 pub use executor::{Executor, Inline, Lend, Submitted};
 pub use jobs::{JobPool, JobSettings};
+pub use joined::Joined;
 pub use parallel::{Parallel, Pieces, Serial};
 pub use pipeline::Pipeline;
 pub use pool::RequestPool;

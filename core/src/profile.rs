@@ -23,6 +23,8 @@ pub struct NodeProfile {
     pub nanos: u64,
     /// How often it was begun or gone on with: an interrupted node has several turns.
     pub turns: u32,
+    /// The device that ran it, where a model runs on more than one.
+    pub device: Option<Arc<str>>,
 }
 
 impl NodeProfile {
@@ -34,7 +36,13 @@ impl NodeProfile {
         nanos: u64,
         turns: u32,
     ) -> NodeProfile {
-        NodeProfile { name, operator, status, nanos, turns }
+        NodeProfile { name, operator, status, nanos, turns, device: None }
+    }
+
+    /// The same node on this device.
+    #[must_use]
+    pub fn on(self, device: Arc<str>) -> NodeProfile {
+        NodeProfile { device: Some(device), ..self }
     }
 }
 

@@ -14,11 +14,12 @@ use std::thread::{self, JoinHandle, Thread};
 
 use inferry_core::device::{StageInfo, StageKind};
 use inferry_core::jobs::{JobPool, JobSettings, Results};
+use inferry_core::joined::{Outlet, Part, Source};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, Inbox, Next, PrepareError, Task};
 use inferry_core::{
-    CompiledModel, ElementType, Executor, Lend, Pipeline, Port, Request, Shape, Stateful, Submitted, Tensor,
-    Turn, Work,
+    CompiledModel, ElementType, Executor, Joined, Lend, Pipeline, Port, Request, Shape, Stateful, Submitted,
+    Tensor, Turn, Work,
 };
 
 /// A thread with an inbox.
@@ -132,6 +133,17 @@ impl Work for AddOneWork {
     }
 }
 
+/// A request of the model twice in a row.
+fn joined(model: &Arc<AddOne>, executor: &Arc<Stream>) -> Request {
+    let outlet = |part| Outlet { part, output: 0 };
+    let part = |source| Part { device: "none".into(), model: model.clone(), inputs: vec![source] };
+    let parts = vec![part(Source::Input(0)), part(Source::Outlet(outlet(0)))];
+    let joined = Joined::new(model.inputs().to_vec(), vec![("y".into(), outlet(1))], parts).unwrap();
+    let joined = Arc::new(joined);
+    let pipeline = Pipeline::by_kind(&*joined, |_| executor.clone());
+    Request::new(joined, Arc::new(pipeline)).unwrap()
+}
+
 /// A waker that unparks this thread, made once.
 fn unparker() -> Waker {
     struct Unpark(Thread);
@@ -179,6 +191,7 @@ fn warm_rounds() {
         Ok(done.output("y")?.as_slice::<f32>()?[3])
     });
     let jobs: JobPool<usize, f32> = jobs.unwrap();
+    let mut joined = joined(&model, &compute);
     let job_input = Tensor::from_slice(&[1.0f32; 4], [4]).unwrap();
     let mut request = Request::new(model, pipeline).unwrap();
     let restarts = Arc::new(AtomicUsize::new(0));
@@ -218,6 +231,10 @@ fn warm_rounds() {
             counter.reset_variables().unwrap();
         }
         wait(batched.start().unwrap(), &waker).unwrap();
+        // Two models in a row.
+        joined.input_mut("x").unwrap().as_slice_mut::<f32>().unwrap().fill(number as f32);
+        let outputs = wait(joined.start().unwrap(), &waker).unwrap();
+        assert_eq!(outputs.get("y").unwrap().as_slice::<f32>().unwrap()[3], number as f32 + 2.0);
         // Jobs, some of which have to wait for a slot, and their results in order.
         for job in 0..5 {
             wait(jobs.submit([("x", job_input.clone())], job), &waker).unwrap();

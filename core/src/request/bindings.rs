@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use crate::device::CompiledModel;
 use crate::port::{self, Port, PortKey, Side};
 use crate::remote::ContextId;
-use crate::request::bound::{Bound, Hold, check_in};
+use crate::request::bound::{Bound, Hold, check_in, check_shape};
 use crate::request::refusal::BindError;
 use crate::request::states::Kept;
 use crate::tensor::{LeaseError, Tensor};
@@ -72,6 +72,27 @@ impl Bindings {
         let inputs = Row::new(model.inputs(), state.inputs.clone(), inputs)?;
         let outputs = Row::new(model.outputs(), state.outputs.clone(), outputs)?;
         Ok(Bindings { inputs, outputs, kept, context })
+    }
+
+    /// Ports with nothing bound to them: what is bound is exchanged for each poll ([`Bindings::bound_mut`]).
+    pub(crate) fn vacant(inputs: &[Port], outputs: &[Port]) -> Bindings {
+        let side = |ports: &[Port]| Row {
+            ports: ports.into(),
+            slots: (0..ports.len()).collect(),
+            bound: ports.iter().map(|port| Bound::vacant(port.element)).collect(),
+        };
+        Bindings { inputs: side(inputs), outputs: side(outputs), kept: Kept::default(), context: None }
+    }
+
+    /// What is bound to a port of the device's, with its lease; the side of a variable is its input's.
+    pub(crate) fn bound_mut(&mut self, side: Side, slot: usize) -> &mut Bound {
+        &mut self.row_mut(side).bound[slot]
+    }
+
+    /// Whether the inputs are of shapes that their ports take.
+    pub(crate) fn check_inputs(&self) -> Result<(), BindError> {
+        let Row { ports, slots, bound } = &self.inputs;
+        ports.iter().zip(slots.iter()).try_for_each(|(port, slot)| check_shape(port, bound[*slot].tensor()))
     }
 
     /// The inputs, in the order of the device's ports.

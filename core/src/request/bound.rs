@@ -11,7 +11,7 @@ use crate::port::{Port, Side};
 use crate::remote::ContextId;
 use crate::request::batch::Batch;
 use crate::request::refusal::BindError;
-use crate::tensor::{Dim, PartialShape, ReadLease, Shape, Tensor, TensorError, WriteLease};
+use crate::tensor::{Dim, ElementType, PartialShape, ReadLease, Shape, Tensor, TensorError, WriteLease};
 
 /// A tensor bound to a port; during a run, with the lease on its bytes.
 #[derive(Debug)]
@@ -90,6 +90,19 @@ impl Bound {
         Bound { tensor, hold: Hold::Free, batch: None }
     }
 
+    /// Nothing: what is bound where a tensor is about to be put.
+    pub(super) fn vacant(element: ElementType) -> Bound {
+        Bound::new(Tensor::zeros(element, [0]))
+    }
+
+    /// A fresh tensor for what `port` writes, with the writer's lease for as long as it lives: nobody else has a share in it.
+    pub(crate) fn owned(port: &Port) -> Result<Bound, BindError> {
+        let mut bound = Bound::fresh(port)?;
+        let lease = bound.tensor.lease_write();
+        bound.hold = Hold::Write(lease.map_err(|_| BindError::ReadOnly { port: port.into() })?);
+        Ok(bound)
+    }
+
     /// A fresh tensor of zeros; an extent that is not known before a run is 0.
     pub(super) fn fresh(port: &Port) -> Result<Bound, BindError> {
         fresh(port, least_shape(&port.shape)).map(Bound::new)
@@ -138,11 +151,16 @@ pub(super) fn check_in(context: Option<&ContextId>, port: &Port, tensor: &Tensor
     }
     // An output whose shape only the run knows takes any tensor: the run gives it its shape.
     let free = port.side == Side::Output && port.shape.fixed().is_none();
-    if !free && !port.shape.admits(tensor.shape()) {
-        let (given, wanted) = (Box::new(tensor.shape().clone()), Box::new(port.shape.clone()));
-        return Err(BindError::Shape { port: port.into(), given, wanted });
+    if free { Ok(()) } else { check_shape(port, tensor) }
+}
+
+/// Whether a port takes the shape of a tensor.
+pub(super) fn check_shape(port: &Port, tensor: &Tensor) -> Result<(), BindError> {
+    if port.shape.admits(tensor.shape()) {
+        return Ok(());
     }
-    Ok(())
+    let (given, wanted) = (Box::new(tensor.shape().clone()), Box::new(port.shape.clone()));
+    Err(BindError::Shape { port: port.into(), given, wanted })
 }
 
 /// The known extents, and 0 for the others; `[0]` when not even the rank is known.

@@ -42,6 +42,15 @@ impl Failure {
         self
     }
 
+    /// The same failure with `wrap` around its cause. A stage that stopped because it was asked to has none, and none is made.
+    #[must_use]
+    pub(crate) fn inside<E: Into<BoxError>>(mut self, wrap: impl FnOnce(Option<BoxError>) -> E) -> Failure {
+        if self.kind != InferErrorKind::Cancelled {
+            self.source = Some(wrap(self.source).into());
+        }
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> InferErrorKind {
         self.kind
