@@ -42,6 +42,7 @@ mod model;
 pub mod onnx;
 pub mod op;
 pub mod passes;
+pub mod split;
 mod text;
 
 pub use model::Model;
