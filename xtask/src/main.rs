@@ -10,9 +10,11 @@ mod libtest;
 mod loom;
 mod models;
 mod mutants;
+mod npm;
 mod place;
 mod purity;
 mod report;
+mod size;
 mod source;
 mod test;
 mod tidy;
@@ -36,6 +38,8 @@ cargo xtask COMMAND
                      above 5 ms
   valgrind           the plain tests of the protocol and of the desktop host under valgrind's memory checker
   wasm-kernels       the tests of the CPU device's kernels as WebAssembly with simd128, run by Node
+  npm                builds the browser's package from the sources and packs it: target/npm/inferry-VERSION.tgz
+  size [--json]      the bytes that a page fetches to run its first model, against the budgets
   help               this text
 
 Full output of each step is kept under target/xtask/.";
@@ -55,6 +59,9 @@ fn main() -> ExitCode {
         ["cancel-latency"] => cancel::run(),
         ["valgrind"] => valgrind::run(),
         ["wasm-kernels"] => wasm_kernels::run(),
+        ["npm"] => npm::run(),
+        ["size"] => size::run(false),
+        ["size", "--json"] => size::run(true),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

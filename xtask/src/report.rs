@@ -46,6 +46,11 @@ impl Report {
     /// A step that runs tests: `command` is `cargo test …`, to which the harness's own arguments are added here.
     pub(crate) fn tests(&mut self, name: &str, mut command: Command) {
         command.args(["--no-fail-fast", "--", "--show-output"]);
+        self.harness(name, command);
+    }
+
+    /// A step that runs tests with a harness of its own, which prints what Rust's prints.
+    pub(crate) fn harness(&mut self, name: &str, command: Command) {
         self.step(name, |log| match run(command, log) {
             Ok((succeeded, output)) => {
                 let mut tally = libtest::read(&output);
