@@ -2,6 +2,8 @@
  * The one error that this package rejects with, and its codes.
  */
 
+import type { WireError } from "./messages.js";
+
 /** Why; the same table as the runtime's `InferErrorKind`. */
 export type InferErrorCode =
   | "busy" | "cancelled" | "timeout" | "abandoned" | "displaced" | "not-found" | "out-of-range" | "invalid-input"
@@ -29,4 +31,16 @@ export class InferError extends Error {
     this.code = code;
     this.node = details.node;
   }
+}
+
+/** The error of a pair `[code, message]`, as the page's module throws them. */
+export function fromPair(thrown: unknown): InferError {
+  if (thrown instanceof InferError) return thrown;
+  if (Array.isArray(thrown)) return new InferError(thrown[0] as InferErrorCode, String(thrown[1]));
+  return new InferError("internal", String((thrown as Error)?.message ?? thrown), { cause: thrown });
+}
+
+/** The error of what a worker reports. */
+export function fromWire(error: WireError): InferError {
+  return new InferError(error.code as InferErrorCode, error.message, { node: error.node });
 }

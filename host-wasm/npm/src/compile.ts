@@ -1,0 +1,121 @@
+/**
+ * From a source to a model: fetch, hand it to a worker, follow the progress, stop when asked.
+ */
+
+import { InferError } from "./errors.js";
+import type { Loading } from "./host.js";
+import type { EnginePhase, PortInfo } from "./messages.js";
+import { Model, type QueueOptions, type StateOption } from "./model.js";
+import type { Platform } from "./platform.js";
+import { Runtime, type RuntimeOptions } from "./runtime.js";
+import { type CacheOption, type Source, bytes, nameOf } from "./source.js";
+
+/** How far a compilation is. `done` never falls within a phase, and phases follow each other in this order. */
+export interface Progress {
+  readonly phase: "fetch" | "cache" | EnginePhase;
+  /** Bytes while fetching and parsing, nodes afterwards. */
+  readonly done: number;
+  /** `undefined` when a server did not say. */
+  readonly total: number | undefined;
+}
+
+/** How a model is compiled, queued and run. */
+export interface CompileOptions extends RuntimeOptions, QueueOptions {
+  /** A runtime to share workers with, instead of one made for `executor`, `workers` and `threads`. */
+  readonly runtime?: Runtime | undefined;
+  /** Aborting stops the fetch and the compilation. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called as it gets on. */
+  readonly onprogress?: ((progress: Progress) => void) | undefined;
+  /** Whether a fetched model is kept in the Cache API and taken from there; on by default. `reload` fetches it anew. */
+  readonly cache?: CacheOption | undefined;
+  /** Inputs that requests keep to themselves, with the outputs that give their next values. */
+  readonly state?: StateOption | undefined;
+  /** Extents for inputs whose own are open, so that everything is prepared before the first run. */
+  readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  /** Measures each node of each run, for `getProfilingInfo`. */
+  readonly profiling?: boolean | undefined;
+  /** So many runs on zeros before the promise resolves, when the shapes are known; 2 by default. */
+  readonly warmUps?: number | undefined;
+}
+
+/** Runtimes that models share unless they have their own, by what was asked of them. */
+const shared = new Map<string, Promise<Runtime>>();
+
+/** Compiles a model; see `index.ts`. */
+export async function compileOn(platform: Platform, source: Source, options: CompileOptions): Promise<Model> {
+  const { signal, onprogress } = options;
+  if (signal?.aborted) throw cancelled(signal);
+  const runtime = options.runtime ? options.runtime : await sharedRuntime(platform, options);
+  // The engine is fetched and compiled beside the model; a failure is told when it is needed.
+  platform.engine(runtime.flavour).catch(() => undefined);
+  const arrived = (phase: "fetch" | "cache", done: number, total: number | undefined): void => onprogress?.({ phase, done, total });
+  const { cache = true } = options;
+  const blob = await bytes(source, { signal, cache, arrived, readFile: platform.readFile });
+  if (signal?.aborted) throw cancelled(signal);
+  if (runtime.disposed) throw new InferError("disposed", "the runtime was disposed");
+  const { inputs, outputs, id } = await load(runtime, blob, nameOf(source), options);
+  return new Model(runtime, id, inputs, outputs, { ...options, owned: false });
+}
+
+/** What the engine says of a model. */
+interface Loaded {
+  readonly id: number;
+  readonly inputs: readonly PortInfo[];
+  readonly outputs: readonly PortInfo[];
+}
+
+function load(runtime: Runtime, source: Blob, name: string, options: CompileOptions): Promise<Loaded> {
+  const { signal, onprogress, profiling = false, warmUps = 2, shapes } = options;
+  const { host } = runtime;
+  const id = host.number();
+  return new Promise<Loaded>((resolve, reject) => {
+    const stop = (): void => {
+      host.models.delete(id);
+      host.raw.remove(id);
+      reject(cancelled(signal as AbortSignal));
+    };
+    signal?.addEventListener("abort", stop, { once: true });
+    const settled = (): void => signal?.removeEventListener("abort", stop);
+    const model: Loading = {
+      id,
+      name,
+      source,
+      options: { profiling, warmUps, ...(shapes && { shapes }) },
+      progress: ({ phase, done, total }) => onprogress?.({ phase, done, total }),
+      loaded: (inputs, outputs) => {
+        settled();
+        // A worker that loads it later has nothing to tell the user.
+        model.progress = model.loaded = () => undefined;
+        resolve({ id, inputs, outputs });
+      },
+      refused: (error) => {
+        settled();
+        reject(error);
+      },
+    };
+    host.models.set(id, model);
+    host.raw.add(id);
+  });
+}
+
+function sharedRuntime(platform: Platform, options: RuntimeOptions): Promise<Runtime> {
+  const { executor = "auto", workers, threads, worker } = options;
+  if (worker) return Runtime.create(platform, options);
+  const key = JSON.stringify([executor, workers, threads]);
+  let runtime = shared.get(key);
+  if (!runtime) {
+    runtime = Runtime.create(platform, options);
+    shared.set(key, runtime);
+    runtime.catch(() => shared.delete(key));
+  }
+  return runtime.then((ready) => {
+    if (!ready.disposed) return ready;
+    shared.delete(key);
+    return sharedRuntime(platform, options);
+  });
+}
+
+function cancelled(signal: AbortSignal): InferError {
+  return new InferError("cancelled", "the compilation was cancelled", { cause: signal.reason });
+}

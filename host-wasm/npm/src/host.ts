@@ -1,0 +1,297 @@
+/**
+ * The page's hands: makes workers, posts messages, and tells the module what came back.
+ *
+ * The module (`host-wasm/src`) decides which worker runs what; this file carries it out, and carries the bytes, which never
+ * enter the module. A *job* is one run's tensors and what became of them.
+ */
+
+import { Runtime as RawRuntime } from "../wasm/inferry_wasm.js";
+import { InferError, fromPair, fromWire } from "./errors.js";
+import type { FromWorker, LoadOptions, NodeProfile, PortInfo, WireTensor } from "./messages.js";
+import type { Agent } from "./platform.js";
+
+/** One run's way: what goes to the worker, and what comes back. */
+export interface Job {
+  readonly id: number;
+  inputs: readonly WireTensor[];
+  transfer: readonly ArrayBuffer[];
+  readonly wanted: readonly number[] | undefined;
+  outputs?: readonly (WireTensor | null)[];
+  profile?: readonly NodeProfile[];
+  /** Why it did not end as done, as far as it is known here: it says more than the module does. */
+  error?: InferError;
+  /** Milliseconds of the page's clock. */
+  readonly times: JobTimes;
+}
+
+/** When what happened to a job, by `performance.now()` of the page. */
+export interface JobTimes {
+  readonly asked: number;
+  posted?: number;
+  answered?: number;
+  /** Milliseconds in which the worker computed. */
+  computed?: number;
+  worker?: number;
+}
+
+/** A model that workers load. */
+export interface Loading {
+  readonly id: number;
+  readonly name: string;
+  readonly source: Blob;
+  readonly options: LoadOptions;
+  progress: (message: FromWorker & { kind: "progress" }) => void;
+  loaded: (inputs: readonly PortInfo[], outputs: readonly PortInfo[]) => void;
+  refused: (error: InferError) => void;
+  /** What the last worker that tried it said. */
+  error?: InferError;
+}
+
+/** How the workers of a runtime are made. */
+export interface Hands {
+  /** Makes a worker and sends it the `open` message. */
+  spawn(worker: number): Promise<Agent>;
+  /** A word that a worker reads while it computes, where memory can be shared. */
+  stop(worker: number): Int32Array | undefined;
+  /** True when all workers are one domain of failure: a broken one takes the others with it. */
+  readonly together: boolean;
+  /** Called when a worker has been lost. */
+  lost?(worker: number, message: string): void;
+  /** Called when a job is over, for traces. */
+  over?(job: Job): void;
+}
+
+/** A worker that was told to stop and does not answer for so long (milliseconds) is ended and replaced. */
+const GRACE = 1000;
+
+interface Post {
+  agent?: Agent;
+  run?: { readonly number: number; readonly job: Job; grace?: ReturnType<typeof setTimeout> };
+  loading?: number;
+}
+
+/** What the module asks to be done. */
+export class Workers {
+  readonly jobs = new Map<number, Job>();
+  readonly models = new Map<number, Loading>();
+  readonly raw: RawRuntime;
+  #hands: Hands;
+  #posts: Post[] = [];
+  #next = 0;
+  #asked = new Map<number, (bytes: number) => void>();
+  #closed = false;
+
+  constructor(hands: Hands, limit: number) {
+    this.#hands = hands;
+    this.raw = new RawRuntime(this, limit);
+  }
+
+  /** A number that no job and no model of this runtime has. */
+  number(): number {
+    this.#next = (this.#next + 1) % 0xffff_ffff;
+    return this.#next;
+  }
+
+  /** A new job. */
+  job(inputs: readonly WireTensor[], transfer: readonly ArrayBuffer[], wanted: readonly number[] | undefined): Job {
+    const job: Job = { id: this.number(), inputs, transfer, wanted, times: { asked: performance.now() } };
+    this.jobs.set(job.id, job);
+    return job;
+  }
+
+  /** Ends the book of a job: its error, the one known here before the module's. */
+  settle(job: Job, thrown: unknown): InferError | undefined {
+    this.jobs.delete(job.id);
+    this.#hands.over?.(job);
+    if (thrown === undefined) return undefined;
+    const error = fromPair(thrown);
+    if (error.code === "callback" || error.code === "disposed") return error;
+    return job.error ?? error;
+  }
+
+  /** Bytes of memory that all workers hold. */
+  async memory(): Promise<number> {
+    const agents = this.#posts.flatMap((post) => (post.agent ? [post.agent] : []));
+    const one = (agent: Agent): Promise<number> =>
+      new Promise((resolve) => {
+        const ask = this.number();
+        this.#asked.set(ask, resolve);
+        agent.channel.send({ kind: "memory", ask });
+      });
+    const each = await Promise.all(agents.map(one));
+    return this.#hands.together ? Math.max(0, ...each) : each.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** What each worker is doing at this moment. */
+  status(): ("gone" | "opening" | "loading" | "running" | "idle")[] {
+    return this.#posts.map(({ agent, run, loading }) =>
+      !agent ? "gone" : run ? "running" : loading !== undefined ? "loading" : "idle");
+  }
+
+  /** Ends all workers, and every job with the code `disposed`. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.raw.close();
+    for (const post of this.#posts) this.#end(post);
+    for (const resolve of this.#asked.values()) resolve(0);
+  }
+
+  /** Ends a worker as if it had been lost: for tests, and for whoever wants its memory back. */
+  terminate(worker: number): void {
+    this.#lose(worker, "the worker was ended");
+  }
+
+  // What the module calls.
+
+  spawn(worker: number): void {
+    const post: Post = {};
+    this.#posts[worker] = post;
+    const gone = (message: string): void => {
+      if (this.#posts[worker] === post) this.#lose(worker, message);
+    };
+    this.#hands.spawn(worker).then(
+      (agent) => {
+        if (this.#closed || this.#posts[worker] !== post) return agent.terminate();
+        post.agent = agent;
+        agent.onlost = gone;
+        agent.channel.receive = (message) => this.#receive(worker, post, message);
+      },
+      (error) => gone(String(error?.message ?? error)),
+    );
+  }
+
+  load(worker: number, model: number): void {
+    const post = this.#posts[worker];
+    const loading = this.models.get(model);
+    if (!post?.agent || !loading) return queueMicrotask(() => this.raw.loaded(worker, model, false));
+    post.loading = model;
+    const { name, source, options } = loading;
+    post.agent.channel.send({ kind: "load", model, name, source, options });
+  }
+
+  unload(worker: number, model: number): void {
+    const post = this.#posts[worker];
+    post?.agent?.channel.send({ kind: "unload", model });
+    // A load that does not stop is stopped.
+    if (post?.loading !== model) return;
+    setTimeout(() => {
+      if (this.#posts[worker] === post && post.loading === model) this.#lose(worker, "the worker did not stop loading");
+    }, GRACE);
+  }
+
+  post(worker: number, run: number, model: number, id: number): void {
+    const post = this.#posts[worker];
+    const job = this.jobs.get(id);
+    if (!post?.agent || !job) return queueMicrotask(() => this.raw.failed(worker, run));
+    post.run = { number: run, job };
+    const { inputs, transfer, wanted } = job;
+    const stop = this.#hands.stop(worker);
+    if (stop) Atomics.store(stop, 0, 0);
+    job.times.posted = performance.now();
+    job.times.worker = worker;
+    try {
+      post.agent.channel.send({ kind: "run", run, model, inputs, ...(wanted && { wanted }) }, [...transfer]);
+    } catch (cause) {
+      job.error = new InferError("in-use", "the data of an input was moved away by an earlier run", { cause });
+      delete post.run;
+      queueMicrotask(() => this.raw.failed(worker, run));
+    }
+    job.inputs = job.transfer = [];
+  }
+
+  cancel(worker: number, run: number): void {
+    const post = this.#posts[worker];
+    if (!post?.agent || post.run?.number !== run) return;
+    const stop = this.#hands.stop(worker);
+    if (stop) Atomics.store(stop, 0, 1);
+    post.agent.channel.send({ kind: "cancel", run });
+    post.run.grace = setTimeout(() => {
+      if (this.#posts[worker] === post && post.run?.number === run) this.#lose(worker, "the worker did not stop");
+    }, GRACE);
+  }
+
+  refuse(model: number, lost: boolean): void {
+    const loading = this.models.get(model);
+    this.models.delete(model);
+    const error = lost ? new InferError("worker-lost", "workers cannot be started here") : undefined;
+    loading?.refused(loading.error ?? error ?? new InferError("disposed", "the runtime was disposed"));
+  }
+
+  // What workers say.
+
+  #receive(worker: number, post: Post, message: FromWorker): void {
+    if (this.#posts[worker] !== post || this.#closed) return;
+    switch (message.kind) {
+      case "ready":
+        return this.raw.ready(worker);
+      case "progress":
+        return this.models.get(message.model)?.progress(message);
+      case "loaded":
+        delete post.loading;
+        this.models.get(message.model)?.loaded(message.inputs, message.outputs);
+        return this.raw.loaded(worker, message.model, true);
+      case "not-loaded": {
+        delete post.loading;
+        const loading = this.models.get(message.model);
+        if (loading) loading.error = fromWire(message.error);
+        return this.raw.loaded(worker, message.model, false);
+      }
+      case "done": {
+        const job = this.#answered(post, message.run);
+        if (!job) return;
+        job.outputs = message.outputs;
+        job.times.computed = message.time;
+        if (message.profile) job.profile = message.profile;
+        return this.raw.done(worker, message.run);
+      }
+      case "cancelled":
+        if (this.#answered(post, message.run)) this.raw.cancelled(worker, message.run);
+        return;
+      case "failed": {
+        const job = this.#answered(post, message.run);
+        if (!job) return;
+        job.error ??= fromWire(message.error);
+        return this.raw.failed(worker, message.run);
+      }
+      case "memory":
+        this.#asked.get(message.ask)?.(message.bytes);
+        this.#asked.delete(message.ask);
+        return;
+      case "broken":
+        return this.#lose(worker, message.message);
+    }
+  }
+
+  #answered(post: Post, run: number): Job | undefined {
+    if (post.run?.number !== run) return undefined;
+    const { job, grace } = post.run;
+    clearTimeout(grace);
+    delete post.run;
+    job.times.answered = performance.now();
+    return job;
+  }
+
+  #lose(worker: number, message: string): void {
+    // With one memory for all, what broke is everybody's.
+    const lost = this.#hands.together ? this.#posts.keys() : [worker];
+    const ended = [...lost].filter((index) => {
+      const post = this.#posts[index];
+      if (!post) return false;
+      if (post.run) post.run.job.error ??= new InferError("worker-lost", `the worker that ran this was lost: ${message}`);
+      this.#end(post);
+      delete this.#posts[index];
+      return true;
+    });
+    if (ended.length > 0) this.#hands.lost?.(worker, message);
+    for (const index of ended) this.raw.lost(index);
+  }
+
+  #end(post: Post): void {
+    clearTimeout(post.run?.grace);
+    if (post.agent) {
+      post.agent.channel.receive = () => {};
+      post.agent.terminate();
+    }
+  }
+}

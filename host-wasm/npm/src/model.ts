@@ -1,0 +1,308 @@
+/**
+ * A compiled model: run it, queue runs, make requests of it.
+ */
+
+import { Jobs as RawJobs, type Model as RawModel } from "../wasm/inferry_wasm.js";
+import { InferError, fromPair } from "./errors.js";
+import type { Job } from "./host.js";
+import type { NodeProfile, PortInfo, WireTensor } from "./messages.js";
+import { InferRequest } from "./request.js";
+import { whole, type Runtime } from "./runtime.js";
+import { type Feed, type Tensor, pack, show, unpack, zeros } from "./tensor.js";
+
+/** What becomes of a run for which there is no room in the queue. */
+export type Overflow = "block" | "reject" | "drop-oldest" | "latest";
+
+/** Tensors by the names of ports. */
+export type Feeds = Readonly<Record<string, Feed>>;
+
+/** The outputs of a run, by name. */
+export type Outputs = Record<string, Tensor>;
+
+/** A variable: an output that becomes an input of the next run of a request. */
+export interface StatePair {
+  readonly output: string;
+  /** The value before the first run and after a reset; zeros when it is missing. */
+  readonly initial?: Tensor;
+}
+
+/** Which inputs a request keeps to itself, and the outputs that they get their next values from. */
+export type StateOption = Readonly<Record<string, string | StatePair>>;
+
+/** How one run is run. */
+export interface RunOptions {
+  /** Aborting stops the run: in the queue, or in the middle of a kernel. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds after which the run is stopped and rejected with the code `timeout`. */
+  readonly timeout?: number | undefined;
+  /** Runs of higher priority leave the queue first. */
+  readonly priority?: "low" | "normal" | "high" | undefined;
+  /** The outputs to bring, by name; all when it is missing. */
+  readonly outputs?: readonly string[] | undefined;
+  /** Moves the buffers of the inputs instead of copying them: the arrays given are empty afterwards. */
+  readonly transfer?: boolean | undefined;
+}
+
+/** How the queue of a model is made. */
+export interface QueueOptions {
+  /** So many runs of {@link Model.run} are under way at the same time; by default as many as there may be workers. */
+  readonly slots?: number | undefined;
+  /** So many more may wait; by default 1024. */
+  readonly queue?: number | undefined;
+  /** What becomes of more than that. */
+  readonly overflow?: Overflow | undefined;
+}
+
+const PRIORITIES = { low: -1, normal: 0, high: 1 } as const;
+
+/** @internal A variable with its ports. */
+export interface Variable {
+  readonly input: number;
+  readonly output: number;
+  readonly name: string;
+  readonly initial: Tensor;
+}
+
+interface Pending {
+  readonly job: Job;
+  readonly resolve: (outputs: Outputs) => void;
+  readonly reject: (error: InferError) => void;
+  readonly done: () => void;
+}
+
+/** A model that workers have loaded. */
+export class Model {
+  /** The inputs that a run takes, in the model's order, without those that are variables. */
+  readonly inputs: readonly PortInfo[];
+  /** The outputs that a run gives, in the model's order, without those that are variables. */
+  readonly outputs: readonly PortInfo[];
+  /** The names of the variables that a request keeps. */
+  readonly variables: readonly string[];
+  /** The runtime whose workers run it. */
+  readonly runtime: Runtime;
+  /** @internal */
+  readonly ports: { readonly inputs: readonly PortInfo[]; readonly outputs: readonly PortInfo[] };
+  /** @internal */
+  readonly states: readonly Variable[];
+  /** @internal */
+  readonly raw: RawModel;
+  #id: number;
+  #queue: RawJobs;
+  #pending = new Map<number, Pending>();
+  #requests = new Set<WeakRef<InferRequest>>();
+  #disposed = false;
+  #owned: boolean;
+
+  /** @internal */
+  constructor(
+    runtime: Runtime,
+    id: number,
+    inputs: readonly PortInfo[],
+    outputs: readonly PortInfo[],
+    options: QueueOptions & { readonly state?: StateOption | undefined; readonly owned: boolean },
+  ) {
+    this.runtime = runtime;
+    this.ports = { inputs, outputs };
+    this.states = joined(inputs, outputs, options.state ?? {});
+    this.inputs = inputs.filter((_, index) => this.states.every((state) => state.input !== index));
+    this.outputs = outputs.filter((_, index) => this.states.every((state) => state.output !== index));
+    this.variables = this.states.map((state) => state.name);
+    this.#id = id;
+    this.#owned = options.owned;
+    this.raw = runtime.raw(id);
+    const slots = whole("slots", options.slots, 1, 1024, runtime.limit);
+    const waiting = whole("queue", options.queue, 0, 1_000_000, 1024);
+    try {
+      this.#queue = new RawJobs(this.raw, slots, waiting, options.overflow ?? "block", this.#over);
+    } catch (thrown) {
+      throw fromPair(thrown);
+    }
+  }
+
+  /**
+   * Runs the model once, when it is this run's turn. Variables begin anew: a {@link Model.createInferRequest} keeps them.
+   *
+   * The inputs are copied before this returns. The promise is rejected with an {@link InferError}; one run's error is nobody
+   * else's.
+   */
+  async run(feeds: Feeds | readonly Feed[], options: RunOptions = {}): Promise<Outputs> {
+    this.check();
+    const { signal, timeout } = options;
+    if (signal?.aborted) throw aborted(signal);
+    const initial = new Map(this.states.map((state) => [state.name, state.initial]));
+    const job = this.job(feeds, initial, options);
+    return new Promise((resolve, reject) => {
+      const timer = timeout === undefined ? undefined : setTimeout(() => this.#stop(job, late(timeout)), timeout);
+      const stop = (): void => this.#stop(job, aborted(signal as AbortSignal));
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", stop);
+      };
+      signal?.addEventListener("abort", stop, { once: true });
+      this.#pending.set(job.id, { job, resolve, reject, done });
+      this.#queue.submit(job.id, PRIORITIES[options.priority ?? "normal"]);
+    });
+  }
+
+  /** A request: tensors that stay bound, a callback, a state, one run at a time. */
+  createInferRequest(): InferRequest {
+    this.check();
+    const request = new InferRequest(this);
+    for (const known of this.#requests) if (!known.deref()) this.#requests.delete(known);
+    this.#requests.add(new WeakRef(request));
+    return request;
+  }
+
+  /** How many runs of {@link Model.run} wait for a slot. */
+  get queued(): number {
+    return this.#disposed ? 0 : this.#queue.queued;
+  }
+
+  /** How many runs of {@link Model.run} have not settled. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Frees the model in all workers. What is pending is rejected with the code `disposed`. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const error = new InferError("disposed", "the model was disposed");
+    for (const { job } of this.#pending.values()) this.#stop(job, error);
+    for (const request of this.#requests) request.deref()?.dispose();
+    this.#queue.close();
+    this.runtime.host.models.delete(this.#id);
+    if (this.#owned) this.runtime.dispose();
+    else if (!this.runtime.disposed) this.runtime.host.raw.remove(this.#id);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  /** @internal */
+  check(): void {
+    if (this.#disposed) throw new InferError("disposed", "the model was disposed");
+    if (this.runtime.disposed) throw new InferError("disposed", "the runtime was disposed");
+  }
+
+  /** @internal Makes a job of what a user gave. */
+  job(feeds: Feeds | readonly Feed[], states: ReadonlyMap<string, Tensor>, options: Pick<RunOptions, "outputs" | "transfer">): Job {
+    const given = named(this.inputs, feeds);
+    const inputs: WireTensor[] = [];
+    const transfer: ArrayBuffer[] = [];
+    this.ports.inputs.forEach((port, index) => {
+      const state = this.states.find((state) => state.input === index);
+      const feed = state ? states.get(state.name) : given.get(port.name);
+      if (feed === undefined) throw new InferError("invalid-input", `${show("input", index, port)} is missing`);
+      const packed = pack(port, index, feed, options.transfer === true && !state);
+      if (packed.transfer.some((buffer) => transfer.includes(buffer))) {
+        throw new InferError("in-use", `${show("input", index, port)} shares its buffer with another input, and both cannot be moved`);
+      }
+      inputs.push(packed.tensor);
+      transfer.push(...packed.transfer);
+    });
+    return this.runtime.host.job(inputs, transfer, this.#wanted(options.outputs));
+  }
+
+  /** @internal The outputs of a job, by name. */
+  results(job: Job): Outputs {
+    const outputs: Outputs = {};
+    job.outputs?.forEach((wire, index) => {
+      const port = this.ports.outputs[index];
+      if (wire && port && this.states.every((state) => state.output !== index)) outputs[port.name] = unpack(wire);
+    });
+    return outputs;
+  }
+
+  /** @internal What each node did in a job. */
+  profile(job: Job | undefined): readonly NodeProfile[] {
+    return job?.profile ?? [];
+  }
+
+  #wanted(names: readonly string[] | undefined): readonly number[] | undefined {
+    if (!names) return undefined;
+    const asked = names.map((name) => {
+      const index = this.ports.outputs.findIndex((port) => port.name === name);
+      if (index < 0) throw unknown("output", name, this.outputs);
+      return index;
+    });
+    return [...new Set([...asked, ...this.states.map((state) => state.output)])];
+  }
+
+  #stop(job: Job, error: InferError): void {
+    job.error ??= error;
+    this.#queue.cancel(job.id);
+  }
+
+  /** A job of the queue is over. */
+  #over = (id: number, thrown: unknown): void => {
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    this.#pending.delete(id);
+    pending.done();
+    const error = this.runtime.host.settle(pending.job, thrown);
+    if (error) pending.reject(error);
+    else pending.resolve(this.results(pending.job));
+  };
+}
+
+/** @internal */
+export function aborted(signal: AbortSignal): InferError {
+  const isTimeout = (signal.reason as Error | undefined)?.name === "TimeoutError";
+  return new InferError(isTimeout ? "timeout" : "cancelled", "the run was aborted", { cause: signal.reason });
+}
+
+/** @internal */
+export function late(timeout: number): InferError {
+  return new InferError("timeout", `the run was stopped after ${timeout} ms`);
+}
+
+/** @internal */
+export function unknown(side: string, name: string | number, ports: readonly PortInfo[]): InferError {
+  const there = ports.map((port) => JSON.stringify(port.name)).join(", ") || "none";
+  const code = typeof name === "number" ? "out-of-range" : "not-found";
+  return new InferError(code, `no ${side} ${typeof name === "number" ? `#${name}` : JSON.stringify(name)}; there is: ${there}`);
+}
+
+/** What was given, by the names of the ports. */
+function named(ports: readonly PortInfo[], feeds: Feeds | readonly Feed[]): Map<string, Feed> {
+  const isObject = typeof feeds === "object" && feeds !== null && !ArrayBuffer.isView(feeds) && !("dims" in feeds && "data" in feeds);
+  if (!isObject) {
+    throw new InferError("invalid-input", `a run takes an object of inputs by name, or an array of them in order (${ports.map((port) => port.name).join(", ")})`);
+  }
+  const entries = Array.isArray(feeds)
+    ? feeds.map((feed: Feed, index): [string, Feed] => [ports[index]?.name ?? raise(unknown("input", index, ports)), feed])
+    : Object.entries(feeds as Feeds);
+  const given = new Map(entries);
+  for (const name of given.keys()) {
+    if (ports.every((port) => port.name !== name)) throw unknown("input", name, ports);
+  }
+  return given;
+}
+
+function raise(error: InferError): never {
+  throw error;
+}
+
+/** Joins inputs and outputs into variables. */
+function joined(inputs: readonly PortInfo[], outputs: readonly PortInfo[], option: StateOption): Variable[] {
+  return Object.entries(option).map(([name, pair]) => {
+    const { output: to, initial } = typeof pair === "string" ? { output: pair, initial: undefined } : pair;
+    const [input, output] = [inputs.findIndex((port) => port.name === name), outputs.findIndex((port) => port.name === to)];
+    const [from, end] = [inputs[input], outputs[output]];
+    if (!from) throw unknown("input", name, inputs);
+    if (!end) throw unknown("output", to, outputs);
+    if (from.type !== end.type) {
+      throw new InferError("invalid-input", `the variable ${JSON.stringify(name)} cannot go from ${end.type} to ${from.type}`);
+    }
+    const value = initial ?? zeros(from);
+    if (!value) throw new InferError("invalid-input", `the variable ${JSON.stringify(name)} has open extents: give its initial value`);
+    pack(from, input, value, false);
+    return { input, output, name, initial: value };
+  });
+}

@@ -1,0 +1,116 @@
+/**
+ * Where a model comes from: whatever holds its bytes becomes a `Blob`, which workers read without a copy on the page.
+ */
+
+import { InferError } from "./errors.js";
+
+/** What {@link compile} takes. A string is an address; in Node, a path too. */
+export type Source = string | URL | Request | Response | ReadableStream<Uint8Array> | Blob | ArrayBuffer | ArrayBufferView;
+
+/** Bytes that have arrived. `total` is `undefined` when the server did not say. */
+export type Arrived = (phase: "fetch" | "cache", done: number, total: number | undefined) => void;
+
+/** Whether fetched models are kept: in the Cache API, under this name. */
+export type CacheOption = boolean | "reload" | { readonly name?: string; readonly reload?: boolean };
+
+/** What fetching needs besides the source. */
+export interface FetchOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly cache: CacheOption;
+  readonly arrived: Arrived;
+  /** Reads what is no address of the web; Node's paths. */
+  readonly readFile?: ((source: string | URL) => Promise<Blob> | undefined) | undefined;
+}
+
+/** The name of the cache in which models are kept. */
+export const CACHE = "inferry-models";
+
+/**
+ * All bytes of a source.
+ * @throws InferError `network` or `cancelled`, with the cause.
+ */
+export async function bytes(source: Source, options: FetchOptions): Promise<Blob> {
+  const { signal, arrived } = options;
+  if (source instanceof Blob) return told(source, arrived);
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return told(new Blob([source as ArrayBuffer]), arrived);
+  try {
+    if (typeof source === "string" || source instanceof URL) {
+      const file = options.readFile?.(source);
+      if (file) return told(await file, arrived);
+    }
+    if (source instanceof ReadableStream) return await drain(source, undefined, "fetch", options);
+    if (source instanceof Response) return await read(source, "fetch", options);
+    return await fetched(source as string | URL | Request, options);
+  } catch (cause) {
+    if (signal?.aborted) throw new InferError("cancelled", "the compilation was cancelled", { cause: signal.reason });
+    if (cause instanceof InferError) throw cause;
+    throw new InferError("network", `the model could not be fetched: ${(cause as Error)?.message ?? cause}`, { cause });
+  }
+}
+
+/** A name for errors and traces. */
+export function nameOf(source: Source): string {
+  if (typeof source === "string") return source;
+  if (source instanceof URL) return source.href;
+  if (source instanceof Request || source instanceof Response) return source.url;
+  return "model";
+}
+
+async function fetched(source: string | URL | Request, options: FetchOptions): Promise<Blob> {
+  const request = new Request(source, options.signal ? { signal: options.signal } : {});
+  const cache = await storage(options.cache, request);
+  if (cache && !cache.reload) {
+    const kept = await cache.store.match(request);
+    if (kept) return read(kept, "cache", options);
+  }
+  const response = await fetch(request);
+  if (!response.ok) throw new InferError("network", `${request.url} answered ${response.status} ${response.statusText}`.trim());
+  const blob = await read(response, "fetch", options);
+  // A full disk or a private window is no reason to fail.
+  await cache?.store.put(request.url, new Response(blob, { headers: { "content-length": String(blob.size) } })).catch(() => undefined);
+  return blob;
+}
+
+async function storage(option: CacheOption, request: Request): Promise<{ store: Cache; reload: boolean } | undefined> {
+  if (option === false || request.method !== "GET" || !/^https?:/.test(request.url) || typeof caches === "undefined") return undefined;
+  const { name = CACHE, reload = option === "reload" } = typeof option === "object" ? option : {};
+  try {
+    return { store: await caches.open(name), reload };
+  } catch {
+    return undefined;
+  }
+}
+
+function read(response: Response, phase: "fetch" | "cache", options: FetchOptions): Promise<Blob> {
+  const length = Number(response.headers.get("content-length"));
+  // With an encoding the length is that of something else.
+  const total = length > 0 && !response.headers.get("content-encoding") ? length : undefined;
+  if (!response.body) return response.blob();
+  return drain(response.body, total, phase, options);
+}
+
+async function drain(body: ReadableStream<Uint8Array>, total: number | undefined, phase: "fetch" | "cache", options: FetchOptions): Promise<Blob> {
+  const reader = body.getReader();
+  const parts: BlobPart[] = [];
+  const { signal, arrived } = options;
+  const stop = () => void reader.cancel(signal?.reason).catch(() => undefined);
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    for (let done = 0; ;) {
+      const part = await reader.read();
+      if (signal?.aborted) throw signal.reason;
+      if (part.done) break;
+      parts.push(part.value as BlobPart);
+      done += part.value.byteLength;
+      arrived(phase, done, total === undefined ? undefined : Math.max(total, done));
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+  return new Blob(parts);
+}
+
+function told(blob: Blob, arrived: Arrived): Blob {
+  arrived("fetch", blob.size, blob.size);
+  return blob;
+}

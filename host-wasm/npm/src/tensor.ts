@@ -1,0 +1,236 @@
+/**
+ * Tensors as JavaScript holds them: a type, extents, and a typed array or strings.
+ *
+ * A tensor never shares memory with the engine: inputs are copied when a run starts (or moved, when asked), outputs arrive
+ * in buffers of their own.
+ */
+
+import { InferError } from "./errors.js";
+import type { ElementType, PortInfo, WireTensor } from "./messages.js";
+
+export type { ElementType, PortInfo } from "./messages.js";
+
+/** The array that holds the elements of each type. `float16` and `bfloat16` are the bits of each number. */
+export interface ElementArrays {
+  float32: Float32Array<ArrayBuffer>;
+  float64: Float64Array<ArrayBuffer>;
+  float16: Uint16Array<ArrayBuffer>;
+  bfloat16: Uint16Array<ArrayBuffer>;
+  int8: Int8Array<ArrayBuffer>;
+  int16: Int16Array<ArrayBuffer>;
+  int32: Int32Array<ArrayBuffer>;
+  int64: BigInt64Array<ArrayBuffer>;
+  uint8: Uint8Array<ArrayBuffer>;
+  uint16: Uint16Array<ArrayBuffer>;
+  uint32: Uint32Array<ArrayBuffer>;
+  uint64: BigUint64Array<ArrayBuffer>;
+  bool: Uint8Array<ArrayBuffer>;
+  string: string[];
+}
+
+/** Any typed array that a tensor can be made of. */
+export type TypedArray =
+  | Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | BigInt64Array
+  | Uint8Array | Uint8ClampedArray | Uint16Array | Uint32Array | BigUint64Array;
+
+const ARRAYS = {
+  float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array,
+  int8: Int8Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
+  uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array, bool: Uint8Array,
+} as const;
+
+/** The type that a bare typed array means, by the name of its constructor. */
+const MEANT: Readonly<Record<string, ElementType>> = {
+  Float32Array: "float32", Float64Array: "float64", Float16Array: "float16", Int8Array: "int8", Int16Array: "int16",
+  Int32Array: "int32", BigInt64Array: "int64", Uint8Array: "uint8", Uint8ClampedArray: "uint8", Uint16Array: "uint16",
+  Uint32Array: "uint32", BigUint64Array: "uint64",
+};
+
+/** An array of numbers or strings with extents, row-major. */
+export class Tensor<T extends ElementType = ElementType> {
+  readonly type: T;
+  readonly dims: readonly number[];
+  /** The elements: not copied when the tensor is made. */
+  readonly data: ElementArrays[T];
+
+  /**
+   * A tensor over `data`; without `dims`, of one dimension.
+   * @throws InferError `invalid-input` when the data does not fit the type or the extents.
+   */
+  constructor(type: T, data: TypedArray | readonly (number | bigint | boolean | string)[], dims?: readonly number[]) {
+    if (type !== "string" && !(type in ARRAYS)) {
+      throw new InferError("invalid-input", `no element type is named ${JSON.stringify(type)}`);
+    }
+    this.type = type;
+    this.data = elements(type, data) as ElementArrays[T];
+    this.dims = Object.freeze([...(dims ?? [this.data.length])]);
+    if (!this.dims.every((extent) => Number.isSafeInteger(extent) && extent >= 0)) {
+      throw new InferError("invalid-input", `extents are whole numbers from 0 on, not [${this.dims}]`);
+    }
+    if (count(this.dims) !== this.data.length) {
+      const has = `${this.data.length} element${this.data.length === 1 ? "" : "s"}`;
+      throw new InferError("invalid-input", `a tensor of shape [${this.dims}] has ${count(this.dims)} elements; the data has ${has}`);
+    }
+  }
+
+  /** How many elements there are. */
+  get size(): number {
+    return this.data.length;
+  }
+
+  /** The same elements with other extents. */
+  reshape(dims: readonly number[]): Tensor<T> {
+    return new Tensor(this.type, this.data as TypedArray, dims);
+  }
+
+  /**
+   * A copy of the box that begins at `from` and has the extents `size`: a region of interest.
+   * @throws InferError `out-of-range` when it is not inside.
+   */
+  region(from: readonly number[], size: readonly number[]): Tensor<T> {
+    const inside = from.length === this.dims.length && size.length === this.dims.length
+      && this.dims.every((extent, i) => (from[i] ?? -1) >= 0 && (size[i] ?? -1) >= 0 && (from[i] ?? 0) + (size[i] ?? 0) <= extent);
+    if (!inside) {
+      throw new InferError("out-of-range", `the region [${from}] + [${size}] is not inside of [${this.dims}]`);
+    }
+    const copy = this.type === "string" ? new Array<string>(count(size)) : new ARRAYS[this.type as Exclude<T, "string">](count(size));
+    copyBox(this.data as unknown as Row, this.dims, copy as unknown as Row, from, size);
+    return new Tensor(this.type, copy as TypedArray, size);
+  }
+}
+
+/** What a model takes for an input. */
+export type Feed = Tensor | TypedArray | readonly string[];
+
+/** Product of the extents. */
+export function count(dims: readonly number[]): number {
+  return dims.reduce((product, extent) => product * extent, 1);
+}
+
+/** A tensor on its way, and what it moves. */
+export interface Packed {
+  readonly tensor: WireTensor;
+  readonly transfer: ArrayBuffer[];
+}
+
+/**
+ * Makes of what a user gave for a port what is sent to a worker: a copy, or with `move` the user's own buffer.
+ * @throws InferError `invalid-input`, naming the port.
+ */
+export function pack(port: PortInfo, index: number, feed: Feed, move: boolean): Packed {
+  const tensor = asTensor(port, index, feed);
+  fit(port, index, tensor);
+  const { type, dims } = tensor;
+  if (type === "string") return { tensor: { type, dims, data: [...(tensor.data as string[])] }, transfer: [] };
+  const view = tensor.data as Exclude<TypedArray, never>;
+  const whole = view.byteOffset === 0 && view.byteLength === view.buffer.byteLength;
+  // A view of shared memory, or of a part of a buffer, cannot be moved alone.
+  const data = move && whole && view.buffer instanceof ArrayBuffer ? view.buffer : copied(view);
+  return { tensor: { type, dims, data }, transfer: [data] };
+}
+
+/** A tensor that arrived. */
+export function unpack(wire: WireTensor): Tensor {
+  if (wire.type === "string") return new Tensor("string", wire.data as readonly string[], wire.dims);
+  return new Tensor(wire.type, new ARRAYS[wire.type](wire.data as ArrayBuffer) as TypedArray, wire.dims);
+}
+
+/** Zeros for a port whose extents are all known. */
+export function zeros(port: PortInfo): Tensor | undefined {
+  if (port.dims === null || port.dims.some((extent) => extent === null) || port.type === "string") return undefined;
+  const dims = port.dims as readonly number[];
+  return new Tensor(port.type, new ARRAYS[port.type](count(dims)), dims);
+}
+
+/** A port as error messages show it. */
+export function show(side: string, index: number, port: PortInfo): string {
+  return `${side} #${index} ${JSON.stringify(port.name)}`;
+}
+
+function copied(view: TypedArray): ArrayBuffer {
+  const bytes = new Uint8Array(view.byteLength);
+  bytes.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+  return bytes.buffer;
+}
+
+function elements(type: ElementType, data: TypedArray | readonly unknown[]): TypedArray | readonly string[] {
+  if (type === "string") {
+    if (Array.isArray(data) && data.every((element) => typeof element === "string")) return data;
+    throw new InferError("invalid-input", "a tensor of strings takes an array of strings");
+  }
+  const Wanted = ARRAYS[type];
+  if (Array.isArray(data)) {
+    try {
+      const numbers = type === "bool" ? data.map(Number) : data;
+      return new (Wanted as unknown as new (data: readonly unknown[]) => TypedArray)(numbers);
+    } catch (cause) {
+      throw new InferError("invalid-input", `these elements are not of type ${type}`, { cause });
+    }
+  }
+  if (ArrayBuffer.isView(data)) {
+    if (data instanceof Wanted) return data;
+    const given = (data as TypedArray).constructor.name;
+    const same = given === "Float16Array" && type === "float16" || given === "Uint8ClampedArray" && type === "uint8";
+    if (same) return new Wanted(data.buffer as ArrayBuffer, data.byteOffset, (data as TypedArray).length) as TypedArray;
+    throw new InferError("invalid-input", `a tensor of type ${type} takes a ${Wanted.name}, not a ${given}`);
+  }
+  throw new InferError("invalid-input", "the data of a tensor is a typed array or an array");
+}
+
+/** Gives a bare array the extents of its port; one open extent is what is left. */
+function asTensor(port: PortInfo, index: number, feed: Feed): Tensor {
+  if (feed instanceof Tensor) return feed;
+  const name = show("input", index, port);
+  const isStrings = Array.isArray(feed);
+  if (!isStrings && !ArrayBuffer.isView(feed)) {
+    throw new InferError("invalid-input", `${name} takes a Tensor or a typed array, not ${feed === null ? "null" : typeof feed}`);
+  }
+  const data = feed as TypedArray | readonly string[];
+  let type = isStrings ? "string" : MEANT[(data as TypedArray).constructor.name];
+  // Bytes say nothing of their meaning: they are what the port takes.
+  if (type === "uint8" && port.type === "bool" || type === "uint16" && (port.type === "float16" || port.type === "bfloat16")) type = port.type;
+  if (type === undefined) throw new InferError("invalid-input", `${name} takes a Tensor or a typed array`);
+  if (type !== port.type) throw new InferError("invalid-input", `${name} takes ${port.type}, not ${type}`);
+  const dims = port.dims;
+  const open = dims?.filter((extent) => extent === null).length ?? 2;
+  if (dims === null || open > 1) {
+    throw new InferError("invalid-input", `${name} has several open extents: give a Tensor, which says its own`);
+  }
+  const known = count(dims.map((extent) => extent ?? 1));
+  const left = known === 0 ? 0 : data.length / known;
+  if (open === 0 ? data.length !== known : !Number.isInteger(left)) {
+    const wanted = dims.map((extent) => extent ?? "?").join(", ");
+    throw new InferError("invalid-input", `${name} takes [${wanted}], which ${data.length} elements do not fill`);
+  }
+  return new Tensor(type, data, dims.map((extent) => extent ?? left));
+}
+
+function fit(port: PortInfo, index: number, tensor: Tensor): void {
+  const name = show("input", index, port);
+  if (tensor.type !== port.type) throw new InferError("invalid-input", `${name} takes ${port.type}, not ${tensor.type}`);
+  const { dims } = port;
+  const fits = dims === null || dims.length === tensor.dims.length && dims.every((extent, i) => extent === null || extent === tensor.dims[i]);
+  if (!fits) {
+    const wanted = dims?.map((extent) => extent ?? "?").join(", ");
+    throw new InferError("invalid-input", `${name} takes the shape [${wanted}], not [${tensor.dims.join(", ")}]`);
+  }
+  const detached = tensor.type !== "string" && (tensor.data as TypedArray).length !== count(tensor.dims);
+  if (detached) throw new InferError("in-use", `the data of ${name} was moved away by an earlier run`);
+}
+
+type Row = ArrayLike<unknown> & { [index: number]: unknown };
+
+function copyBox(from: Row, dims: readonly number[], to: Row, start: readonly number[], size: readonly number[]): void {
+  const total = count(size);
+  const at = start.map(() => 0);
+  for (let index = 0; index < total; index++) {
+    let offset = 0;
+    for (let axis = 0; axis < dims.length; axis++) offset = offset * (dims[axis] ?? 1) + (start[axis] ?? 0) + (at[axis] ?? 0);
+    to[index] = from[offset];
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      at[axis] = (at[axis] ?? 0) + 1;
+      if ((at[axis] ?? 0) < (size[axis] ?? 0)) break;
+      at[axis] = 0;
+    }
+  }
+}
