@@ -1,0 +1,123 @@
+//! Open extents that the page has fixed: by the name of an input, or by the name that the model gives an extent.
+//!
+//! Done on the imported graph, before anything is inferred, so that passes and plans see a model that was never open.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use inferry_engine::Model;
+use inferry_engine::graph::{Dim, Graph, ShapeFact, Symbol};
+
+use crate::trouble::Trouble;
+
+/// A name, and the extents that it stands for: all of an input, or the one of a named extent.
+pub(crate) struct Fixed {
+    pub(crate) name: String,
+    pub(crate) extents: Vec<usize>,
+}
+
+/// Fixes them in a model.
+pub(crate) fn fix(model: &mut Model, shapes: &[Fixed]) -> Result<(), Trouble> {
+    for fixed in shapes {
+        let graph = &mut model.graph;
+        let input = graph.inputs.iter().copied().find(|id| *graph.value(*id).name == *fixed.name);
+        match input {
+            Some(input) => {
+                let value = graph.value_mut(input);
+                let Some(fact) = &mut value.fact else { continue };
+                if !admits(&fact.shape, &fixed.extents) {
+                    let (given, wanted) = (&fixed.extents, &fact.shape);
+                    let message = format!(
+                        "input {:?} cannot have the shape {given:?}: the model says {wanted}",
+                        fixed.name
+                    );
+                    return Err(Trouble::new("invalid-input", message));
+                }
+                fact.shape = ShapeFact::from(&*fixed.extents);
+            }
+            None => fix_symbol(graph, fixed)?,
+        }
+    }
+    Ok(())
+}
+
+fn admits(shape: &ShapeFact, extents: &[usize]) -> bool {
+    shape.dims().is_none_or(|dims| {
+        let fits = |(dim, extent): (&Dim, &usize)| dim.fixed().is_none_or(|fixed| fixed == *extent);
+        dims.len() == extents.len() && dims.iter().zip(extents).all(fits)
+    })
+}
+
+fn fix_symbol(graph: &mut Graph, fixed: &Fixed) -> Result<(), Trouble> {
+    let [extent] = *fixed.extents else {
+        let message = format!("no input is called {:?}, and a named extent takes one number", fixed.name);
+        return Err(Trouble::new("invalid-input", message));
+    };
+    let mut found = false;
+    for value in graph.values_mut() {
+        let dims = value.fact.as_mut().and_then(|fact| fact.shape.0.as_mut());
+        for dim in dims.into_iter().flatten() {
+            if matches!(dim, Dim::Symbol(Symbol(name)) if **name == *fixed.name) {
+                *dim = Dim::Fixed(extent);
+                found = true;
+            }
+        }
+    }
+    if found {
+        return Ok(());
+    }
+    let names: Vec<_> = graph.inputs.iter().map(|id| &*graph.value(*id).name).collect();
+    let message = format!("no input and no extent is called {:?}; the inputs are {names:?}", fixed.name);
+    Err(Trouble::new("not-found", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inferry_core::ElementType;
+    use inferry_engine::graph::Fact;
+    use std::string::ToString;
+
+    /// Two inputs `[N, 3]` and `[N, ?]`.
+    fn model() -> Model {
+        let mut model = Model::default();
+        for (name, last) in [("a", Dim::Fixed(3)), ("b", Dim::Unknown)] {
+            let dims = Vec::from([Dim::Symbol(Symbol("N".into())), last]);
+            let fact = Fact::new(ElementType::F32, ShapeFact(Some(dims)));
+            let id = model.graph.add_value(name, Some(fact));
+            model.graph.inputs.push(id);
+        }
+        model
+    }
+
+    fn fixed(shapes: &[(&str, &[usize])]) -> Result<Vec<String>, Trouble> {
+        let mut model = model();
+        let shapes: Vec<_> = shapes
+            .iter()
+            .map(|(name, extents)| Fixed { name: (*name).into(), extents: extents.to_vec() })
+            .collect();
+        fix(&mut model, &shapes)?;
+        Ok(model.inputs().iter().map(|port| port.shape.to_string()).collect())
+    }
+
+    #[test]
+    fn an_input_and_a_named_extent_can_be_fixed() {
+        assert_eq!(fixed(&[("N", &[2])]).unwrap(), ["[2, 3]", "[2, ?]"]);
+        assert_eq!(fixed(&[("b", &[4, 5])]).unwrap(), ["[?, 3]", "[4, 5]"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_the_model_is_refused_by_name() {
+        let message = |shapes| fixed(shapes).unwrap_err().message;
+        assert_eq!(
+            message(&[("a", &[1, 4])]),
+            "input \"a\" cannot have the shape [1, 4]: the model says [N, 3]"
+        );
+        assert_eq!(
+            message(&[("M", &[1])]),
+            "no input and no extent is called \"M\"; the inputs are [\"a\", \"b\"]"
+        );
+        assert!(message(&[("N", &[1, 2])]).contains("takes one number"));
+    }
+}

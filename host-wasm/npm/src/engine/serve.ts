@@ -1,0 +1,250 @@
+/**
+ * The worker: answers every message of the page by the engine, one job at a time, in slices.
+ *
+ * ```text
+ *  messages ─▶ at once: cancel, memory        ┌─ slice ─ pause ─ slice ─ … ─ answer ─┐
+ *           └▶ in their order: open, load, run, unload ──────────────────────────────┘
+ * ```
+ *
+ * A run that fits into a slice is answered in the turn that its message came in. Between two slices messages are read, so a
+ * cancel is seen after one slice at most, or after one block of tiles where the page shares a word. After a trap the worker
+ * says `broken` once and nothing more: its instance cannot be trusted, and the page replaces it.
+ */
+
+import type { Channel, FromWorker, NodeProfile, PortInfo, ToWorker } from "../messages.js";
+import { CANCELLED, PENDING } from "./abi.js";
+import { Failure } from "./failure.js";
+import { Instance } from "./instance.js";
+import { loadModel } from "./loading.js";
+import { makePause } from "./pause.js";
+import { buffers, readOutputs, writeInputs } from "./tensors.js";
+
+type Message<Kind extends ToWorker["kind"]> = Extract<ToWorker, { kind: Kind }>;
+
+/** Messages that wait for their turn. */
+type Queued = Message<"open" | "load" | "run" | "unload">;
+
+/** The message that is being worked on. */
+interface Job {
+  readonly message: Queued;
+  cancelled: boolean;
+}
+
+/** A model as this worker runs it. */
+interface Session {
+  readonly request: number;
+  readonly inputs: readonly PortInfo[];
+  readonly outputs: readonly PortInfo[];
+}
+
+/** Serves the page at the other end of a channel, for as long as it sends messages. */
+export function serve(channel: Channel<ToWorker, FromWorker>): void {
+  const server = new Server(channel);
+  channel.receive = (message) => server.receive(message);
+}
+
+class Server {
+  readonly #channel: Channel<ToWorker, FromWorker>;
+  readonly #pause = makePause();
+  readonly #queue: Queued[] = [];
+  readonly #sessions = new Map<number, Session>();
+  #job: Job | undefined;
+  #engine: Instance | undefined;
+  #slice = 0;
+  #shared = false;
+  #broken = false;
+
+  constructor(channel: Channel<ToWorker, FromWorker>) {
+    this.#channel = channel;
+  }
+
+  receive(message: ToWorker): void {
+    if (this.#broken) return;
+    switch (message.kind) {
+      case "memory":
+        this.#channel.send({ kind: "memory", ask: message.ask, bytes: this.#engine?.size ?? 0 });
+        return;
+      case "cancel":
+        this.#giveUp((queued) => queued.kind === "run" && queued.run === message.run);
+        return;
+      case "unload":
+        this.#giveUp((queued) => (queued.kind === "run" || queued.kind === "load") && queued.model === message.model);
+        break;
+    }
+    this.#queue.push(message);
+    if (this.#job === undefined) void this.#work();
+  }
+
+  /** Cancels what is being worked on, and answers what waits, if it is meant. */
+  #giveUp(meant: (queued: Queued) => boolean): void {
+    if (this.#job !== undefined && meant(this.#job.message)) this.#job.cancelled = true;
+    for (const queued of this.#queue.filter(meant)) {
+      this.#queue.splice(this.#queue.indexOf(queued), 1);
+      this.#refuse(queued, cancelled());
+    }
+  }
+
+  async #work(): Promise<void> {
+    let began = performance.now();
+    for (let message = this.#queue.shift(); message !== undefined && !this.#broken; message = this.#queue.shift()) {
+      this.#job = { message, cancelled: false };
+      try {
+        await this.#execute(this.#job);
+      } catch (error) {
+        if (error instanceof Failure) this.#refuse(message, error);
+        else this.#break(error);
+      }
+      if (this.#queue.length > 0 && this.#slice > 0 && performance.now() - began >= this.#slice) {
+        await this.#pause();
+        began = performance.now();
+      }
+    }
+    this.#job = undefined;
+  }
+
+  /** Not async, so that a job without a pause is done when this returns. */
+  #execute(job: Job): Promise<void> | void {
+    switch (job.message.kind) {
+      case "open":
+        return this.#open(job.message);
+      case "load":
+        return this.#load(job, job.message);
+      case "run":
+        return this.#run(job, job.message);
+      case "unload":
+        return this.#unload(job.message.model);
+    }
+  }
+
+  #refuse(message: Queued, failure: Failure): void {
+    if (message.kind === "load") {
+      this.#channel.send({ kind: "not-loaded", model: message.model, error: failure.wire });
+    } else if (message.kind === "run") {
+      const { run } = message;
+      this.#channel.send(failure.code === "cancelled" ? { kind: "cancelled", run } : { kind: "failed", run, error: failure.wire });
+    }
+  }
+
+  #break(error: unknown): void {
+    this.#broken = true;
+    this.#queue.length = 0;
+    const what = this.#engine?.lastWords ?? (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    // Not to be reached any more, and free to go.
+    this.#engine = undefined;
+    this.#sessions.clear();
+    this.#channel.send({ kind: "broken", message: what });
+  }
+
+  async #open({ module, memory, agent, helper, slice, stop }: Message<"open">): Promise<void> {
+    this.#slice = slice;
+    this.#shared = memory !== undefined;
+    const shared = memory && { memory, agent: agent ?? 0 };
+    const engine = await Instance.open(module, {
+      shared,
+      stop,
+      progress: (model, phase, done, total) => this.#channel.send({ kind: "progress", model, phase, done, total }),
+    });
+    this.#engine = engine;
+    this.#channel.send({ kind: "ready" });
+    // A helper reads no messages any more: it ends with its worker.
+    if (helper === true) engine.exports.crew_serve?.();
+  }
+
+  async #load(job: Job, { model, source, options }: Message<"load">): Promise<void> {
+    const engine = this.#running();
+    if (!(this.#shared && this.#isLoaded(model))) {
+      const pause = async () => {
+        await this.#pause();
+        if (job.cancelled) throw cancelled();
+      };
+      await loadModel(engine, model, source, options, { slice: this.#slice, pause });
+    }
+    const { inputs, outputs } = this.#session(model);
+    this.#channel.send({ kind: "loaded", model, inputs, outputs });
+  }
+
+  /** Over shared memory another agent may have loaded it. */
+  #isLoaded(model: number): boolean {
+    try {
+      return this.#session(model) !== undefined;
+    } catch (error) {
+      if (error instanceof Failure) return false;
+      throw error;
+    }
+  }
+
+  #run(job: Job, message: Message<"run">): Promise<void> | void {
+    const engine = this.#running();
+    const { request, inputs } = this.#session(message.model);
+    writeInputs(engine, request, inputs, message.inputs);
+    engine.check(engine.exports.run_begin(request));
+    const run: Running = { request, time: 0 };
+    if (this.#step(engine, run) === PENDING) return this.#goOn(engine, job, message, run);
+    this.#answer(engine, message, run);
+  }
+
+  async #goOn(engine: Instance, job: Job, message: Message<"run">, run: Running): Promise<void> {
+    do {
+      await this.#pause();
+      if (job.cancelled) engine.check(engine.exports.run_cancel(run.request));
+    } while (this.#step(engine, run) === PENDING);
+    this.#answer(engine, message, run);
+  }
+
+  #step(engine: Instance, run: Running): number {
+    const began = performance.now();
+    const status = engine.check(engine.exports.run_step(run.request, this.#slice));
+    run.time += performance.now() - began;
+    if (status === CANCELLED) throw cancelled();
+    return status;
+  }
+
+  #answer(engine: Instance, { model, run, wanted }: Message<"run">, { request, time }: Running): void {
+    const outputs = readOutputs(engine, request, this.#session(model).outputs.length, wanted);
+    engine.check(engine.exports.run_profile(request));
+    const nodes = engine.said.length <= EMPTY_LIST ? [] : (engine.saidJson() as (Omit<NodeProfile, "time"> & { nanos: number })[]);
+    const profile = nodes.map(({ nanos, ...node }) => ({ ...node, time: nanos / 1e6 }));
+    const measured = profile.length > 0 ? { profile } : {};
+    this.#channel.send({ kind: "done", run, outputs, time, ...measured }, buffers(outputs));
+  }
+
+  #unload(model: number): void {
+    const engine = this.#running();
+    const session = this.#sessions.get(model);
+    if (session !== undefined) engine.check(engine.exports.request_close(session.request));
+    this.#sessions.delete(model);
+    // What is not there (any more) is what was asked for.
+    engine.exports.model_drop(model);
+  }
+
+  /** The request of this worker for a model. */
+  #session(model: number): Session {
+    const known = this.#sessions.get(model);
+    if (known !== undefined) return known;
+    const engine = this.#running();
+    engine.check(engine.exports.model_describe(model));
+    const ports = engine.saidJson() as Pick<Session, "inputs" | "outputs">;
+    const session = { request: engine.found(engine.exports.request_open(model)), ...ports };
+    this.#sessions.set(model, session);
+    return session;
+  }
+
+  #running(): Instance {
+    if (this.#engine === undefined) throw new Failure("internal", "the worker has not been opened");
+    return this.#engine;
+  }
+}
+
+/** Bytes of `[]`: the profile of a model that is not measured. */
+const EMPTY_LIST = 2;
+
+/** A run under way. */
+interface Running {
+  readonly request: number;
+  /** Milliseconds of computing. */
+  time: number;
+}
+
+function cancelled(): Failure {
+  return new Failure("cancelled", "it was cancelled");
+}

@@ -1,0 +1,67 @@
+/**
+ * Tensors in and out of a request: one copy on either way.
+ *
+ * Inputs are written straight to where the request's own tensors lie. What does not fit is refused here or by the engine,
+ * before anything runs.
+ */
+
+import type { ElementType, PortInfo, WireTensor } from "../messages.js";
+import { ELEMENTS, byteLength } from "./elements.js";
+import { Failure } from "./failure.js";
+import type { Instance } from "./instance.js";
+import { decodeStrings, encodeStrings } from "./strings.js";
+
+/** Writes the inputs of a run. */
+export function writeInputs(engine: Instance, request: number, ports: readonly PortInfo[], inputs: readonly WireTensor[]): void {
+  if (inputs.length !== ports.length) {
+    throw new Failure("invalid-input", `the model takes ${ports.length} inputs, not ${inputs.length}`);
+  }
+  inputs.forEach((tensor, index) => writeInput(engine, request, index, ports[index]!.name, tensor));
+}
+
+function writeInput(engine: Instance, request: number, index: number, name: string, tensor: WireTensor): void {
+  const { type, dims, data } = tensor;
+  const refuse = (why: string) => new Failure("invalid-input", `input #${index} ${JSON.stringify(name)}: ${why}`);
+  if (!dims.every((extent) => Number.isInteger(extent) && extent >= 0 && extent < 2 ** 32)) {
+    throw refuse(`[${dims.join(", ")}] is no shape`);
+  }
+  const code = ELEMENTS.indexOf(type);
+  if (code < 0) throw refuse(`${String(type)} is no element type`);
+  if (type === "string") {
+    if (data instanceof ArrayBuffer) throw refuse("a tensor of strings has strings, not bytes");
+    const strings = engine.put(encodeStrings(data));
+    engine.check(engine.exports.input_strings(request, index, engine.shape(dims), dims.length, strings));
+    return;
+  }
+  if (!(data instanceof ArrayBuffer)) throw refuse(`a tensor of ${type} has bytes`);
+  const bytes = byteLength(type, dims);
+  if (data.byteLength !== bytes) {
+    throw refuse(`${type} [${dims.join(", ")}] has ${bytes} bytes, not ${data.byteLength}`);
+  }
+  const at = engine.found(engine.exports.input_place(request, index, code, engine.shape(dims), dims.length));
+  engine.bytes(at, bytes).set(new Uint8Array(data));
+}
+
+/** Copies the outputs that are wanted out; the others are `null`. */
+export function readOutputs(engine: Instance, request: number, count: number, wanted: readonly number[] | undefined): (WireTensor | null)[] {
+  const beyond = wanted?.find((index) => !(index in Array(count).fill(0)));
+  if (beyond !== undefined) throw new Failure("out-of-range", `no output #${beyond}; there are ${count}`);
+  return Array.from({ length: count }, (_, index) =>
+    wanted === undefined || wanted.includes(index) ? readOutput(engine, request, index) : null,
+  );
+}
+
+function readOutput(engine: Instance, request: number, index: number): WireTensor {
+  engine.check(engine.exports.output_look(request, index, engine.scratch));
+  const [code = 0, at = 0, length = 0, rank = 0, ...extents] = new Uint32Array(engine.copy(engine.scratch, 48));
+  const type = ELEMENTS[code] as ElementType;
+  const dims = extents.slice(0, rank);
+  if (type !== "string") return { type, dims, data: engine.copy(at, length) };
+  engine.check(engine.exports.output_strings(request, index));
+  return { type, dims, data: decodeStrings(engine.said) };
+}
+
+/** The buffers of tensors, to be transferred. */
+export function buffers(tensors: readonly (WireTensor | null)[]): ArrayBuffer[] {
+  return tensors.flatMap((tensor) => (tensor?.data instanceof ArrayBuffer ? [tensor.data] : []));
+}
