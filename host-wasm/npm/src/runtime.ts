@@ -5,7 +5,8 @@
 import init, { Model as RawModel } from "../wasm/inferry_wasm.js";
 import { InferError } from "./errors.js";
 import { Workers, type Hands, type Job } from "./host.js";
-import { type Agent, type Flavour, type Platform, relaxed } from "./platform.js";
+import { type Flavour, type Platform, relaxed } from "./platform.js";
+import type { SharedPool } from "./shared.js";
 import { Trace } from "./trace.js";
 
 /**
@@ -143,8 +144,8 @@ export class Runtime {
       spawn: async (worker) => {
         const module = await platform.engine(this.flavour);
         if (mode === "shared") {
-          shared ??= SharedPool.open(platform, module, this.threads, this.limit);
-          return (await shared).stream(worker, stop(worker));
+          shared ??= import("./shared.js").then(({ SharedPool }) => new SharedPool(platform, module, (this.threads - 1) * this.limit));
+          return (await shared).stream(`inferry ${worker}`, SLICE.worker, stop(worker));
         }
         const agent = mode === "inline" ? await platform.inline() : platform.worker(`inferry ${worker}`, options.worker);
         const word = stop(worker);
@@ -152,29 +153,6 @@ export class Runtime {
         return agent;
       },
     };
-  }
-}
-
-/** One memory, and the workers over it: streams that take runs, and helpers that compute tiles for them. */
-class SharedPool {
-  private constructor(
-    readonly platform: Platform,
-    readonly module: WebAssembly.Module,
-    readonly memory: WebAssembly.Memory,
-    readonly threads: number,
-    readonly helpers: readonly Agent[],
-  ) {}
-
-  static async open(_platform: Platform, _module: WebAssembly.Module, _threads: number, _streams: number): Promise<SharedPool> {
-    throw new InferError("unsupported", "shared memory is not built yet");
-  }
-
-  stream(_worker: number, _stop: Int32Array | undefined): Agent {
-    throw new InferError("unsupported", "shared memory is not built yet");
-  }
-
-  end(): void {
-    for (const helper of this.helpers) helper.terminate();
   }
 }
 

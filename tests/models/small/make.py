@@ -1,0 +1,55 @@
+"""Makes the models of this folder: `python make.py` (needs the package `onnx`).
+
+They are small enough to be checked by eye, and are what the tests of the browser's host run where the model does not matter.
+"""
+
+import numpy as np
+from onnx import TensorProto as T, checker, helper, numpy_helper, save
+
+
+def port(name, shape, kind=T.FLOAT):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def write(file, nodes, inputs, outputs, constants=()):
+    graph = helper.make_graph(nodes, file, inputs, outputs, [numpy_helper.from_array(v, n) for n, v in constants])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="inferry")
+    model.ir_version = 8
+    checker.check_model(model, full_check=True)
+    save(model, f"{file}.onnx")
+
+
+# z = x - y: tells the inputs apart.
+write("difference", [helper.make_node("Sub", ["x", "y"], ["z"])], [port("x", [2]), port("y", [2])], [port("z", [2])])
+
+# The same with one open extent, and the sum besides.
+write("both", [helper.make_node("Sub", ["x", "y"], ["difference"]), helper.make_node("Add", ["x", "y"], ["sum"])],
+      [port("x", ["n"]), port("y", ["n"])], [port("difference", ["n"]), port("sum", ["n"])])
+
+# The means of the planes of a picture.
+write("scores", [helper.make_node("ReduceMean", ["image"], ["scores"], axes=[2, 3], keepdims=0)],
+      [port("image", [1, 3, 224, 224])], [port("scores", [1, 3])])
+
+# next = total + step: to be joined into a variable.
+write("counter", [helper.make_node("Add", ["total", "step"], ["next"]), helper.make_node("Mul", ["next", "two"], ["twice"])],
+      [port("total", [1]), port("step", [1])], [port("next", [1]), port("twice", [1])], [("two", np.array([2], np.float32))])
+
+# Fails in a run when the index is not one of 0, 1, 2.
+write("pick", [helper.make_node("Gather", ["table", "index"], ["value"], name="table/pick")],
+      [port("index", [1], T.INT64)], [port("value", [1])], [("table", np.array([10, 20, 30], np.float32))])
+
+# As long as one likes: `times` products with the identity, each of 17 million multiply-adds.
+body = helper.make_graph(
+    [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("MatMul", ["a", "one"], ["b"], name="step")],
+    "body", [port("i", [], T.INT64), port("go", [], T.BOOL), port("a", [256, 256])],
+    [port("goes", [], T.BOOL), port("b", [256, 256])])
+write("slow", [helper.make_node("Loop", ["times", "yes", "x"], ["y"], body=body, name="loop"),
+               helper.make_node("ReduceMax", ["y"], ["most"], keepdims=0)],
+      [port("times", [], T.INT64), port("x", [256, 256])], [port("most", [])],
+      [("yes", np.array(True)), ("one", np.eye(256, dtype=np.float32) * np.float32(1))])
+
+# Every type that a tensor may have on its way, unchanged.
+kinds = {"f32": T.FLOAT, "f64": T.DOUBLE, "f16": T.FLOAT16, "i8": T.INT8, "i16": T.INT16, "i32": T.INT32, "i64": T.INT64,
+         "u8": T.UINT8, "u16": T.UINT16, "u32": T.UINT32, "u64": T.UINT64, "bool": T.BOOL, "text": T.STRING}
+write("types", [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
+      [port(name, [2], kind) for name, kind in kinds.items()], [port(f"{name}_out", [2], kind) for name, kind in kinds.items()])
