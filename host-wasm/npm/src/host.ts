@@ -80,6 +80,8 @@ export class Workers {
   #next = 0;
   #asked = new Map<number, (bytes: number) => void>();
   #closed = false;
+  /** Why the latest worker was lost. */
+  #latest = "";
 
   constructor(hands: Hands, limit: number) {
     this.#hands = hands;
@@ -214,7 +216,7 @@ export class Workers {
   refuse(model: number, lost: boolean): void {
     const loading = this.models.get(model);
     this.models.delete(model);
-    const error = lost ? new InferError("worker-lost", "workers cannot be started here") : undefined;
+    const error = lost ? new InferError("worker-lost", `workers cannot be started: ${this.#latest}`) : undefined;
     loading?.refused(loading.error ?? error ?? new InferError("disposed", "the runtime was disposed"));
   }
 
@@ -273,6 +275,7 @@ export class Workers {
   }
 
   #lose(worker: number, message: string): void {
+    this.#latest = message;
     // With one memory for all, what broke is everybody's.
     const lost = this.#hands.together ? this.#posts.keys() : [worker];
     const ended = [...lost].filter((index) => {

@@ -161,7 +161,8 @@ function elements(type: ElementType, data: TypedArray | readonly unknown[]): Typ
   const Wanted = ARRAYS[type];
   if (Array.isArray(data)) {
     try {
-      const numbers = type === "bool" ? data.map(Number) : data;
+      // A BigInt of half a number is refused; of a number that is whole, it is the same.
+      const numbers = type === "bool" ? data.map(Number) : type === "int64" || type === "uint64" ? data.map(BigInt) : data;
       return new (Wanted as unknown as new (data: readonly unknown[]) => TypedArray)(numbers);
     } catch (cause) {
       throw new InferError("invalid-input", `these elements are not of type ${type}`, { cause });
