@@ -6,8 +6,12 @@ import { Jobs as RawJobs, type Model as RawModel } from "../wasm/inferry_wasm.js
 import { InferError, fromPair } from "./errors.js";
 import type { Job } from "./host.js";
 import type { NodeProfile, PortInfo, WireTensor } from "./messages.js";
+import { type Items, transformOf } from "./ordered.js";
+import { Pipeline, type Stage } from "./pipeline.js";
 import { InferRequest } from "./request.js";
 import { whole, type Runtime } from "./runtime.js";
+import { aborted, late, onAbort } from "./stop.js";
+import { type StreamItem, type StreamOptions, streamOf } from "./stream.js";
 import { type Feed, type Tensor, pack, show, unpack, zeros } from "./tensor.js";
 
 /** What becomes of a run for which there is no room in the queue. */
@@ -78,6 +82,8 @@ export class Model {
   readonly outputs: readonly PortInfo[];
   /** The names of the variables that a request keeps. */
   readonly variables: readonly string[];
+  /** So many runs of {@link Model.run} are under way at the same time. */
+  readonly slots: number;
   /** The runtime whose workers run it. */
   readonly runtime: Runtime;
   /** @internal */
@@ -110,10 +116,10 @@ export class Model {
     this.#id = id;
     this.#owned = options.owned;
     this.raw = runtime.raw(id);
-    const slots = whole("slots", options.slots, 1, 1024, runtime.limit);
+    this.slots = whole("slots", options.slots, 1, 1024, runtime.limit);
     const waiting = whole("queue", options.queue, 0, 1_000_000, 1024);
     try {
-      this.#queue = new RawJobs(this.raw, slots, waiting, options.overflow ?? "block", this.#over);
+      this.#queue = new RawJobs(this.raw, this.slots, waiting, options.overflow ?? "block", this.#over);
     } catch (thrown) {
       throw fromPair(thrown);
     }
@@ -133,12 +139,11 @@ export class Model {
     const job = this.job(feeds, initial, options);
     return new Promise((resolve, reject) => {
       const timer = timeout === undefined ? undefined : setTimeout(() => this.#stop(job, late(timeout)), timeout);
-      const stop = (): void => this.#stop(job, aborted(signal as AbortSignal));
+      const deaf = onAbort(signal, () => this.#stop(job, aborted(signal as AbortSignal)));
       const done = (): void => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", stop);
+        deaf();
       };
-      signal?.addEventListener("abort", stop, { once: true });
       this.#pending.set(job.id, { job, resolve, reject, done });
       this.#queue.submit(job.id, PRIORITIES[options.priority ?? "normal"]);
     });
@@ -151,6 +156,37 @@ export class Model {
     for (const known of this.#requests) if (!known.deref()) this.#requests.delete(known);
     this.#requests.add(new WeakRef(request));
     return request;
+  }
+
+  /**
+   * Runs the model on each item of a source: a generator, an array, a `ReadableStream` of inputs.
+   *
+   * The results come in the order of the items; no more is read from the source than is taken here. A model with variables
+   * runs on one request, so that each item begins with what the one before left. Leaving the loop stops what is under way and
+   * ends the source.
+   */
+  stream(source: Items<StreamItem>, options: StreamOptions & { readonly errors: "yield" }): AsyncIterableIterator<Outputs | InferError>;
+  stream(source: Items<StreamItem>, options?: StreamOptions): AsyncIterableIterator<Outputs>;
+  stream(source: Items<StreamItem>, options: StreamOptions = {}): AsyncIterableIterator<Outputs | InferError> {
+    this.check();
+    return streamOf(this, source, options);
+  }
+
+  /** As {@link Model.stream}, for `pipeThrough`. */
+  transform(options: StreamOptions & { readonly errors: "yield" }): TransformStream<StreamItem, Outputs | InferError>;
+  transform(options?: StreamOptions): TransformStream<StreamItem, Outputs>;
+  transform(options: StreamOptions = {}): TransformStream<StreamItem, Outputs> {
+    this.check();
+    return transformOf((source) => streamOf<Outputs>(this, source, options));
+  }
+
+  /** This model and what follows; the same as {@link pipeline} with the model first. */
+  pipeline<B>(b: Stage<Outputs, B>): Pipeline<Feeds, B>;
+  pipeline<B, C>(b: Stage<Outputs, B>, c: Stage<B, C>): Pipeline<Feeds, C>;
+  pipeline<B, C, D>(b: Stage<Outputs, B>, c: Stage<B, C>, d: Stage<C, D>): Pipeline<Feeds, D>;
+  pipeline<B, C, D, E>(b: Stage<Outputs, B>, c: Stage<B, C>, d: Stage<C, D>, e: Stage<D, E>): Pipeline<Feeds, E>;
+  pipeline(...stages: readonly Stage<never, unknown>[]): Pipeline<Feeds, unknown> {
+    return new Pipeline([this, ...stages]);
   }
 
   /** How many runs of {@link Model.run} wait for a slot. */
@@ -190,9 +226,14 @@ export class Model {
     if (this.runtime.disposed) throw new InferError("disposed", "the runtime was disposed");
   }
 
+  /** @internal What was given, by the names of the inputs. */
+  named(feeds: Feeds | readonly Feed[]): Map<string, Feed> {
+    return named(this.inputs, feeds);
+  }
+
   /** @internal Makes a job of what a user gave. */
   job(feeds: Feeds | readonly Feed[], states: ReadonlyMap<string, Tensor>, options: Pick<RunOptions, "outputs" | "transfer">): Job {
-    const given = named(this.inputs, feeds);
+    const given = this.named(feeds);
     const inputs: WireTensor[] = [];
     const transfer: ArrayBuffer[] = [];
     this.ports.inputs.forEach((port, index) => {
@@ -249,17 +290,6 @@ export class Model {
     if (error) pending.reject(error);
     else pending.resolve(this.results(pending.job));
   };
-}
-
-/** @internal */
-export function aborted(signal: AbortSignal): InferError {
-  const isTimeout = (signal.reason as Error | undefined)?.name === "TimeoutError";
-  return new InferError(isTimeout ? "timeout" : "cancelled", "the run was aborted", { cause: signal.reason });
-}
-
-/** @internal */
-export function late(timeout: number): InferError {
-  return new InferError("timeout", `the run was stopped after ${timeout} ms`);
 }
 
 /** @internal */

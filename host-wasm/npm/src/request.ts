@@ -6,7 +6,8 @@ import { Request as RawRequest } from "../wasm/inferry_wasm.js";
 import { InferError, fromPair } from "./errors.js";
 import type { Job } from "./host.js";
 import type { NodeProfile, PortInfo } from "./messages.js";
-import { type Model, type Outputs, type RunOptions, aborted, late, unknown } from "./model.js";
+import { type Feeds, type Model, type Outputs, type RunOptions, unknown } from "./model.js";
+import { aborted, late, onAbort } from "./stop.js";
 import { type Feed, type Tensor, pack, unpack } from "./tensor.js";
 
 /** What a request is doing. */
@@ -114,23 +115,22 @@ export class InferRequest {
       if (this.#jobs[0] === job) this.#raw.cancel();
     };
     const timer = timeout === undefined ? undefined : setTimeout(() => stop(late(timeout)), timeout);
-    const abort = (): void => stop(aborted(signal as AbortSignal));
-    signal?.addEventListener("abort", abort, { once: true });
+    const deaf = onAbort(signal, () => stop(aborted(signal as AbortSignal)));
     const settled = run.then(
       () => this.#settled(job, undefined),
       (thrown: unknown) => this.#settled(job, thrown),
     );
     const both = settled.finally(() => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      deaf();
     });
     this.#latest = both.catch(() => undefined);
     return both;
   }
 
   /** As {@link InferRequest.startAsync}, with inputs that are bound first. */
-  async infer(feeds: Readonly<Record<string, Feed>>, options: StartOptions = {}): Promise<Outputs> {
-    for (const [name, feed] of Object.entries(feeds)) this.setTensor(name, feed);
+  async infer(feeds: Feeds | readonly Feed[], options: StartOptions = {}): Promise<Outputs> {
+    for (const [name, feed] of this.#model.named(feeds)) this.setTensor(name, feed);
     return this.startAsync(options);
   }
 
