@@ -1,0 +1,4 @@
+import * as inferry from "inferry";
+import { page } from "../shared/verify.js";
+
+page(inferry);
