@@ -363,7 +363,9 @@ impl Fleet {
     }
 
     fn open(&mut self, worker: u32) {
-        if !self.closed && self.workers[worker as usize].doing == Doing::Gone {
+        // Those that are there carry on alone when others do not come up.
+        let hopeless = self.failures >= PATIENCE;
+        if !self.closed && !hopeless && self.workers[worker as usize].doing == Doing::Gone {
             self.workers[worker as usize].doing = Doing::Opening;
             self.commands.push(Command::Spawn { worker });
         }
@@ -484,6 +486,23 @@ mod tests {
         }
         assert_eq!(commands(&mut fleet), [Command::Refuse { model: 7, lost: true }]);
         assert_eq!(poll(&mut fleet, run), Poll::Ready(Answer::Lost));
+    }
+
+    #[test]
+    fn a_second_worker_that_never_comes_up_is_given_up() {
+        let mut fleet = loaded(2);
+        let runs = [1, 2].map(|job| fleet.begin(7, job));
+        let spawned = |fleet: &mut Fleet| commands(fleet).contains(&Command::Spawn { worker: 1 });
+        for _ in 0..PATIENCE {
+            assert!(spawned(&mut fleet));
+            fleet.lost(1);
+        }
+        assert!(!spawned(&mut fleet));
+        // The first does what there is, and a success is a reason to try again.
+        fleet.answer(0, runs[0], Answer::Done);
+        assert_eq!(commands(&mut fleet), [Command::Post { worker: 0, run: runs[1], model: 7, job: 2 }]);
+        fleet.begin(7, 3);
+        assert!(spawned(&mut fleet));
     }
 
     #[test]

@@ -19,11 +19,11 @@ export type Mode = "isolated" | "shared" | "inline";
 
 /** How a runtime is made. */
 export interface RuntimeOptions {
-  /** `auto` (the default) is `shared` where the page is cross-origin isolated and has more than one core, else `isolated`. */
+  /** `auto` (the default) is `shared` when `threads` are asked for and the page is cross-origin isolated, else `isolated`. */
   readonly executor?: "auto" | Mode;
   /** At most so many workers; by default as many as there are cores, and at most 4. They are made when they are needed. */
   readonly workers?: number;
-  /** `shared` only: so many threads compute each run; by default one. */
+  /** So many threads compute each run, over shared memory; by default one. Where there is none, a run has one thread. */
   readonly threads?: number;
   /** Makes a worker that runs `inferry/worker`, where the usual way does not work. */
   readonly worker?: () => Worker;
@@ -78,7 +78,9 @@ export class Runtime {
     const runtime = new Runtime(platform, options);
     const what = { isolated: "isolated workers", shared: "workers over one memory", inline: "the calling thread, in slices" }[runtime.mode];
     const many = runtime.mode === "inline" ? "" : `up to ${runtime.limit} `;
-    console.info(`inferry: ${many}${what}${runtime.threads > 1 ? `, ${runtime.threads} threads a run` : ""} (${runtime.flavour})`);
+    const threads = runtime.threads > 1 ? `, ${runtime.threads} threads a run` : "";
+    const missed = (options.threads ?? 1) > runtime.threads ? "; threads within a run need a cross-origin isolated page" : "";
+    console.info(`inferry: ${many}${what}${threads} (${runtime.flavour})${missed}`);
     return runtime;
   }
 
@@ -158,7 +160,7 @@ export class Runtime {
 
 function chosen(platform: Platform, options: RuntimeOptions): Mode {
   const { executor = "auto" } = options;
-  if (executor === "auto") return "isolated";
+  if (executor === "auto") return (options.threads ?? 1) > 1 && platform.shared ? "shared" : "isolated";
   if (executor === "shared" && !platform.shared) {
     throw new InferError("unsupported", "shared memory needs a cross-origin isolated page (COOP and COEP headers)");
   }
