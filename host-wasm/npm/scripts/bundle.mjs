@@ -28,6 +28,9 @@ for (const [name, path] of Object.entries(entries(["worker", "node-worker"]))) {
   await build({ ...common, entryPoints: { [name]: path } });
 }
 
+// A worker's script exports nothing, and whoever asks for its declarations is told so.
+writeFileSync(join(dist, "worker.d.ts"), "export {};\n");
+
 const { devDependencies, scripts, ...manifest } = JSON.parse(readFileSync("package.json", "utf8"));
 writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 if (existsSync("README.md")) writeFileSync(join(folder, "README.md"), readFileSync("README.md"));

@@ -58,7 +58,7 @@ function tools(folder, undo) {
     tarball,
     /** Serves folders, see `harness/server.mjs`; the fixture is always there. Gives the server. */
     async serve(options) {
-      const folders = { "/fixture/": fixture, "/shared/": join(work, "shared"), ...options.folders };
+      const folders = { "/fixture/": fixture, "/common/": join(work, "common"), ...options.folders };
       const server = await serve({ ...options, folders });
       undo.push(server.close);
       return server;

@@ -1,5 +1,5 @@
-// The tests of one file under Node: `node node.mjs PACKAGE FILE FILTER MODELS…`. A process of its own, so that one that hangs
-// can be ended; it tells its parent what happens.
+// The tests of one file under Node: `node node.mjs PACKAGE FILE FILTER LIST MODELS…`, where LIST says which models have
+// recorded outputs. A process of its own, so that one that hangs can be ended; it tells its parent what happens.
 
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { describe, perform } from "./perform.mjs";
 
-const [entry, file, filter, ...folders] = process.argv.slice(2);
+const [entry, file, filter, list, ...folders] = process.argv.slice(2);
 const report = (event) => process.send(event);
 // A test model lies in one of several folders; relative addresses are looked for in each.
 const place = (path) => pathToFileURL(folders.map((folder) => join(folder, path)).find(existsSync) ?? join(folders[0], path)).href;
@@ -20,6 +20,7 @@ try {
     mode: "node",
     filter,
     models: pathToFileURL(`${folders[0]}/`),
+    list: JSON.parse(list),
     fetchBytes,
     inferry,
     report,

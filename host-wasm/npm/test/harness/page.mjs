@@ -12,6 +12,7 @@ try {
     mode: asked.get("mode"),
     filter: asked.get("filter") ?? "",
     models: new URL("/models/", location.href),
+    list: await (await fetch("/models.json")).json(),
     fetchBytes: async (url) => {
       const response = await fetch(url);
       if (!response.ok) throw new Error(`${url}: ${response.status}`);

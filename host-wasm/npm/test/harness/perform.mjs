@@ -3,7 +3,7 @@
 //
 // The limit is the driver's business: a test that blocks this thread could not be stopped from here.
 
-import { collected, Skip } from "./test.mjs";
+import { collected, models as know, Skip } from "./test.mjs";
 
 /** The options of `compile` with which a model runs in a mode. */
 export const OPTIONS = {
@@ -14,12 +14,14 @@ export const OPTIONS = {
 };
 
 /**
- * `file` is the address of a file of tests; `filter` a part of the names of those to run. `models` is the address of the
- * folder of test models, and `fetchBytes` reads an address.
+ * `file` is the address of a file of tests; `filter` a part of `file::name` of those to run. `models` is the address of the
+ * folder of test models, `list` says which have recorded outputs, and `fetchBytes` reads an address.
  */
-export async function perform({ file, mode, filter = "", models, fetchBytes, inferry, report, extra = {} }) {
+export async function perform({ file, mode, filter = "", models, list, fetchBytes, inferry, report, extra = {} }) {
+  know(list);
   await import(file);
-  const chosen = collected(mode).filter(({ name }) => name.includes(filter));
+  const stem = file.split("/").pop().replace(".mjs", "");
+  const chosen = collected(mode).filter(({ name }) => `${stem}::${name}`.includes(filter));
   report({ kind: "file", count: chosen.length });
   for (const { name, run, limit } of chosen) {
     report({ kind: "begin", name, limit });

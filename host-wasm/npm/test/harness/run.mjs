@@ -1,12 +1,13 @@
 // Runs the files of `test/cases` in real browsers and in Node: `node run.mjs [--package FOLDER] [--mode MODES] [FILTER]`.
+// `--cases FOLDER` is another folder below `test`.
 //
 // Each file gets a page, or a process of Node, of its own; what happens there comes here as events, and is printed as Rust's
 // test harness prints, which `cargo xtask` can count. A test that is silent past its limit has hung: its page cannot be
 // trusted to say so, so the limit is kept here, and the browser is replaced. Nothing here knows what the tests are about.
 
 import { fork } from "node:child_process";
-import { readdirSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { basename, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { after, launch } from "./chromium.mjs";
@@ -24,23 +25,26 @@ const root = resolve(tests, "../../..");
 const models = [join(root, "tests/models"), join(root, ".models")];
 
 const { values, positionals } = parseArgs({
-  options: { package: { type: "string" }, mode: { type: "string" } },
+  options: { package: { type: "string" }, mode: { type: "string" }, cases: { type: "string" } },
   allowPositionals: true,
 });
 const packed = resolve(values.package ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "npm/package"));
+const cases = resolve(values.cases ?? join(tests, "cases"));
 const modes = values.mode?.split(",") ?? MODES;
 const filter = positionals[0] ?? "";
 
 const unknown = modes.find((mode) => !MODES.includes(mode));
 if (unknown) fail(`no such mode: ${unknown} (there are ${MODES.join(", ")})`);
 
+const list = JSON.stringify(recorded());
+const pages = { "/models.json": list };
 const folders = { "/test/": tests, "/package/": packed, "/models/": models };
-const servers = { plain: await serve({ folders }), isolated: await serve({ folders, headers: ISOLATED }) };
+const servers = { plain: await serve({ folders, pages }), isolated: await serve({ folders, pages, headers: ISOLATED }) };
 let browser;
 let failed = 0;
 try {
   for (const mode of modes) {
-    for (const file of readdirSync(join(tests, "cases")).filter((name) => name.endsWith(".mjs")).sort()) {
+    for (const file of readdirSync(cases).filter((name) => name.endsWith(".mjs")).sort()) {
       const run = mode === "node" ? inNode(file) : await inPage(file, mode);
       failed += print(await follow(run), file, mode);
     }
@@ -65,7 +69,7 @@ async function inPage(file, mode) {
   page.on("crash", () => run.onevent?.({ kind: "broken", message: "the page crashed" }));
   await page.exposeBinding("__report", (_, event) => run.onevent?.(event));
   const { origin } = mode === "shared" ? servers.isolated : servers.plain;
-  const asked = new URLSearchParams({ package: "/package/dist/index.js", file: `/test/cases/${file}`, mode, filter });
+  const asked = new URLSearchParams({ package: "/package/dist/index.js", file: `/test/${relative(tests, cases)}/${file}`, mode, filter });
   run.start = () => page.goto(`${origin}/test/harness/page.html?${asked}`, { waitUntil: "commit" });
   run.stop = async (hung) => {
     const closed = !hung && (await Promise.race([page.close().then(() => true), after(5_000, false)]));
@@ -82,14 +86,14 @@ function inNode(file) {
   run.start = async () => {
     const entry = join(packed, "dist/node.js");
     const options = { stdio: ["ignore", "pipe", "pipe", "ipc"] };
-    child = fork(join(here, "node.mjs"), [entry, join(tests, "cases", file), filter, ...models], options);
+    child = fork(join(here, "node.mjs"), [entry, join(cases, file), filter, list, ...models], options);
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => run.said.push(String(text).trimEnd()));
     child.on("message", (event) => run.onevent?.(event));
     over = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
     over.then((code) => code !== 0 && run.onevent?.({ kind: "broken", message: `node ended with ${code}` }));
   };
-  run.stop = async () => {
-    if ((await Promise.race([over, after(ENDING, "late")])) !== "late") return undefined;
+  run.stop = async (hung) => {
+    if (!hung && (await Promise.race([over, after(ENDING, "late")])) !== "late") return undefined;
     child.kill("SIGKILL");
     return "node did not end by itself after the tests: something was left that keeps it alive";
   };
@@ -135,12 +139,13 @@ async function follow(run) {
   const left = await run.stop(hung);
   if (left && !hung) outcomes.push({ kind: "failed", name: "ends", message: left });
   const silent = count - outcomes.filter(({ name }) => name !== "loading the file" && name !== "ends").length;
-  if (silent > 0) outcomes.push({ kind: "failed", name: "the rest", message: `${silent} tests did not run` });
+  if (silent > 0) outcomes.push({ kind: "failed", name: "the rest", message: `${silent} of ${count} did not run` });
   return outcomes;
 }
 
 /** Prints as Rust's test harness does with `--show-output`; gives how many failed. */
 function print(outcomes, file, mode) {
+  if (outcomes.length === 0 && filter) return 0;
   const of = (kind) => outcomes.filter((outcome) => outcome.kind === kind);
   const name = (outcome) => `${mode}::${basename(file, ".mjs")}::${outcome.name}`;
   const [passed, bad, skipped] = [of("passed"), of("failed"), of("skipped")];
@@ -154,6 +159,22 @@ function print(outcomes, file, mode) {
   lines.push(`test result: ${bad.length ? "FAILED" : "ok"}. ${counts}`, "");
   console.log(lines.join("\n"));
   return bad.length;
+}
+
+/** The models that have recorded outputs, whether they are here, and how far from those they may be. */
+function recorded() {
+  const [carried] = models;
+  const tolerances = JSON.parse(readFileSync(join(carried, "tolerances.json"), "utf8"));
+  const cases = readdirSync(carried, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const names = cases.flatMap(({ name }) => {
+    const fixtures = readdirSync(join(carried, name)).filter((file) => file.endsWith(".npz"));
+    return fixtures.map((file) => `${name}/${file.replace(".npz", ".onnx")}`);
+  });
+  return names.sort().map((name) => ({
+    name,
+    here: models.some((folder) => existsSync(join(folder, name))),
+    tolerance: { ...tolerances.default, ...tolerances[name] },
+  }));
 }
 
 function fail(message) {

@@ -16,6 +16,13 @@ export function collected(mode) {
   return tests.splice(0).filter(({ modes }) => !modes || modes.includes(mode));
 }
 
+let known = [];
+
+/** The models that have recorded outputs: `{ name, here, tolerance }`; one that is not `here` has not been fetched. */
+export function models(set = known) {
+  return (known = set);
+}
+
 /** Thrown by `t.skip`. */
 export class Skip extends Error {}
 

@@ -9,7 +9,7 @@ async function site(t, headers) {
 <body>
 <script type="module">
 import * as inferry from "${cdn.origin}/npm/inferry/dist/index.js";
-import { page } from "/shared/verify.js";
+import { page } from "/common/verify.js";
 page(inferry);
 </script>
 `;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 
 const SCRIPT = `import * as inferry from "/package/dist/index.js";
-import { page } from "/shared/verify.js";
+import { page } from "/common/verify.js";
 page(inferry);
 `;
 

@@ -1,4 +1,4 @@
 import * as inferry from "inferry";
-import { page } from "../shared/verify.js";
+import { page } from "../common/verify.js";
 
 page(inferry);

@@ -12,7 +12,7 @@ const PAGE = `<!doctype html>
 <body>
 <script type="module">
 import * as inferry from "inferry";
-import { page } from "/shared/verify.js";
+import { page } from "/common/verify.js";
 page(inferry, Object.fromEntries(new URLSearchParams(location.search)));
 </script>
 `;
