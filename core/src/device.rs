@@ -120,6 +120,12 @@ pub trait Work: Send {
         Vec::new()
     }
 
+    /// Asked when a stage is over: true when the stages after it have nothing to do in this run. It is then done, without a
+    /// hop to their executors.
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// No run is under way and none is soon to come: give back what memory can be taken again by the next.
     fn release_memory(&mut self) {}
 

@@ -17,7 +17,8 @@
 //! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
 //! [`turn`] what it lends; [`device`] is what a device must give, and [`remote`] what it may give besides; [`pool`] hands out
 //! idle requests of one model, and [`jobs`] queues runs before them; [`state`] makes models that remember;
-//! [`joined`] makes one model of several.
+//! [`joined`] makes one model of several, and [`choice`] one
+//! that changes its device between runs.
 //!
 //! # A device of twenty lines
 //!
@@ -87,6 +88,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod choice;
 pub mod clock;
 pub mod device;
 pub mod executor;
@@ -106,6 +108,7 @@ pub mod trace;
 pub mod turn;
 pub mod unwind;
 
+pub use choice::Choice;
 pub use clock::Clock;
 pub use device::{CompiledModel, Device, Work};
 pub use executor::{Executor, Inline, Lend, Submitted};

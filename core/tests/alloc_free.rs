@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
+use inferry_core::choice::{Candidate, Choice};
 use inferry_core::device::{StageInfo, StageKind};
 use inferry_core::jobs::{JobPool, JobSettings, Results};
 use inferry_core::joined::{Outlet, Part, Source};
@@ -192,6 +193,12 @@ fn warm_rounds() {
     });
     let jobs: JobPool<usize, f32> = jobs.unwrap();
     let mut joined = joined(&model, &compute);
+    let candidate = |rank| Candidate { rank, device: "none".into(), model: model.clone() };
+    let choice = Arc::new(Choice::new(candidate(1)).unwrap());
+    let places = Arc::new(Pipeline::by_kind(&*choice, |_| compute.clone()));
+    let mut chosen = Request::new(choice.clone(), places).unwrap();
+    wait(chosen.start().unwrap(), &unparker()).unwrap();
+    choice.offer(candidate(0)).unwrap();
     let job_input = Tensor::from_slice(&[1.0f32; 4], [4]).unwrap();
     let mut request = Request::new(model, pipeline).unwrap();
     let restarts = Arc::new(AtomicUsize::new(0));
@@ -231,6 +238,7 @@ fn warm_rounds() {
             counter.reset_variables().unwrap();
         }
         wait(batched.start().unwrap(), &waker).unwrap();
+        wait(chosen.start().unwrap(), &waker).unwrap();
         // Two models in a row.
         joined.input_mut("x").unwrap().as_slice_mut::<f32>().unwrap().fill(number as f32);
         let outputs = wait(joined.start().unwrap(), &waker).unwrap();

@@ -1,3 +1,5 @@
+//! Joined models of stages that do as they are told, stepped by hand.
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;

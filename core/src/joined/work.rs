@@ -83,8 +83,13 @@ impl JoinedWork {
     /// The step that was polled is over.
     fn advance(&mut self) {
         let (part, _) = self.wiring.steps[self.next];
+        let is_over = self.parts[part].work.is_over();
+        let of_part = |step: &usize| self.wiring.steps.get(*step).is_some_and(|(other, _)| *other == part);
         self.next += 1;
-        if self.wiring.steps.get(self.next).is_none_or(|(next, _)| *next != part) {
+        while is_over && of_part(&self.next) {
+            self.next += 1;
+        }
+        if !of_part(&self.next) {
             self.under_way = None;
         }
     }
@@ -110,6 +115,10 @@ impl Work for JoinedWork {
             part.work.profile().into_iter().map(move |node| node.on(device.clone()))
         };
         self.parts.iter().zip(&self.wiring.parts).flat_map(of_part).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        self.next == self.wiring.steps.len()
     }
 
     fn release_memory(&mut self) {

@@ -155,7 +155,7 @@ pub(super) fn check_in(context: Option<&ContextId>, port: &Port, tensor: &Tensor
 }
 
 /// Whether a port takes the shape of a tensor.
-pub(super) fn check_shape(port: &Port, tensor: &Tensor) -> Result<(), BindError> {
+pub(crate) fn check_shape(port: &Port, tensor: &Tensor) -> Result<(), BindError> {
     if port.shape.admits(tensor.shape()) {
         return Ok(());
     }

@@ -51,10 +51,16 @@ impl Task {
         }
         let guard = Unwinding { task: Some(self), stage: Some(stage) };
         let task = guard.task();
+        let mut over = false;
         let polled = unwind::contained(|| {
             let waker = task.waker(run);
             let turn = Turn::new(Stop::new(&**task.shared()), lend.slice(), lend.parallel);
-            task.with_body(|body| body.poll(stage, &turn, &mut Context::from_waker(&waker)))
+            task.with_body(|body| {
+                let polled = body.poll(stage, &turn, &mut Context::from_waker(&waker));
+                over = matches!(polled, Poll::Ready(Ok(())))
+                    && body.work.as_ref().is_some_and(|work| work.is_over());
+                polled
+            })
         });
         let task = guard.finished();
         let shared = task.shared();
@@ -77,25 +83,27 @@ impl Task {
                 (life, Command::Dispatch { stage }) => task.submit(life, stage, Place::Executor),
                 (_, other) => unreachable!("{other:?} from Pended"),
             },
-            Ok(Poll::Ready(Ok(()))) => task.over(true, stage),
-            Ok(Poll::Ready(Err(failure))) => task.failed(stage, Trouble::Failed(stage, failure)),
+            Ok(Poll::Ready(Ok(()))) => {
+                let last = over || stage + 1 == task.shared().pipeline.stages().len();
+                task.over(true, last)
+            }
+            Ok(Poll::Ready(Err(failure))) => task.failed(Trouble::Failed(stage, failure)),
             Err(message) => task.panicked(stage, message),
         }
     }
 
-    fn failed(self, stage: usize, trouble: Trouble) -> Option<Task> {
+    fn failed(self, trouble: Trouble) -> Option<Task> {
         self.with_body(|body| body.trouble = Some(trouble));
-        self.over(false, stage)
+        self.over(false, false)
     }
 
     /// The work is in doubt: it is dropped, and the next start prepares another.
     fn panicked(self, stage: usize, message: Box<str>) -> Option<Task> {
         drop(self.with_body(|body| body.work.take()));
-        self.failed(stage, Trouble::Panicked(stage, message))
+        self.failed(Trouble::Panicked(stage, message))
     }
 
-    fn over(self, ok: bool, stage: usize) -> Option<Task> {
-        let last = stage + 1 == self.shared().pipeline.stages().len();
+    fn over(self, ok: bool, last: bool) -> Option<Task> {
         match self.apply(Event::Over { ok, last }) {
             (life, Command::Dispatch { stage }) => self.submit(life, stage, Place::Executor),
             (_, Command::Deliver { verdict }) => self.end(verdict, Place::Executor),

@@ -45,7 +45,7 @@ mod word;
 
 pub use bindings::Bindings;
 pub use bound::Bound;
-pub(crate) use bound::{check, least_shape};
+pub(crate) use bound::{check, check_shape, least_shape};
 pub use callback::{Callback, Completion, Next};
 pub use cancel::{CancelToken, Canceller};
 pub use error::{BoxError, InferError, InferErrorKind};
