@@ -37,6 +37,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod device;
 pub mod graph;
 mod model;
 pub mod onnx;

@@ -10,16 +10,19 @@ use alloc::vec::Vec;
 
 use inferry_core::device::{CompiledModel, Device, Work};
 use inferry_core::port::Port;
-use inferry_core::request::PrepareError;
+use inferry_core::request::{BoxError, PrepareError};
 use inferry_core::{Clock, Shape};
 use inferry_engine::Model;
-use inferry_engine::graph::Graph;
+use inferry_engine::device::{ModelDevice, Settings};
+use inferry_engine::graph::{Body, Graph, Node};
+use inferry_engine::op::If;
 use inferry_engine::passes::{self, PassError};
 use spin::Mutex;
 
 use crate::arena::OutOfMemory;
 use crate::evaluate::Evaluator;
 use crate::isa::Isa;
+use crate::kernel;
 use crate::pack::Packs;
 use crate::plan::{Plan, PlanError, Planning};
 use crate::profile::{self, Source};
@@ -104,6 +107,25 @@ impl Device for Cpu {
             shared.plan(&|| shapes.iter(), &|| false)?;
         }
         Ok(Arc::new(Compiled(Arc::new(shared))))
+    }
+}
+
+impl ModelDevice for Cpu {
+    fn name(&self) -> &str {
+        Device::name(self)
+    }
+
+    fn supports(&self, _graph: &Graph, node: &Node) -> bool {
+        let body = |body: &Body| body.graph.nodes.iter().all(|node| self.supports(&body.graph, node));
+        match node.op.bodies() {
+            [] => kernel::knows(&*node.op),
+            bodies => node.op.downcast::<If>().is_some() && bodies.iter().all(body),
+        }
+    }
+
+    fn compile(&self, model: &Model, settings: &Settings) -> Result<Arc<dyn CompiledModel>, BoxError> {
+        let options = Options { profile: settings.profile.clone(), ..Options::default() };
+        Ok(Device::compile(self, model, &options)?)
     }
 }
 
@@ -193,7 +215,7 @@ impl Shared {
 mod tests {
     use super::*;
     use inferry_core::ElementType;
-    use inferry_engine::graph::{Dim, Fact, Node, ShapeFact};
+    use inferry_engine::graph::{Dim, Fact, ShapeFact};
     use inferry_engine::op::Transpose;
 
     fn shared(plans: usize) -> Shared {

@@ -205,7 +205,8 @@ impl Op {
                 gate.pass(given_up);
             }
             Op::Fail(text) | Op::Panic(text) => return Err((*text).into()),
-            Op::Call(call) => (call.0)(),
+            Op::Call(call) => call.call(),
+            Op::Execute(program) => program.0.execute(values),
         }
         Ok(())
     }

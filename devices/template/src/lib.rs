@@ -10,13 +10,15 @@
 //!  Blocking   preprocess+start ─▶ wait ─▶ postprocess                 `wait` blocks the thread that waits for the device
 //! ```
 //!
-//! Read [`CompiledModel`] and [`Work`] first, then `work.rs`, which is all there is to a device; `memory.rs` is the chip's own
+//! Read [`CompiledModel`] and [`Work`] first, then `work.rs`, which is all there is to a device; `accelerator/` computes models of the engine on
+//! the same chip, beside other devices; `memory.rs` is the chip's own
 //! memory, for tensors that stay there; `chip.rs` and `gate.rs` are the pretended world around it, and `place.rs` lets a test pretend the rest of the machine as well. What it does *not* do: it is not fast, and nothing of the product depends on it. It grows
 //! no features: whoever needs another operator for a test adds one line to [`Op`].
 //!
 //! [`Work`]: inferry_core::Work
 #![forbid(unsafe_code)]
 
+mod accelerator;
 mod chip;
 mod gate;
 mod memory;
@@ -33,6 +35,7 @@ use inferry_core::remote::{ContextId, NoContext, RemoteContext};
 use inferry_core::request::PrepareError;
 use inferry_core::{Dim, ElementType, PartialShape, Port};
 
+pub use accelerator::{Accelerator, NotOnChip};
 pub use chip::Chip;
 pub use gate::Gate;
 pub use memory::Memory;
@@ -63,7 +66,13 @@ pub enum Op {
     Panic(&'static str),
     /// Calls something of the test's.
     Call(Call),
+    /// Executes the program of a model; see [`Accelerator`].
+    Execute(Executable),
 }
+
+/// What an [`Op::Execute`] executes. Only the accelerator makes it.
+#[derive(Clone, Debug)]
+pub struct Executable(Arc<accelerator::Fitted>);
 
 /// A function that an [`Op::Call`] calls.
 #[derive(Clone)]
@@ -73,6 +82,10 @@ impl Call {
     /// An operator's share of this function.
     pub fn new(function: impl Fn() + Send + Sync + 'static) -> Call {
         Call(Arc::new(function))
+    }
+
+    fn call(&self) {
+        (self.0)();
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use inferry_core::Turn;
 use inferry_core::device::Work;
-use inferry_core::request::{Bindings, Failure};
-use inferry_core::tensor::{gather, scatter};
+use inferry_core::request::{Bindings, Bound, Failure};
+use inferry_core::tensor::{Shape, gather, scatter};
 
 use crate::chip::{Chip, Job};
 use crate::place::{self, Simulation};
@@ -72,24 +72,7 @@ impl TemplateWork {
 
     /// The second of three stages: waits for the chip.
     fn wait(&mut self, turn: &Turn<'_>, cx: &mut Context<'_>) -> Ended {
-        let simulation = place::simulation();
-        let answer = match self.form {
-            Form::Blocking if simulation.is_none() => {
-                self.job.wait(&mut self.values, || turn.stop_requested())
-            }
-            _ if turn.stop_requested() => None,
-            form => match (self.job.poll(&mut self.values, cx), simulation) {
-                (Poll::Pending, Some(simulation)) if form == Form::Blocking => {
-                    simulation.hold();
-                    return Poll::Pending;
-                }
-                (answer, _) => Some(ready!(answer)),
-            },
-        };
-        Poll::Ready(match answer {
-            Some(answer) => answer.map_err(Failure::device),
-            None => Err(Failure::stopped()),
-        })
+        wait_for(&self.job, self.form, &mut self.values, turn, cx)
     }
 
     /// The last of three stages.
@@ -170,7 +153,8 @@ impl TemplateWork {
             Op::Yield => {}
             Op::Fail(text) => return Poll::Ready(Err(Failure::operator(*text).at("template/fail"))),
             Op::Panic(text) => panic!("{text}"),
-            Op::Call(call) => (call.0)(),
+            Op::Call(call) => call.call(),
+            Op::Execute(program) => program.0.execute(&mut self.values),
         }
         Poll::Ready(Ok(()))
     }
@@ -183,15 +167,7 @@ impl TemplateWork {
         // A run that was given up may have left them with the chip.
         self.values.resize_with(io.inputs().len(), Vec::new);
         for (input, values) in io.inputs().iter().zip(&mut self.values) {
-            let tensor = input.tensor();
-            values.resize(tensor.len(), 0.0);
-            if let Some(remote) = tensor.as_remote() {
-                self.chip.memory().read(remote, values).map_err(Failure::device)?;
-                continue;
-            }
-            let from = &input.bytes()[tensor.byte_range()];
-            gather(tensor.layout(), size_of::<f32>(), from, bytemuck::cast_slice_mut(values))
-                .map_err(Failure::device)?;
+            read_input(&self.chip, input, values)?;
         }
         Ok(())
     }
@@ -199,17 +175,63 @@ impl TemplateWork {
     /// Writes the outputs, whose shape may be known only now.
     fn scatter(&mut self, io: &mut Bindings) -> Result<(), Failure> {
         for (output, values) in io.split().1.iter_mut().zip(&self.values) {
-            output.set_shape(&[values.len()].into()).map_err(Failure::device)?;
-            if let Some(remote) = output.tensor().as_remote() {
-                self.chip.memory().write(values, remote).map_err(Failure::device)?;
-                continue;
-            }
-            let (layout, range) = (output.tensor().layout().clone(), output.tensor().byte_range());
-            let to = &mut output.bytes_mut()[range];
-            scatter(&layout, size_of::<f32>(), bytemuck::cast_slice(values), to).map_err(Failure::device)?;
+            write_output(&self.chip, values, &[values.len()].into(), output)?;
         }
         Ok(())
     }
+}
+
+/// Waits for the chip: parks, or blocks the thread.
+pub(crate) fn wait_for(
+    job: &Job,
+    form: Form,
+    values: &mut Values,
+    turn: &Turn<'_>,
+    cx: &mut Context<'_>,
+) -> Ended {
+    let simulation = place::simulation();
+    let answer = match form {
+        Form::Blocking if simulation.is_none() => job.wait(values, || turn.stop_requested()),
+        _ if turn.stop_requested() => None,
+        form => match (job.poll(values, cx), simulation) {
+            (Poll::Pending, Some(simulation)) if form == Form::Blocking => {
+                simulation.hold();
+                return Poll::Pending;
+            }
+            (answer, _) => Some(ready!(answer)),
+        },
+    };
+    Poll::Ready(match answer {
+        Some(answer) => answer.map_err(Failure::device),
+        None => Err(Failure::stopped()),
+    })
+}
+
+/// Reads an input, wherever it is.
+pub(crate) fn read_input(chip: &Chip, input: &Bound, values: &mut Vec<f32>) -> Result<(), Failure> {
+    let tensor = input.tensor();
+    values.resize(tensor.len(), 0.0);
+    if let Some(remote) = tensor.as_remote() {
+        return chip.memory().read(remote, values).map_err(Failure::device);
+    }
+    let from = &input.bytes()[tensor.byte_range()];
+    gather(tensor.layout(), size_of::<f32>(), from, bytemuck::cast_slice_mut(values)).map_err(Failure::device)
+}
+
+/// Writes an output, wherever it is, and gives it this shape.
+pub(crate) fn write_output(
+    chip: &Chip,
+    values: &[f32],
+    shape: &Shape,
+    output: &mut Bound,
+) -> Result<(), Failure> {
+    output.set_shape(shape).map_err(Failure::device)?;
+    if let Some(remote) = output.tensor().as_remote() {
+        return chip.memory().write(values, remote).map_err(Failure::device);
+    }
+    let (layout, range) = (output.tensor().layout().clone(), output.tensor().byte_range());
+    let to = &mut output.bytes_mut()[range];
+    scatter(&layout, size_of::<f32>(), bytemuck::cast_slice(values), to).map_err(Failure::device)
 }
 
 /// An operator that would block its thread, where no thread may block.

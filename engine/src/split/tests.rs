@@ -1,3 +1,5 @@
+//! Graphs that are cut, looked at, and computed by symbols.
+
 use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;

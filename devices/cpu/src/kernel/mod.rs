@@ -195,6 +195,11 @@ pub struct Entry {
 /// A kernel, or why there is none.
 pub type Built = Result<Box<dyn Kernel>, BuildError>;
 
+/// True for operators of which there are kernels.
+pub fn knows(op: &dyn Op) -> bool {
+    REGISTRY.iter().any(|entry| (entry.matches)(op))
+}
+
 /// Builds the kernel of a node.
 pub fn build(op: &dyn Op, node: &Builder<'_>) -> Built {
     let entry = REGISTRY.iter().find(|entry| (entry.matches)(op)).ok_or(BuildError::Operator(op.name()))?;

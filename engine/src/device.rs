@@ -1,0 +1,48 @@
+//! A device that compiles models, behind one pointer.
+//!
+//! [`Device`](inferry_core::Device) leaves open what a device compiles and how it is told; whoever puts one model on several
+//! devices needs them all alike. A [`ModelDevice`] takes a [`Model`], and can be asked first which nodes it could compute. It
+//! does not choose: who computes what is decided by whoever asks.
+
+use alloc::sync::Arc;
+
+use inferry_core::request::BoxError;
+use inferry_core::{Clock, CompiledModel};
+
+use crate::Model;
+use crate::graph::{Graph, Node};
+
+/// A device for models of this crate. Implemented by devices, and by whoever brings one.
+pub trait ModelDevice: Send + Sync {
+    /// The device's name, as in `cpu`. Devices that a model is put on have different names.
+    fn name(&self) -> &str;
+
+    /// Whether the device could compute a node of `graph`, of which facts have been inferred. A node that it says yes to may
+    /// still turn out to be one that it cannot compile; that is then an error.
+    fn supports(&self, graph: &Graph, node: &Node) -> bool;
+
+    /// Compiles a model. Its ports are those of the model, in the same order and of the same element types.
+    fn compile(&self, model: &Model, settings: &Settings) -> Result<Arc<dyn CompiledModel>, BoxError>;
+}
+
+/// How a model is compiled, whatever the device. What a device does not have it leaves out.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Measures what each node of a run takes, by this clock.
+    pub profile: Option<Arc<dyn Clock>>,
+}
+
+impl Settings {
+    /// The same, measuring by this clock when there is one.
+    #[must_use]
+    pub fn profile(self, clock: Option<Arc<dyn Clock>>) -> Settings {
+        Settings { profile: clock }
+    }
+}
+
+impl core::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Settings").field("profile", &self.profile.is_some()).finish()
+    }
+}
