@@ -25,6 +25,20 @@ pub trait ModelDevice: Send + Sync {
     fn compile(&self, model: &Model, settings: &Settings) -> Result<Arc<dyn CompiledModel>, BoxError>;
 }
 
+impl<D: ModelDevice + ?Sized> ModelDevice for Arc<D> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn supports(&self, graph: &Graph, node: &Node) -> bool {
+        (**self).supports(graph, node)
+    }
+
+    fn compile(&self, model: &Model, settings: &Settings) -> Result<Arc<dyn CompiledModel>, BoxError> {
+        (**self).compile(model, settings)
+    }
+}
+
 /// How a model is compiled, whatever the device. What a device does not have it leaves out.
 #[derive(Clone, Default)]
 #[non_exhaustive]

@@ -13,6 +13,7 @@ use inferry_core::{Pipeline, Port, Stateful, Variable, device};
 
 use crate::batch::{self, BatchError, Batching, Timer};
 use crate::clock::SystemClock;
+use crate::devices::{CandidateStatus, Over, PartInfo};
 use crate::here::Id;
 use crate::inputs::{Input, sorted};
 use crate::jobs::Jobs;
@@ -29,6 +30,7 @@ struct Inner {
     place: Arc<Place>,
     streams: usize,
     optimal: usize,
+    over: Over,
     /// Who waits for a run of the pool waits for this.
     id: Id,
     /// The requests behind `run`, made when it is first called.
@@ -40,10 +42,11 @@ impl CompiledModel {
         device: Arc<dyn device::CompiledModel>,
         place: Arc<Place>,
         streams: usize,
+        over: Over,
     ) -> CompiledModel {
         let (id, pool) = (Id::unique(), Mutex::default());
         let optimal = if streams == 0 { 1 } else { streams + 1 };
-        CompiledModel(Arc::new(Inner { device, place, streams, optimal, id, pool }))
+        CompiledModel(Arc::new(Inner { device, place, streams, optimal, over, id, pool }))
     }
 
     /// The same model, with pairs of an input and an output joined into variables: each request keeps their values from run
@@ -66,7 +69,8 @@ impl CompiledModel {
         variables: impl IntoIterator<Item = V>,
     ) -> Result<CompiledModel, VariableError> {
         let device = Stateful::new(self.0.device.clone(), variables)?;
-        Ok(CompiledModel::new(Arc::new(device), self.0.place.clone(), self.0.streams))
+        let Inner { place, streams, over, .. } = &*self.0;
+        Ok(CompiledModel::new(Arc::new(device), place.clone(), *streams, over.clone()))
     }
 
     /// The variables that a request keeps; none before [`CompiledModel::with_variables`].
@@ -182,8 +186,8 @@ impl CompiledModel {
         // To keep every bus full, and as many in line behind it.
         let optimal = batching.size.saturating_mul(buses).saturating_mul(2);
         let place = Arc::new(Place::over(pipeline, trace));
-        let (id, pool, streams) = (Id::unique(), Mutex::default(), *streams);
-        Ok(CompiledModel(Arc::new(Inner { device: model, place, streams, optimal, id, pool })))
+        let (id, pool, streams, over) = (Id::unique(), Mutex::default(), *streams, self.0.over.clone());
+        Ok(CompiledModel(Arc::new(Inner { device: model, place, streams, optimal, over, id, pool })))
     }
 
     /// How many requests in flight keep all streams busy: one for each, and one that is ready when a stream gets free.
@@ -199,6 +203,26 @@ impl CompiledModel {
     /// Which executor runs which stage of the requests.
     pub fn pipeline(&self) -> &Arc<Pipeline> {
         &self.0.place.pipeline
+    }
+
+    /// How the model was cut over devices, in the order in which the parts run; empty for a model that was not
+    /// ([`Runtime::compile_split`](crate::Runtime::compile_split)).
+    pub fn parts(&self) -> &[PartInfo] {
+        if let Over::Parts(parts) = &self.0.over { parts } else { &[] }
+    }
+
+    /// The devices between which runs choose, the preferred first, and how far each is; empty for a model that has no choice
+    /// ([`Runtime::compile_first_ready`](crate::Runtime::compile_first_ready)).
+    pub fn candidates(&self) -> Vec<CandidateStatus> {
+        if let Over::Race(race) = &self.0.over { race.candidates() } else { Vec::new() }
+    }
+
+    /// Blocks the calling thread until no device is compiling the model any more. Runs that begin after that are on the best
+    /// device that there is.
+    pub fn wait_candidates(&self) {
+        if let Over::Race(race) = &self.0.over {
+            race.wait();
+        }
     }
 
     /// The compiled model as its device made it.

@@ -43,12 +43,16 @@
 //! - **Panics** in stages and callbacks end their run, and nothing else.
 //! - **Memory** for a run is taken when its request is made: a warm run of a model of fixed shapes takes none.
 //!
+//! A model may also be on [more than one device](Devices): cut over them by operator ([`Runtime::compile_split`]), or on the best
+//! that is ready ([`Runtime::compile_first_ready`]).
+//!
 //! How many threads compute is said by [`Options`]: [`latency`](Options::latency) gives one request all cores,
 //! [`throughput`](Options::throughput) gives each core a request. The instruction set is chosen when the program runs; the
 //! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`) lowers it.
 //!
 //! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join`
-//! (threads within a request), `batch` (requests that share runs), `compiled`, `request`, `run`, `jobs`, `completion` and
+//! (threads within a request), `batch` (requests that share runs), `devices` (models on more
+//! than one), `compiled`, `request`, `run`, `jobs`, `completion` and
 //! `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
 //! `features` and `topology` (the machine), `file` (model files). What this crate does *not* do: it knows no operator, and the
 //! protocol of a request is `inferry-core`'s.
@@ -58,6 +62,7 @@ mod batch;
 mod clock;
 mod compiled;
 mod completion;
+mod devices;
 mod executors;
 mod features;
 mod file;
@@ -86,6 +91,7 @@ pub use batch::{BatchError, Batching, Timer};
 pub use clock::SystemClock;
 pub use compiled::{CompiledModel, ModelRun};
 pub use completion::Completion;
+pub use devices::{CandidateState, CandidateStatus, Devices, NoDevice, PartInfo, Split, SplitError};
 pub use executors::{Executors, run_and_wait};
 pub use features::UnknownIsa;
 pub use file::{FileError, Folder, read_model};
@@ -120,3 +126,4 @@ pub use inferry_core::{
 };
 pub use inferry_cpu::Cpu;
 pub use inferry_engine::Model;
+pub use inferry_engine::device::{ModelDevice, Settings as DeviceSettings};

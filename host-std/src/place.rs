@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use inferry_core::device::{CompiledModel, StageKind};
 use inferry_core::request::InferError;
 use inferry_core::{Executor, InferErrorKind, Pipeline, Trace};
 
 use crate::clock::SystemClock;
 use crate::here::{self, Id};
 use crate::streams::{Streams, ThreadError};
-use crate::trampoline::{self, Trampoline};
+use crate::trampoline;
 
 /// The pipeline of a compiled model, and what blocking has to know of its threads.
 pub(crate) struct Place {
@@ -35,25 +34,15 @@ pub(crate) enum Deadlock {
 }
 
 impl Place {
-    /// `compute`: `None` is the stack of whoever starts. `wait` is for stages that block. `callbacks`: `None` is where the
-    /// last stage ended.
+    /// `stages`: the executor of each stage. `compute`: `None` is the stack of whoever starts. `callbacks`: `None` is where
+    /// the last stage ended.
     pub(crate) fn new(
-        model: &dyn CompiledModel,
+        stages: Vec<Arc<dyn Executor>>,
         compute: Option<Arc<Streams>>,
-        wait: Option<Arc<Streams>>,
         callbacks: Option<Arc<Streams>>,
         trace: Option<Arc<dyn Trace>>,
     ) -> Place {
-        let executor = |streams: &Option<Arc<Streams>>| -> Arc<dyn Executor> {
-            match streams {
-                Some(streams) => streams.clone(),
-                None => Arc::new(Trampoline),
-            }
-        };
-        let pipeline = Pipeline::by_kind(model, |kind| match kind {
-            StageKind::Wait => executor(&wait),
-            _ => executor(&compute),
-        });
+        let pipeline = Pipeline::new(stages);
         let pipeline = match &callbacks {
             Some(callbacks) => pipeline.deliver_on(callbacks.clone()),
             None => pipeline,

@@ -11,19 +11,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use inferry_core::device::{self, Device, StageKind};
 use inferry_core::request::BoxError;
 use inferry_core::unwind;
-use inferry_core::{Clock, Pipeline, Trace};
+use inferry_core::{Clock, Executor, Pipeline, Trace};
 use inferry_cpu::Cpu;
 use inferry_engine::Model;
+use inferry_engine::device::Settings;
 use inferry_engine::onnx::ImportError;
 
 use crate::clock::SystemClock;
 use crate::compiled::CompiledModel;
+use crate::devices::{Devices, Made, NoDevice, Over, Race, Split, SplitError};
 use crate::executors::Executors;
 use crate::features::{self, UnknownIsa};
 use crate::file::{FileError, read_model};
 use crate::options::{Callbacks, Options};
 use crate::place::Place;
 use crate::streams::{Streams, ThreadError};
+use crate::trampoline::Trampoline;
 
 /// The way in: compiles models. Cheap to clone; clones are the same runtime.
 #[derive(Clone)]
@@ -61,6 +64,18 @@ pub enum CompileError {
         device: String,
         /// Why.
         source: BoxError,
+    },
+    /// It could not be cut over its devices.
+    #[error("the model cannot be cut over its devices: {0}")]
+    Split(#[from] SplitError),
+    /// No device of a list can compile it.
+    #[error(transparent)]
+    NoDevice(#[from] NoDevice),
+    /// Two devices of a list have the same name, so nobody could tell them apart.
+    #[error("two devices are called {name:?}")]
+    SameName {
+        /// The name.
+        name: String,
     },
     /// There are no threads to run it on.
     #[error(transparent)]
@@ -126,18 +141,106 @@ impl Runtime {
         let model = device
             .compile(graph, settings)
             .map_err(|source| CompileError::Device { device: name.into(), source: Box::new(source) })?;
+        let waits = vec![name.to_owned(); model.stages().len()];
+        self.place(Made { model, waits, over: Over::One }, options)
+    }
+
+    /// Compiles a model cut over several devices: each node is computed by the first device that supports it, or by the one
+    /// that a rule says.
+    ///
+    /// The graph is cut into as few parts as that allows, and each part is compiled by its device. The compiled model's stages
+    /// are the parts' stages, so requests overlap: while a device computes a part of one, another computes a part of the next.
+    /// What goes from part to part lies in tensors of the request on the host, and is not copied. An error of a run says which
+    /// part, device, stage and node it was; a profile says of each node which device ran it. [`CompiledModel::parts`] tells how
+    /// the model was cut.
+    ///
+    /// ```
+    /// use inferry::{Devices, Options, Runtime, Split};
+    /// # use inferry_template::{Accelerator, Chip};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/mtcnn_cascade/pnet.onnx");
+    /// let runtime = Runtime::new()?;
+    /// let npu = Accelerator::new(Chip::working("npu"));
+    /// let devices = Devices::prefer(npu).then(runtime.cpu());
+    /// // The accelerator gets the operators that it supports, but for one node.
+    /// let split = Split::over(devices).node_on("p_re_lu_1", "cpu");
+    /// let model = runtime.compile_split(&inferry::read_model(path)?, split, Options::latency())?;
+    /// for part in model.parts() {
+    ///     println!("{} computes {} nodes", part.device, part.nodes.len());
+    /// }
+    /// # assert!(model.parts().len() > 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compile_split(
+        &self,
+        model: &Model,
+        split: impl Into<Split>,
+        options: Options,
+    ) -> Result<CompiledModel, CompileError> {
+        let split = split.into();
+        one_name_each(split.devices())?;
+        self.place(split.compile(model, self.inner.cpu, &settings(options))?, options)
+    }
+
+    /// Compiles a model for all of these devices at the same time, each on a thread of its own, and returns as soon as one is
+    /// ready. When a preferred one is ready later, it takes over.
+    ///
+    /// Every run asks at its beginning which device is best. So a request that was made before a better device was ready goes
+    /// over with its next run, with its callback, its variables and those who watch it; a run under way ends where it began. A
+    /// device that cannot compile the model is left out, and [`CompiledModel::candidates`] keeps the reason. Dropping the model
+    /// waits for nobody: what is still compiled then is dropped when it is ready.
+    ///
+    /// ```
+    /// use inferry::{CandidateState, Devices, Options, Runtime};
+    /// # use inferry_template::{Accelerator, Chip};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/mtcnn_cascade/pnet.onnx");
+    /// let runtime = Runtime::new()?;
+    /// let npu = Accelerator::new(Chip::working("npu"));
+    /// let devices = Devices::prefer(npu).then(runtime.cpu());
+    /// // The accelerator does not have all of the model's operators.
+    /// let model = runtime.compile_first_ready(&inferry::read_model(path)?, &devices, Options::latency())?;
+    /// model.wait_candidates();
+    /// let [npu, cpu] = &model.candidates()[..] else { panic!() };
+    /// assert!(matches!(npu.state, CandidateState::Failed(_)));
+    /// assert!(matches!(cpu.state, CandidateState::Serving));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CompileError::NoDevice`] when no device can compile the model.
+    pub fn compile_first_ready(
+        &self,
+        model: &Model,
+        devices: &Devices,
+        options: Options,
+    ) -> Result<CompiledModel, CompileError> {
+        one_name_each(devices)?;
+        self.place(Race::run(devices, model, &settings(options))?, options)
+    }
+
+    /// Puts a compiled model on threads of this runtime.
+    fn place(&self, made: Made, options: Options) -> Result<CompiledModel, CompileError> {
         let (streams, width) = options.shape();
         let compute = if streams == 0 { None } else { Some(self.streams(streams, width)?) };
-        let waits = model.stages().iter().any(|stage| stage.kind == StageKind::Wait);
-        let wait = if waits && compute.is_some() { Some(self.wait_for(name)?) } else { None };
+        let mut stages: Vec<Arc<dyn Executor>> = Vec::with_capacity(made.waits.len());
+        for (stage, wait) in made.model.stages().iter().zip(&made.waits) {
+            stages.push(match &compute {
+                None => Arc::new(Trampoline),
+                Some(_) if stage.kind == StageKind::Wait => self.wait_for(wait, &made.over)?,
+                Some(compute) => compute.clone(),
+            });
+        }
         let callbacks = match options.callbacks() {
             Callbacks::OwnThreads(count) if compute.is_some() => {
                 Some(Arc::new(Streams::new("inferry-callback", count, 1)))
             }
             _ => None,
         };
-        let place = Place::new(&*model, compute, wait, callbacks, self.trace.clone());
-        Ok(CompiledModel::new(model, Arc::new(place), streams))
+        let place = Place::new(stages, compute, callbacks, self.trace.clone());
+        Ok(CompiledModel::new(made.model, Arc::new(place), streams, made.over))
     }
 
     /// Puts a model that a device has compiled on executors of the caller's choice: stage `i` on `pipeline.stages()[i]`. A
@@ -146,7 +249,7 @@ impl Runtime {
     pub fn on_pipeline(&self, model: Arc<dyn device::CompiledModel>, pipeline: Pipeline) -> CompiledModel {
         let place = Place::over(pipeline, self.trace.clone());
         let executors = place.executors();
-        CompiledModel::new(model, Arc::new(place), executors)
+        CompiledModel::new(model, Arc::new(place), executors, Over::One)
     }
 
     /// The named executors of this runtime.
@@ -161,28 +264,44 @@ impl Runtime {
 
     fn streams(&self, count: usize, width: usize) -> Result<Arc<Streams>, ThreadError> {
         let name = || format!("inferry-{count}x{width}");
-        shared(&self.inner.streams, (count, width), || Streams::new(name(), count, width))
+        let streams = shared(&self.inner.streams, (count, width), || Streams::new(name(), count, width));
+        streams.start()?;
+        Ok(streams)
     }
 
-    fn wait_for(&self, device: &str) -> Result<Arc<Streams>, ThreadError> {
-        shared(&self.inner.waits, device.to_owned(), || Streams::new(format!("inferry-wait-{device}"), 1, 1))
+    /// A thread for each device that is waited for. A choice may never come to a device that has to be.
+    fn wait_for(&self, device: &str, over: &Over) -> Result<Arc<Streams>, ThreadError> {
+        let (count, starts) = match over {
+            Over::Race(race) => (race.candidates().len(), false),
+            _ => (1, true),
+        };
+        let make = || Streams::new(format!("inferry-wait-{device}"), count, 1);
+        let streams = shared(&self.inner.waits, device.to_owned(), make);
+        if starts {
+            streams.start()?;
+        }
+        Ok(streams)
     }
 }
 
-/// The streams under `key`, started; new ones when there are none yet.
-fn shared<K: PartialEq>(
-    known: &Known<K>,
-    key: K,
-    make: impl FnOnce() -> Streams,
-) -> Result<Arc<Streams>, ThreadError> {
+fn settings(options: Options) -> Settings {
+    let clock = || -> Arc<dyn Clock> { Arc::new(SystemClock) };
+    Settings::default().profile(options.profiles().then(clock))
+}
+
+fn one_name_each(devices: &Devices) -> Result<(), CompileError> {
+    devices.twice().map_or(Ok(()), |name| Err(CompileError::SameName { name }))
+}
+
+/// The streams under `key`; new ones when there are none yet.
+fn shared<K: PartialEq>(known: &Known<K>, key: K, make: impl FnOnce() -> Streams) -> Arc<Streams> {
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, streams)) = known.iter().find(|(other, _)| *other == key) {
-        return Ok(streams.clone());
+        return streams.clone();
     }
     let streams = Arc::new(make());
-    streams.start()?;
     known.push((key, streams.clone()));
-    Ok(streams)
+    streams
 }
 
 impl std::fmt::Debug for Runtime {

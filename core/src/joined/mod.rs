@@ -252,6 +252,17 @@ impl Joined {
         Ok(Joined { inputs: inputs.into(), outputs: ports, stages, context, wiring: Arc::new(wiring) })
     }
 
+    /// The same with stages of these names: `name` is given the name of the device, and that of the device's own stage.
+    #[must_use]
+    pub fn name_stages(mut self, name: impl Fn(&str, &'static str) -> &'static str) -> Joined {
+        for index in 0..self.stages.len() {
+            let device = self.device_of(index).cloned().unwrap_or_default();
+            let stage = &mut self.stages[index];
+            stage.name = name(&device, stage.name);
+        }
+        self
+    }
+
     /// The name of the device whose stage this is; of the first, where several became one.
     pub fn device_of(&self, stage: usize) -> Option<&Arc<str>> {
         let (part, _) = self.wiring.steps.get(self.wiring.stages.get(stage)?.start)?;

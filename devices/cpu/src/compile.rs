@@ -74,6 +74,11 @@ impl Cpu {
     pub fn new(isa: Isa) -> Cpu {
         Cpu { isa }
     }
+
+    /// Its arithmetic, for passes.
+    pub fn evaluator(&self) -> Evaluator {
+        Evaluator(self.isa)
+    }
 }
 
 impl Device for Cpu {
