@@ -216,7 +216,7 @@ fn a_variable_survives_the_change() {
 fn stages_stand_on_the_first_that_fit() {
     let stage = |kind| StageInfo { name: "s", kind };
     let [c, w] = [StageKind::Compute, StageKind::Wait].map(stage);
-    assert_eq!(stand(&[c]).unwrap(), [0..1]);
+    assert_eq!(stand(&[c]).unwrap(), [core::ops::Range { start: 0, end: 1 }]);
     assert_eq!(stand(&[c, w, c]).unwrap(), [0..1, 1..2, 2..3]);
     assert_eq!(stand(&[c, c, w, w, c]).unwrap(), [0..2, 2..4, 4..5]);
     assert_eq!(stand(&[w]).unwrap(), [0..0, 0..1]);
