@@ -4,6 +4,7 @@
 
 import { InferError } from "./errors.js";
 import type { Loading } from "./host.js";
+import type { ImagesOption } from "./image.js";
 import type { EnginePhase, PortInfo } from "./messages.js";
 import { Model, type QueueOptions, type StateOption } from "./model.js";
 import type { Platform } from "./platform.js";
@@ -33,6 +34,8 @@ export interface CompileOptions extends RuntimeOptions, QueueOptions {
   readonly state?: StateOption | undefined;
   /** Extents for inputs whose own are open, so that everything is prepared before the first run. */
   readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  /** Inputs that take pictures besides tensors, and what is done to those before. */
+  readonly images?: ImagesOption | undefined;
   /** Measures each node of each run, for `getProfilingInfo`. */
   readonly profiling?: boolean | undefined;
   /** So many runs on zeros before the promise resolves, when the shapes are known; 2 by default. */
@@ -55,7 +58,14 @@ export async function compileOn(platform: Platform, source: Source, options: Com
   if (signal?.aborted) throw cancelled(signal);
   if (runtime.disposed) throw new InferError("disposed", "the runtime was disposed");
   const { inputs, outputs, id } = await load(runtime, blob, nameOf(source), options);
-  return new Model(runtime, id, inputs, outputs, { ...options, owned: false });
+  try {
+    const images = options.images && new (await import("./image.js")).ImageInputs(inputs, options.images);
+    return new Model(runtime, id, inputs, outputs, { ...options, images, owned: false });
+  } catch (error) {
+    runtime.host.models.delete(id);
+    runtime.host.raw.remove(id);
+    throw error;
+  }
 }
 
 /** What the engine says of a model. */

@@ -7,14 +7,15 @@
 
 import { Runtime as RawRuntime } from "../wasm/inferry_wasm.js";
 import { InferError, fromPair, fromWire } from "./errors.js";
-import type { FromWorker, LoadOptions, NodeProfile, PortInfo, WireTensor } from "./messages.js";
+import type { FromWorker, LoadOptions, NodeProfile, PortInfo, WireInput, WireTensor } from "./messages.js";
 import type { Agent } from "./platform.js";
+import { letGo } from "./tensor.js";
 
 /** One run's way: what goes to the worker, and what comes back. */
 export interface Job {
   readonly id: number;
-  inputs: readonly WireTensor[];
-  transfer: readonly ArrayBuffer[];
+  inputs: readonly WireInput[];
+  transfer: readonly Transferable[];
   readonly wanted: readonly number[] | undefined;
   outputs?: readonly (WireTensor | null)[];
   profile?: readonly NodeProfile[];
@@ -95,7 +96,7 @@ export class Workers {
   }
 
   /** A new job. */
-  job(inputs: readonly WireTensor[], transfer: readonly ArrayBuffer[], wanted: readonly number[] | undefined): Job {
+  job(inputs: readonly WireInput[], transfer: readonly Transferable[], wanted: readonly number[] | undefined): Job {
     const job: Job = { id: this.number(), inputs, transfer, wanted, times: { asked: performance.now() } };
     this.jobs.set(job.id, job);
     return job;
@@ -104,6 +105,7 @@ export class Workers {
   /** Ends the book of a job: its error, the one known here before the module's. */
   settle(job: Job, thrown: unknown): InferError | undefined {
     this.jobs.delete(job.id);
+    letGo(job.inputs);
     this.#hands.over?.(job);
     if (thrown === undefined) return undefined;
     const error = fromPair(thrown);

@@ -21,6 +21,52 @@ export interface WireTensor {
   readonly data: ArrayBuffer | readonly string[];
 }
 
+/** A part of a picture, in pixels. */
+export interface Rectangle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What a worker does to a picture: `Preprocess` of `image.ts`, with everything said. */
+export interface ImagePlan {
+  readonly type: ElementType;
+  /** A letter for each dimension: N (1), C, H, W. */
+  readonly layout: string;
+  /** As the picture's, when it is missing. */
+  readonly width?: number;
+  readonly height?: number;
+  readonly crop?: Rectangle;
+  readonly fit: "stretch" | "contain" | "cover";
+  readonly start: boolean;
+  /** Red, green, blue. */
+  readonly pad: readonly number[];
+  readonly channels: "RGB" | "BGR" | "gray";
+  readonly mean: readonly number[];
+  readonly scale: readonly number[];
+  readonly smoothing: "off" | "low" | "medium" | "high";
+}
+
+/** Bytes of red, green, blue and alpha. */
+export interface RawPixels {
+  readonly data: ArrayBuffer;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A picture on its way to an input: the worker makes the tensor. */
+export interface WireImage {
+  readonly type: "image";
+  readonly pixels: RawPixels | ImageBitmap | VideoFrame;
+  readonly plan: ImagePlan;
+  /** All of it, when it is missing. */
+  readonly crop?: Rectangle;
+}
+
+/** What a run is given for an input. */
+export type WireInput = WireTensor | WireImage;
+
 /** An input or output of a model. `null` is an extent that is only known in a run; `dims` is `null` when even the rank is open. */
 export interface PortInfo {
   readonly name: string;
@@ -77,7 +123,7 @@ export type ToWorker =
   /** Stops a load: it is answered by `failed` with the code `cancelled`. */
   | { readonly kind: "unload"; readonly model: number }
   /** `inputs` in the order of the model's ports; `wanted`: the outputs to send, all when it is missing. */
-  | { readonly kind: "run"; readonly run: number; readonly model: number; readonly inputs: readonly WireTensor[]; readonly wanted?: readonly number[] }
+  | { readonly kind: "run"; readonly run: number; readonly model: number; readonly inputs: readonly WireInput[]; readonly wanted?: readonly number[] }
   /** Answered by whatever the run comes to: `done` when it was over already, else `cancelled`. */
   | { readonly kind: "cancel"; readonly run: number }
   | { readonly kind: "memory"; readonly ask: number };
@@ -98,7 +144,7 @@ export type FromWorker =
 
 /** The end of a channel, whatever is behind it: a worker, a worker of Node, or a `MessagePort`. */
 export interface Channel<In, Out> {
-  send(message: Out, transfer?: ArrayBuffer[]): void;
+  send(message: Out, transfer?: Transferable[]): void;
   /** Called for each message, in order. */
   receive: (message: In) => void;
 }

@@ -5,14 +5,15 @@
 import { Jobs as RawJobs, type Model as RawModel } from "../wasm/inferry_wasm.js";
 import { InferError, fromPair } from "./errors.js";
 import type { Job } from "./host.js";
-import type { NodeProfile, PortInfo, WireTensor } from "./messages.js";
+import type { ImageInputs } from "./image.js";
+import type { NodeProfile, PortInfo, WireInput } from "./messages.js";
 import { type Items, transformOf } from "./ordered.js";
 import { Pipeline, type Stage } from "./pipeline.js";
 import { InferRequest } from "./request.js";
 import { whole, type Runtime } from "./runtime.js";
 import { aborted, late, onAbort } from "./stop.js";
 import { type StreamItem, type StreamOptions, streamOf } from "./stream.js";
-import { type Feed, type Tensor, pack, show, unpack, zeros } from "./tensor.js";
+import { type Feed, type Packed, type Tensor, letGo, pack, show, unpack, zeros } from "./tensor.js";
 
 /** What becomes of a run for which there is no room in the queue. */
 export type Overflow = "block" | "reject" | "drop-oldest" | "latest";
@@ -90,6 +91,8 @@ export class Model {
   readonly ports: { readonly inputs: readonly PortInfo[]; readonly outputs: readonly PortInfo[] };
   /** @internal */
   readonly states: readonly Variable[];
+  /** @internal The inputs that take pictures. */
+  readonly images: ImageInputs | undefined;
   /** @internal */
   readonly raw: RawModel;
   #id: number;
@@ -105,7 +108,7 @@ export class Model {
     id: number,
     inputs: readonly PortInfo[],
     outputs: readonly PortInfo[],
-    options: QueueOptions & { readonly state?: StateOption | undefined; readonly owned: boolean },
+    options: QueueOptions & { readonly images?: ImageInputs | undefined; readonly state?: StateOption | undefined; readonly owned: boolean },
   ) {
     this.runtime = runtime;
     this.ports = { inputs, outputs };
@@ -113,6 +116,7 @@ export class Model {
     this.inputs = inputs.filter((_, index) => this.states.every((state) => state.input !== index));
     this.outputs = outputs.filter((_, index) => this.states.every((state) => state.output !== index));
     this.variables = this.states.map((state) => state.name);
+    this.images = options.images;
     this.#id = id;
     this.#owned = options.owned;
     this.raw = runtime.raw(id);
@@ -128,17 +132,25 @@ export class Model {
   /**
    * Runs the model once, when it is this run's turn. Variables begin anew: a {@link Model.createInferRequest} keeps them.
    *
-   * The inputs are copied before this returns. The promise is rejected with an {@link InferError}; one run's error is nobody
+   * The inputs are copied before this returns; a picture that the browser copies later is taken as it is now. The promise is rejected with an {@link InferError}; one run's error is nobody
    * else's.
    */
   async run(feeds: Feeds | readonly Feed[], options: RunOptions = {}): Promise<Outputs> {
     this.check();
     const { signal, timeout } = options;
     if (signal?.aborted) throw aborted(signal);
+    const began = performance.now();
+    let given = this.named(feeds);
+    const pictures = this.images?.settle(given, options.transfer === true);
+    if (pictures) {
+      given = await pictures;
+      this.#still(given, signal);
+    }
     const initial = new Map(this.states.map((state) => [state.name, state.initial]));
-    const job = this.job(feeds, initial, options);
+    const job = this.job(given, initial, options);
     return new Promise((resolve, reject) => {
-      const timer = timeout === undefined ? undefined : setTimeout(() => this.#stop(job, late(timeout)), timeout);
+      const left = timeout === undefined ? 0 : timeout - (pictures ? performance.now() - began : 0);
+      const timer = timeout === undefined ? undefined : setTimeout(() => this.#stop(job, late(timeout)), left);
       const deaf = onAbort(signal, () => this.#stop(job, aborted(signal as AbortSignal)));
       const done = (): void => {
         clearTimeout(timer);
@@ -232,22 +244,33 @@ export class Model {
   }
 
   /** @internal Makes a job of what a user gave. */
-  job(feeds: Feeds | readonly Feed[], states: ReadonlyMap<string, Tensor>, options: Pick<RunOptions, "outputs" | "transfer">): Job {
-    const given = this.named(feeds);
-    const inputs: WireTensor[] = [];
-    const transfer: ArrayBuffer[] = [];
-    this.ports.inputs.forEach((port, index) => {
-      const state = this.states.find((state) => state.input === index);
-      const feed = state ? states.get(state.name) : given.get(port.name);
-      if (feed === undefined) throw new InferError("invalid-input", `${show("input", index, port)} is missing`);
-      const packed = pack(port, index, feed, options.transfer === true && !state);
-      if (packed.transfer.some((buffer) => transfer.includes(buffer))) {
-        throw new InferError("in-use", `${show("input", index, port)} shares its buffer with another input, and both cannot be moved`);
-      }
-      inputs.push(packed.tensor);
-      transfer.push(...packed.transfer);
-    });
-    return this.runtime.host.job(inputs, transfer, this.#wanted(options.outputs));
+  job(given: ReadonlyMap<string, Feed>, states: ReadonlyMap<string, Tensor>, options: Pick<RunOptions, "outputs" | "transfer">): Job {
+    const wanted = this.#wanted(options.outputs);
+    const inputs: WireInput[] = [];
+    const transfer: Transferable[] = [];
+    try {
+      this.ports.inputs.forEach((port, index) => {
+        const state = this.states.find((state) => state.input === index);
+        const feed = state ? states.get(state.name) : given.get(port.name);
+        if (feed === undefined) throw new InferError("invalid-input", `${show("input", index, port)} is missing`);
+        const packed = this.pack(port, index, feed, options.transfer === true && !state);
+        if (packed.transfer.some((buffer) => transfer.includes(buffer))) {
+          throw new InferError("in-use", `${show("input", index, port)} shares its buffer with another input, and both cannot be moved`);
+        }
+        inputs.push(packed.tensor);
+        transfer.push(...packed.transfer);
+      });
+    } catch (error) {
+      letGo(inputs);
+      this.images?.forget(given);
+      throw error;
+    }
+    return this.runtime.host.job(inputs, transfer, wanted);
+  }
+
+  /** @internal What is sent for an input. */
+  pack(port: PortInfo, index: number, feed: Feed, move: boolean): Packed {
+    return this.images?.pack(port, feed, move) ?? pack(port, index, feed, move);
   }
 
   /** @internal The outputs of a job, by name. */
@@ -273,6 +296,17 @@ export class Model {
       return index;
     });
     return [...new Set([...asked, ...this.states.map((state) => state.output)])];
+  }
+
+  /** While pictures were copied, things may have changed. */
+  #still(given: ReadonlyMap<string, Feed>, signal: AbortSignal | undefined): void {
+    try {
+      this.check();
+      if (signal?.aborted) throw aborted(signal);
+    } catch (error) {
+      this.images?.forget(given);
+      throw error;
+    }
   }
 
   #stop(job: Job, error: InferError): void {

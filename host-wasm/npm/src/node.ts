@@ -80,7 +80,7 @@ function agent(end: Worker | MessagePort, terminate: () => void): Agent {
   const made: Agent = {
     channel: {
       send: (message, transfer = []) => {
-        end.postMessage(message, transfer);
+        end.postMessage(message, transfer as readonly ArrayBuffer[]);
         if (message.kind !== "cancel" && message.kind !== "unload") count(1);
       },
       receive: () => {},

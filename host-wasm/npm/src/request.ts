@@ -32,6 +32,8 @@ export class InferRequest {
   #callback: Callback | null = null;
   /** Runs that have been started and have not settled, oldest first: one, or two while a callback has begun the next. */
   #jobs: Job[] = [];
+  /** Stops a run whose pictures are being copied. */
+  #preparing: AbortController | undefined;
   #latest: Promise<unknown> | undefined;
   #last: Job | undefined;
   /** What the callback threw, for the run that it was called for. */
@@ -53,7 +55,7 @@ export class InferRequest {
 
   /** What it is doing at this moment. */
   get status(): RequestStatus {
-    return this.#raw.status as RequestStatus;
+    return this.#preparing ? "queued" : (this.#raw.status as RequestStatus);
   }
 
   /** The model. */
@@ -62,14 +64,14 @@ export class InferRequest {
   }
 
   /**
-   * Binds a tensor to an input, for all runs from the next on. It is copied when a run starts.
+   * Binds a tensor, or a picture, to an input, for all runs from the next on. It is copied when a run starts.
    * @throws InferError `not-found`, `out-of-range`, `invalid-input`; `busy` while a run is under way.
    */
   setTensor(key: string | number, tensor: Feed): void {
     this.#idle();
     const port = find("input", this.#model.inputs, key);
     const index = this.#model.ports.inputs.indexOf(port);
-    pack(port, index, tensor, false);
+    if (!this.#model.images?.takes(port, tensor)) pack(port, index, tensor, false);
     this.#inputs.set(port.name, tensor);
   }
 
@@ -96,11 +98,39 @@ export class InferRequest {
    */
   async startAsync(options: StartOptions = {}): Promise<Outputs> {
     this.#alive();
-    const { signal, timeout } = options;
+    const { signal } = options;
     if (signal?.aborted) throw aborted(signal);
-    if (this.#jobs.length > 0 && !this.#calling) throw new InferError("busy", "the request is running");
-    const feeds = Object.fromEntries(this.#inputs);
-    const job = this.#model.job(feeds, this.#states, options);
+    if (this.#preparing || this.#jobs.length > 0 && !this.#calling) throw new InferError("busy", "the request is running");
+    const pictures = this.#model.images?.settle(this.#inputs, options.transfer === true);
+    if (!pictures) return this.#begin(this.#inputs, options);
+    const whole = this.#prepare(pictures, options);
+    this.#latest = whole.catch(() => undefined);
+    return whole;
+  }
+
+  /** A run whose pictures the browser has still to copy. It can be cancelled, and the time counts. */
+  async #prepare(pictures: Promise<ReadonlyMap<string, Feed>>, options: StartOptions): Promise<Outputs> {
+    const { signal, timeout } = options;
+    const stop = new AbortController();
+    this.#preparing = stop;
+    const began = performance.now();
+    let inputs: ReadonlyMap<string, Feed> | undefined;
+    try {
+      inputs = await pictures;
+      if (signal?.aborted) throw aborted(signal);
+      if (stop.signal.aborted) throw stop.signal.reason;
+    } catch (error) {
+      if (inputs) this.#model.images?.forget(inputs);
+      throw error;
+    } finally {
+      this.#preparing = undefined;
+    }
+    const left = timeout === undefined ? undefined : Math.max(0, timeout - (performance.now() - began));
+    return this.#begin(inputs, { ...options, timeout: left });
+  }
+
+  async #begin(inputs: ReadonlyMap<string, Feed>, { signal, timeout, ...options }: StartOptions): Promise<Outputs> {
+    const job = this.#model.job(inputs, this.#states, options);
     let run: Promise<unknown>;
     try {
       run = this.#raw.start_async(job.id);
@@ -148,7 +178,7 @@ export class InferRequest {
 
   /** Waits until no run is under way, those that callbacks began included. Never rejects. */
   async wait(): Promise<void> {
-    while (this.#jobs.length > 0) await this.#latest;
+    while (this.#preparing || this.#jobs.length > 0) await this.#latest;
   }
 
   /** Waits so many milliseconds at most. */
@@ -165,7 +195,10 @@ export class InferRequest {
 
   /** Stops the run under way. True when it will end as cancelled; then it never ends as done. */
   cancel(): boolean {
-    return !this.#disposed && this.#raw.cancel();
+    if (this.#disposed) return false;
+    if (!this.#preparing) return this.#raw.cancel();
+    this.#preparing.abort(new InferError("cancelled", "the request was cancelled"));
+    return true;
   }
 
   /** The variables and their values. Fails with `busy` while a run is under way. */
@@ -202,7 +235,9 @@ export class InferRequest {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const job of this.#jobs) job.error ??= new InferError("disposed", "the request was disposed");
+    const error = new InferError("disposed", "the request was disposed");
+    this.#preparing?.abort(error);
+    for (const job of this.#jobs) job.error ??= error;
     this.#raw.cancel();
     this.#raw.stop();
     if (this.#jobs.length === 0) this.#raw.free();
@@ -266,7 +301,7 @@ export class InferRequest {
 
   #idle(): void {
     this.#alive();
-    if (this.#jobs.length > 0 && !this.#calling) throw new InferError("busy", "the request is running");
+    if (this.#preparing || this.#jobs.length > 0 && !this.#calling) throw new InferError("busy", "the request is running");
   }
 }
 

@@ -6,7 +6,8 @@
  */
 
 import { InferError } from "./errors.js";
-import type { ElementType, PortInfo, WireTensor } from "./messages.js";
+import type { ImageFeed } from "./image.js";
+import type { ElementType, PortInfo, WireInput, WireTensor } from "./messages.js";
 
 export type { ElementType, PortInfo } from "./messages.js";
 
@@ -100,7 +101,7 @@ export class Tensor<T extends ElementType = ElementType> {
 }
 
 /** What a model takes for an input. */
-export type Feed = Tensor | TypedArray | readonly string[];
+export type Feed = Tensor | TypedArray | readonly string[] | ImageFeed;
 
 /** Product of the extents. */
 export function count(dims: readonly number[]): number {
@@ -109,8 +110,8 @@ export function count(dims: readonly number[]): number {
 
 /** A tensor on its way, and what it moves. */
 export interface Packed {
-  readonly tensor: WireTensor;
-  readonly transfer: ArrayBuffer[];
+  readonly tensor: WireInput;
+  readonly transfer: Transferable[];
 }
 
 /**
@@ -127,6 +128,11 @@ export function pack(port: PortInfo, index: number, feed: Feed, move: boolean): 
   // A view of shared memory, or of a part of a buffer, cannot be moved alone.
   const data = move && whole && view.buffer instanceof ArrayBuffer ? view.buffer : copied(view);
   return { tensor: { type, dims, data }, transfer: [data] };
+}
+
+/** Closes pictures that are not sent after all: a frame of a camera is given back. */
+export function letGo(inputs: readonly WireInput[]): void {
+  for (const input of inputs) if (input.type === "image" && "close" in input.pixels) input.pixels.close();
 }
 
 /** A tensor that arrived. */
@@ -147,7 +153,8 @@ export function show(side: string, index: number, port: PortInfo): string {
   return `${side} #${index} ${JSON.stringify(port.name)}`;
 }
 
-function copied(view: TypedArray): ArrayBuffer {
+/** A copy of what an array shows. */
+export function copied(view: TypedArray): ArrayBuffer {
   const bytes = new Uint8Array(view.byteLength);
   bytes.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
   return bytes.buffer;
@@ -184,7 +191,7 @@ function asTensor(port: PortInfo, index: number, feed: Feed): Tensor {
   const name = show("input", index, port);
   const isStrings = Array.isArray(feed);
   if (!isStrings && !ArrayBuffer.isView(feed)) {
-    throw new InferError("invalid-input", `${name} takes a Tensor or a typed array, not ${feed === null ? "null" : typeof feed}`);
+    throw new InferError("invalid-input", `${name} takes a Tensor or a typed array, not ${feed === null ? "null" : typeof feed} (pictures: see the option images of compile)`);
   }
   const data = feed as TypedArray | readonly string[];
   let type = isStrings ? "string" : MEANT[(data as TypedArray).constructor.name];

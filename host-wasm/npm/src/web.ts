@@ -37,7 +37,7 @@ export const web: Platform = {
 function agent(worker: Worker): Agent {
   const made: Agent = {
     channel: {
-      send: (message: ToWorker, transfer: ArrayBuffer[] = []) => worker.postMessage(message, transfer),
+      send: (message: ToWorker, transfer: Transferable[] = []) => worker.postMessage(message, transfer),
       receive: () => {},
     },
     onlost: () => {},

@@ -49,3 +49,8 @@ kinds = {"f32": T.FLOAT, "f64": T.DOUBLE, "f16": T.FLOAT16, "i8": T.INT8, "i16":
          "u8": T.UINT8, "u16": T.UINT16, "u32": T.UINT32, "u64": T.UINT64, "bool": T.BOOL}
 write("types", [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
       [port(name, [2], kind) for name, kind in kinds.items()], [port(f"{name}_out", [2], kind) for name, kind in kinds.items()])
+
+# Pictures in three layouts, unchanged: what preprocessing has made of them.
+write("pictures", [helper.make_node("Identity", [name], [f"{name}_out"]) for name in ["planes", "rows", "gray"]],
+      [port("planes", [1, 3, "height", "width"]), port("rows", [1, 4, 6, 3], T.FLOAT16), port("gray", [4, 6], T.UINT8)],
+      [port("planes_out", [1, 3, "height", "width"]), port("rows_out", [1, 4, 6, 3], T.FLOAT16), port("gray_out", [4, 6], T.UINT8)])

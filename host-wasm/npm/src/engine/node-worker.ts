@@ -10,7 +10,7 @@ import { serve } from "./serve.js";
 const port = parentPort;
 if (port === null) throw new Error("this module is the entry of a worker thread");
 const channel: Channel<ToWorker, FromWorker> = {
-  send: (message, transfer = []) => port.postMessage(message, transfer),
+  send: (message, transfer = []) => port.postMessage(message, transfer as readonly ArrayBuffer[]),
   receive: () => {},
 };
 serve(channel);

@@ -14,6 +14,7 @@
 import type { Channel, FromWorker, NodeProfile, PortInfo, ToWorker } from "../messages.js";
 import { CANCELLED, PENDING } from "./abi.js";
 import { Failure } from "./failure.js";
+import { closeImage } from "./image.js";
 import { Instance } from "./instance.js";
 import { loadModel } from "./loading.js";
 import { makePause } from "./pause.js";
@@ -81,6 +82,7 @@ class Server {
     for (const queued of this.#queue.filter(meant)) {
       this.#queue.splice(this.#queue.indexOf(queued), 1);
       this.#refuse(queued, cancelled());
+      closeImages(queued);
     }
   }
 
@@ -94,6 +96,7 @@ class Server {
         if (error instanceof Failure) this.#refuse(message, error);
         else this.#break(error);
       }
+      closeImages(message);
       if (this.#queue.length > 0 && this.#slice > 0 && performance.now() - began >= this.#slice) {
         await this.#pause();
         began = performance.now();
@@ -243,6 +246,12 @@ interface Running {
   readonly request: number;
   /** Milliseconds of computing. */
   time: number;
+}
+
+/** Frames of a camera are few: they are given back at once. */
+function closeImages(message: Queued): void {
+  if (message.kind !== "run") return;
+  for (const input of message.inputs) if (input.type === "image") closeImage(input);
 }
 
 function cancelled(): Failure {

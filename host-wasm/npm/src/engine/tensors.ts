@@ -5,18 +5,22 @@
  * before anything runs.
  */
 
-import type { ElementType, PortInfo, WireTensor } from "../messages.js";
+import type { ElementType, PortInfo, WireInput, WireTensor } from "../messages.js";
 import { ELEMENTS, byteLength } from "./elements.js";
 import { Failure } from "./failure.js";
+import { imageTensor } from "./image.js";
 import type { Instance } from "./instance.js";
 import { decodeStrings, encodeStrings } from "./strings.js";
 
 /** Writes the inputs of a run. */
-export function writeInputs(engine: Instance, request: number, ports: readonly PortInfo[], inputs: readonly WireTensor[]): void {
+export function writeInputs(engine: Instance, request: number, ports: readonly PortInfo[], inputs: readonly WireInput[]): void {
   if (inputs.length !== ports.length) {
     throw new Failure("invalid-input", `the model takes ${ports.length} inputs, not ${inputs.length}`);
   }
-  inputs.forEach((tensor, index) => writeInput(engine, request, index, ports[index]!.name, tensor));
+  inputs.forEach((input, index) => {
+    const tensor = input.type === "image" ? imageTensor(input) : input;
+    writeInput(engine, request, index, ports[index]!.name, tensor);
+  });
 }
 
 function writeInput(engine: Instance, request: number, index: number, name: string, tensor: WireTensor): void {

@@ -7,7 +7,7 @@ import { serve } from "./serve.js";
 
 /** The part of `DedicatedWorkerGlobalScope` that is used; the types of a page and of a worker cannot be loaded together. */
 interface WorkerScope {
-  postMessage(message: FromWorker, transfer: ArrayBuffer[]): void;
+  postMessage(message: FromWorker, transfer: Transferable[]): void;
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 }
 
