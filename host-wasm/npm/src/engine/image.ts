@@ -37,8 +37,8 @@ export function closeImage({ pixels }: WireImage): void {
 }
 
 function extents(pixels: WireImage["pixels"]): { width: number; height: number } {
-  if (!("displayWidth" in pixels)) return pixels;
-  return { width: pixels.displayWidth, height: pixels.displayHeight };
+  const isFrame = "displayWidth" in pixels;
+  return { width: isFrame ? pixels.displayWidth : pixels.width, height: isFrame ? pixels.displayHeight : pixels.height };
 }
 
 /** Where what is wanted lies, and where it goes. */

@@ -24,7 +24,7 @@ try {
     fetchBytes,
     inferry,
     report,
-    extra: { url: place, bytes: (path) => fetchBytes(place(path)) },
+    extra: { entry: (name) => import(new URL(`${name}-node.js`, pathToFileURL(entry)).href), url: place, bytes: (path) => fetchBytes(place(path)) },
   });
 } catch (error) {
   report({ kind: "broken", message: describe(error) });

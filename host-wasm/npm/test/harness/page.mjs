@@ -20,6 +20,7 @@ try {
     },
     inferry,
     report,
+    extra: { entry: (name) => import(new URL(`${name}.js`, new URL(asked.get("package"), location.href)).href) },
   });
 } catch (error) {
   report({ kind: "broken", message: describe(error) });

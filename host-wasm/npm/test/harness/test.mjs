@@ -2,7 +2,7 @@
 //
 // A test is an async function that is handed `t`: `t.inferry` is the package, `t.mode` is `isolated`, `shared`, `inline` or
 // `node`, `t.options` are the options of `compile` that choose it, `t.url(path)` is where a test model lies, and
-// `t.bytes(path)` its bytes. It fails by throwing. `t.skip(why)` ends it without a verdict.
+// `t.bytes(path)` its bytes, `t.entry("ort")` another entry of the package. It fails by throwing. `t.skip(why)` ends it without a verdict.
 
 const tests = [];
 
