@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod behaviours;
+mod bench_web;
 mod cancel;
 mod libtest;
 mod loom;
@@ -39,6 +40,9 @@ cargo xtask COMMAND
   valgrind           the plain tests of the protocol and of the desktop host under valgrind's memory checker
   wasm-kernels       the tests of the CPU device's kernels as WebAssembly with simd128, run by Node
   npm                builds the browser's package from the sources and packs it: target/npm/inferry-VERSION.tgz
+  bench-web [...]    this package against onnxruntime-web's CPU provider, in turns, in one headless Chromium; writes the table
+                     into docs/performance.md. A part of it: --only latency,create,add,throughput,gaps,abort,memory,
+                     --models FILTER,FILTER, --quick. Besides: --rounds N, --json FILE, --package FOLDER (one that is built)
   size [--json]      the bytes that a page fetches to run its first model, against the budgets
   help               this text
 
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         ["valgrind"] => valgrind::run(),
         ["wasm-kernels"] => wasm_kernels::run(),
         ["npm"] => npm::run(),
+        ["bench-web", options @ ..] => bench_web::run(options),
         ["size"] => size::run(false),
         ["size", "--json"] => size::run(true),
         [] | ["help" | "--help" | "-h"] => {

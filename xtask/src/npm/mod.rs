@@ -9,7 +9,7 @@ mod flavours;
 mod modules;
 mod package;
 mod stamp;
-mod tools;
+pub(crate) mod tools;
 mod wasm;
 
 use std::path::PathBuf;
