@@ -19,6 +19,8 @@ export interface Job {
   readonly wanted: readonly number[] | undefined;
   outputs?: readonly (WireTensor | null)[];
   profile?: readonly NodeProfile[];
+  /** The name of its model, once it is sent. */
+  model?: string | undefined;
   /** Why it did not end as done, as far as it is known here: it says more than the module does. */
   error?: InferError;
   /** Milliseconds of the page's clock. */
@@ -59,7 +61,7 @@ export interface Hands {
   /** Called when a worker has been lost. */
   lost?(worker: number, message: string): void;
   /** Called when a job is over, for traces. */
-  over?(job: Job): void;
+  over?(job: Job, outcome: string): void;
 }
 
 /** A worker that was told to stop and does not answer for so long (milliseconds) is ended and replaced. */
@@ -106,11 +108,9 @@ export class Workers {
   settle(job: Job, thrown: unknown): InferError | undefined {
     this.jobs.delete(job.id);
     letGo(job.inputs);
-    this.#hands.over?.(job);
-    if (thrown === undefined) return undefined;
-    const error = fromPair(thrown);
-    if (error.code === "callback" || error.code === "disposed") return error;
-    return job.error ?? error;
+    const error = thrown === undefined ? undefined : why(job, fromPair(thrown));
+    this.#hands.over?.(job, error?.code ?? "done");
+    return error;
   }
 
   /** Bytes of memory that all workers hold. */
@@ -194,6 +194,7 @@ export class Workers {
     if (stop) Atomics.store(stop, 0, 0);
     job.times.posted = performance.now();
     job.times.worker = worker;
+    job.model = this.models.get(model)?.name;
     try {
       post.agent.channel.send({ kind: "run", run, model, inputs, ...(wanted && { wanted }) }, [...transfer]);
     } catch (cause) {
@@ -299,4 +300,9 @@ export class Workers {
       post.agent.terminate();
     }
   }
+}
+
+/** The error that says most: what is known here, unless the module knows of something that came after it. */
+function why(job: Job, error: InferError): InferError {
+  return error.code === "callback" || error.code === "disposed" ? error : (job.error ?? error);
 }

@@ -45,7 +45,7 @@ export class Runtime {
   /** The build of the engine. */
   readonly flavour: Flavour;
   /** What has happened to every run, for Perfetto and DevTools; off until {@link Trace.start}. */
-  readonly trace = new Trace();
+  readonly trace = new Trace(() => this.host.jobs.values());
   /** @internal */
   readonly host: Workers;
   /** @internal */
@@ -138,7 +138,7 @@ export class Runtime {
     return {
       together: mode === "shared",
       stop,
-      over: (job: Job) => this.trace.add(job),
+      over: (job: Job, outcome: string) => this.trace.add(job, outcome),
       lost: () => {
         void shared?.then((pool) => pool.end(), () => {});
         shared = undefined;

@@ -12,4 +12,4 @@ export { type Mode, Runtime, type RuntimeOptions } from "./runtime.js";
 export type { CacheOption, Source } from "./source.js";
 export type { StreamItem, StreamOptions } from "./stream.js";
 export { type ElementType, type Feed, type PortInfo, Tensor, type TypedArray } from "./tensor.js";
-export { Trace, type TracedRun } from "./trace.js";
+export { Trace, type TraceEvent, type TracedRun } from "./trace.js";

@@ -1,32 +1,64 @@
 /**
  * Where the time of each run went: waiting, on the way, computing.
  *
- * What was traced can be saved as Chrome's trace format (Perfetto reads it), and is shown in the performance panel of
- * DevTools in tracks of its own.
+ * While it records, every finished run is also an entry of User Timing, in tracks of its own in the performance panel of
+ * DevTools: one for the requests, one a worker. What was recorded can be saved in Chrome's trace format, for Perfetto.
+ *
+ * Times are those of the page's clock. What a worker did lies between two messages; where exactly is not known, and is drawn
+ * in the middle.
  */
 
 import type { Job } from "./host.js";
+import type { NodeProfile } from "./messages.js";
 
-/** One finished run. Times in milliseconds, by `performance.now()` of the page. */
+/** One run. Times in milliseconds, by `performance.now()` of the page. */
 export interface TracedRun {
   readonly run: number;
+  /** The address of the model, once the run was sent to a worker. */
+  readonly model: string | undefined;
   readonly worker: number | undefined;
   readonly asked: number;
   readonly posted: number | undefined;
   readonly answered: number | undefined;
-  readonly settled: number;
+  /** `undefined` while it is under way. */
+  readonly settled: number | undefined;
   /** Milliseconds of computing. */
   readonly computed: number | undefined;
+  /** `done`, the code of its error, or `pending`. */
   readonly outcome: string;
+  /** What each node did, when the model was compiled with `profiling`. */
+  readonly nodes: readonly NodeProfile[];
+}
+
+/** An event of Chrome's trace format. Times in microseconds. */
+export interface TraceEvent {
+  readonly name: string;
+  readonly ph: "X" | "B" | "b" | "e" | "C" | "M";
+  readonly pid: number;
+  readonly tid: number;
+  readonly ts: number;
+  readonly dur?: number;
+  readonly cat?: string;
+  readonly id?: number;
+  readonly args?: Readonly<Record<string, unknown>>;
 }
 
 /** So many runs are kept; older ones are forgotten. */
 const MOST = 10_000;
 
+/** The only process; its first thread is the page, the others are workers. */
+const PROCESS = 1;
+
 /** A recorder of runs. */
 export class Trace {
   #runs: TracedRun[] = [];
   #on = false;
+  readonly #pending: () => Iterable<Job>;
+
+  /** @internal */
+  constructor(pending: () => Iterable<Job>) {
+    this.#pending = pending;
+  }
 
   /** Begins to record. */
   start(): void {
@@ -40,56 +72,132 @@ export class Trace {
 
   /** Forgets what was recorded. */
   clear(): void {
-    this.#runs = [];
+    this.#forget(this.#runs.length);
   }
 
-  /** What was recorded, oldest first. */
+  /** What was recorded, oldest first; while it records, with the runs that are under way. */
   runs(): readonly TracedRun[] {
-    return this.#runs;
+    const pending = this.#on ? [...this.#pending()].map((job) => traced(job, "pending", undefined)) : [];
+    return [...this.#runs, ...pending];
   }
 
-  /** @internal */
-  add(job: Job): void {
+  /** @internal A run is over. */
+  add(job: Job, outcome: string): void {
     if (!this.#on) return;
-    const { asked, posted, answered, computed, worker } = job.times;
-    const settled = performance.now();
-    const outcome = job.error?.code ?? (answered === undefined ? "not run" : "done");
-    if (this.#runs.length >= MOST) this.#runs.splice(0, MOST / 10);
-    this.#runs.push({ run: job.id, worker, asked, posted, answered, settled, computed, outcome });
-    mark(`run ${job.id}`, "requests", asked, settled, outcome);
-    if (posted !== undefined && answered !== undefined) mark(`run ${job.id}`, `worker ${worker}`, posted, answered, outcome);
+    if (this.#runs.length >= MOST) this.#forget(MOST / 10);
+    const run = traced(job, outcome, performance.now());
+    this.#runs.push(run);
+    const { asked, posted, answered, settled = asked, worker } = run;
+    mark(run, "requests", asked, settled);
+    if (posted !== undefined && answered !== undefined) mark(run, `worker ${worker}`, posted, answered);
   }
 
-  /** Chrome's trace format, as JSON text. */
-  toJSON(): { traceEvents: readonly object[]; displayTimeUnit: string } {
-    const events: object[] = [];
-    const span = (name: string, tid: string, from: number, to: number, args: object): void => {
-      events.push({ name, cat: "inferry", ph: "X", pid: 1, tid, ts: from * 1000, dur: Math.max(0, to - from) * 1000, args });
-    };
-    for (const { run, worker, asked, posted, answered, settled, computed, outcome } of this.#runs) {
-      const args = { run, outcome };
-      if (posted === undefined) {
-        span("queue", "requests", asked, settled, args);
-        continue;
-      }
-      span("queue", "requests", asked, posted, args);
-      if (answered === undefined) continue;
-      // The worker's own time lies somewhere between the two messages; in the middle, both ways took as long.
-      const way = Math.max(0, answered - posted - (computed ?? 0)) / 2;
-      span("run", `worker ${worker}`, posted + way, answered - way, args);
-      span("deliver", "requests", answered, settled, args);
-    }
-    return { traceEvents: events, displayTimeUnit: "ms" };
+  /** Chrome's trace format: `JSON.stringify(trace)` is the text of a file that Perfetto and `chrome://tracing` open. */
+  toJSON(): { readonly traceEvents: readonly TraceEvent[]; readonly displayTimeUnit: "ms" } {
+    const runs = this.runs();
+    const workers = new Set(runs.flatMap(({ worker }) => (worker === undefined ? [] : [worker])));
+    const traceEvents = [...names(workers), ...runs.flatMap(eventsOf), ...counts(runs)];
+    return { traceEvents, displayTimeUnit: "ms" };
+  }
+
+  /** Forgets the oldest: the browser would keep its entries for ever. */
+  #forget(many: number): void {
+    for (const run of this.#runs.splice(0, many)) performance.clearMeasures?.(label(run));
   }
 }
 
+function traced(job: Job, outcome: string, settled: number | undefined): TracedRun {
+  const { asked, posted, answered, computed, worker } = job.times;
+  return { run: job.id, model: job.model, worker, asked, posted, answered, settled, computed, outcome, nodes: job.profile ?? [] };
+}
+
+function label({ run }: TracedRun): string {
+  return `inferry run ${run}`;
+}
+
 /** An entry of User Timing in a track of the performance panel. */
-function mark(name: string, track: string, start: number, end: number, outcome: string): void {
+function mark(run: TracedRun, track: string, start: number, end: number): void {
+  const { outcome, model = "", computed } = run;
   const color = outcome === "done" ? "primary" : outcome === "cancelled" ? "tertiary" : "error";
-  const devtools = { dataType: "track-entry", trackGroup: "Inferry", track, color };
+  const properties = [["outcome", outcome], ["model", model], ["computing", `${computed?.toFixed(2) ?? 0} ms`]];
+  const devtools = { dataType: "track-entry", trackGroup: "Inferry", track, color, properties };
   try {
-    performance.measure(name, { start, end, detail: { devtools } });
+    performance.measure(label(run), { start, end, detail: { devtools } });
   } catch {
     // Not everywhere is there a timeline.
   }
+}
+
+/** The names of the process and its threads. */
+function names(workers: Iterable<number>): TraceEvent[] {
+  const name = (what: string, tid: number, name: string): TraceEvent => ({ name: what, ph: "M", pid: PROCESS, tid, ts: 0, args: { name } });
+  return [
+    name("process_name", 0, "Inferry"),
+    name("thread_name", 0, "requests"),
+    ...[...workers].sort((a, b) => a - b).map((worker) => name("thread_name", worker + 1, `worker ${worker}`)),
+  ];
+}
+
+/**
+ * A run is an asynchronous slice, since runs overlap, with its waiting and its delivery inside of it; what a worker does is a
+ * slice of its thread. What is under way begins and does not end.
+ */
+function eventsOf(traced: TracedRun): TraceEvent[] {
+  const { run, model, worker = 0, asked, posted, answered, settled, computed = 0, outcome, nodes } = traced;
+  const args = { run, outcome, ...(model !== undefined && { model }) };
+  const common = { pid: PROCESS, tid: 0, cat: "inferry" };
+  const events: TraceEvent[] = [];
+  const slice = (name: string, from: number, to: number | undefined): void => {
+    events.push({ ...common, name, ph: "b", id: run, ts: from * 1000, args });
+    if (to !== undefined) events.push({ ...common, name, ph: "e", id: run, ts: to * 1000 });
+  };
+  slice("run", asked, settled);
+  slice("queue", asked, posted ?? settled);
+  if (posted === undefined) return events;
+  const end = answered ?? settled;
+  const thread = { ...common, tid: worker + 1 };
+  if (end === undefined) {
+    events.push({ ...thread, name: "run", ph: "B", ts: posted * 1000, args });
+    return events;
+  }
+  // Both ways between the page and the worker took as long, as far as anybody knows.
+  const way = answered === undefined ? 0 : Math.max(0, end - posted - computed) / 2;
+  const [from, to] = [posted + way, end - way];
+  events.push({ ...thread, name: "run", ph: "X", ts: from * 1000, dur: (to - from) * 1000, args });
+  events.push(...nodesOf(nodes, from, to).map((node) => ({ ...thread, ...node })));
+  if (answered !== undefined) slice("deliver", answered, settled);
+  return events;
+}
+
+/** Nodes follow each other; of the pauses between slices nothing is known. */
+function nodesOf(nodes: readonly NodeProfile[], from: number, to: number): Pick<TraceEvent, "name" | "ph" | "ts" | "dur" | "args">[] {
+  const ran = nodes.filter(({ status }) => status === "run");
+  const total = ran.reduce((sum, { time }) => sum + time, 0);
+  // A clock of the worker's and one of the page's: what is measured inside may be a little longer.
+  const share = total > to - from ? (to - from) / total : 1;
+  let at = from;
+  return ran.map(({ name, operator, kernel, time }) => {
+    const ts = at * 1000;
+    at += time * share;
+    return { name: name || operator, ph: "X", ts, dur: at * 1000 - ts, args: { operator, kernel, milliseconds: time } };
+  });
+}
+
+/** How many runs wait, and how many are in workers, at every change. */
+function counts(runs: readonly TracedRun[]): TraceEvent[] {
+  const changes = runs.flatMap(({ asked, posted, answered, settled }) => {
+    const left = posted ?? settled;
+    const end = answered ?? settled;
+    return [
+      { at: asked, waiting: 1, running: 0 },
+      ...(left === undefined ? [] : [{ at: left, waiting: -1, running: posted === undefined ? 0 : 1 }]),
+      ...(posted === undefined || end === undefined ? [] : [{ at: end, waiting: 0, running: -1 }]),
+    ];
+  });
+  let [waiting, running] = [0, 0];
+  return changes.sort((a, b) => a.at - b.at).map((change) => {
+    waiting += change.waiting;
+    running += change.running;
+    return { name: "runs", ph: "C", pid: PROCESS, tid: 0, ts: change.at * 1000, args: { waiting, running } };
+  });
 }
