@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { after, launch } from "../harness/chromium.mjs";
 import { readNpz } from "../harness/npz.mjs";
-import { serve } from "../harness/server.mjs";
+import { CDN, ISOLATED, serve } from "../harness/server.mjs";
 
 /** How long a test may take, bundling and the start of a browser included, in ms. */
 const LIMIT = 120_000;
@@ -56,6 +56,9 @@ function tools(folder, undo) {
     folder,
     installed,
     tarball,
+    /** Headers to serve with. */
+    ISOLATED,
+    CDN,
     /** Serves folders, see `harness/server.mjs`; the fixture is always there. Gives the server. */
     async serve(options) {
       const folders = { "/fixture/": fixture, "/common/": join(work, "common"), ...options.folders };
@@ -71,6 +74,7 @@ function tools(folder, undo) {
       const complaints = [];
       page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
       page.on("pageerror", (error) => complaints.push(error.stack ?? String(error)));
+      page.on("response", (response) => response.status() >= 400 && complaints.push(`${response.url()}: ${response.status()}`));
       page.on("requestfailed", (request) => complaints.push(`${request.url()}: ${request.failure()?.errorText}`));
       let say;
       const said = new Promise((resolve) => (say = resolve));

@@ -62,7 +62,7 @@ function find(folders, path) {
     if (!path.startsWith(name)) continue;
     for (const folder of [folders[name]].flat()) {
       const file = normalize(join(folder, path.slice(name.length)));
-      if (!file.startsWith(normalize(folder + sep))) continue;
+      if (!(file + sep).startsWith(normalize(folder + sep))) continue;
       const found = statSync(file, { throwIfNoEntry: false });
       if (found?.isFile()) return file;
       if (found?.isDirectory() && statSync(join(file, "index.html"), { throwIfNoEntry: false })) return join(file, "index.html");

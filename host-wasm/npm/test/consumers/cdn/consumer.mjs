@@ -1,9 +1,7 @@
 // The package on a host of another origin, where a page may not start a worker from: it starts one of its own, which imports.
 
-import { CDN, ISOLATED } from "../../harness/server.mjs";
-
 async function site(t, headers) {
-  const cdn = await t.serve({ folders: { "/npm/inferry/": t.installed }, headers: CDN });
+  const cdn = await t.serve({ folders: { "/npm/inferry/": t.installed }, headers: t.CDN });
   const page = `<!doctype html>
 <meta charset="utf-8">
 <body>
@@ -21,6 +19,6 @@ export const tests = {
     await t.open(`${(await site(t)).origin}/`);
   },
   "a cross-origin isolated page": async (t) => {
-    await t.open(`${(await site(t, ISOLATED)).origin}/`);
+    await t.open(`${(await site(t, t.ISOLATED)).origin}/`);
   },
 };

@@ -4,7 +4,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { ISOLATED } from "../../harness/server.mjs";
 
 const PAGE = `<!doctype html>
 <meta charset="utf-8">
@@ -30,7 +29,7 @@ export const tests = {
     await t.open(`${origin}/?executor=inline`);
   },
   "a cross-origin isolated page": async (t) => {
-    const { origin } = await site(t, ISOLATED);
+    const { origin } = await site(t, t.ISOLATED);
     await t.open(`${origin}/`);
   },
   "the first load is as small as promised": async (t) => {
