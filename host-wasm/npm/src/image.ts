@@ -136,6 +136,8 @@ export class ImageInputs {
       for (const [, feed] of settled) forget(feed);
       throw failed.reason;
     });
+    // It may fail long before it is its turn.
+    all.catch(() => undefined);
     const mine = this.#last.then(() => all).finally(() => this.#waiting--);
     this.#waiting++;
     this.#last = mine.catch(() => undefined);

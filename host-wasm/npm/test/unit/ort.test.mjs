@@ -1,15 +1,16 @@
 /**
- * `inferry/ort`: the shapes of onnxruntime-web. One program, written against those, gives the results of the fixtures; with
- * `INFERRY_ORT` (the path of a module of onnxruntime-web that Node can import) it also runs against the original.
+ * `inferry/ort`: the shapes of onnxruntime-web. One program, written against those, gives the results of the fixtures; where
+ * `cargo xtask bench-web` has installed the original, or `INFERRY_ORT` is the path of a module of it, it also runs against that.
  */
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { test } from "node:test";
 
 import { fixture } from "../engine/support/models.mjs";
-import { load, model, noise, rejection } from "./support.mjs";
+import { built, load, model, noise, rejection } from "./support.mjs";
 
 const ort = await load("ort-node.js");
 const pnet = model("mtcnn_cascade/pnet.onnx");
@@ -60,8 +61,8 @@ test("a program for onnxruntime-web gives the results of the fixture", async () 
   assert.equal(result.kept, image.data.length);
 });
 
-const original = process.env.INFERRY_ORT;
-test("and the same as the original", { skip: !original && "INFERRY_ORT names no module of onnxruntime-web" }, async () => {
+const original = process.env.INFERRY_ORT ?? built("bench-web/node_modules/onnxruntime-web/dist/ort.node.min.mjs");
+test("and the same as the original", { skip: !existsSync(original) && "onnxruntime-web has not been installed by cargo xtask bench-web" }, async () => {
   const theirs = await import(pathToFileURL(original).href);
   const bytes = () => readFile(pnet).then((file) => new Uint8Array(file));
   const [found, expected] = [await program(ort, await bytes(), image), await program(theirs, await bytes(), image)];

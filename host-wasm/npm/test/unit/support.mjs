@@ -9,6 +9,10 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), "../../../..");
 const target = resolve(process.env.CARGO_TARGET_DIR ?? join(repository, "target"));
+
+/** A path in the folder of what is built. */
+export const built = (path) => join(target, path);
+
 const folder = resolve(process.env.INFERRY_PACKAGE ?? join(target, "npm/package"));
 
 /** A module of the package. */
