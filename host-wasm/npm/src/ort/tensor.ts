@@ -3,6 +3,8 @@
  */
 
 import { InferError } from "../errors.js";
+import type { ImageSource } from "../image.js";
+import type { FromImageOptions } from "./picture.js";
 import { type ElementType, Tensor as Ours, type TypedArray, count } from "../tensor.js";
 
 /** The arrays of each type. `float16` is a `Float16Array` where the browser has it. */
@@ -93,6 +95,13 @@ export class Tensor<T extends keyof DataTypeMap = keyof DataTypeMap> {
   /** A tensor over an array that nothing copies. */
   static fromPinnedBuffer<T extends Exclude<keyof DataTypeMap, "string">>(type: T, data: DataTypeMap[T], dims?: readonly number[]): Tensor<T> {
     return new Tensor<T>({ location: "cpu-pinned", type, data, dims: dims ?? [data.length] });
+  }
+
+  /** A picture, or what lies at an address, as `[1, 3, height, width]`; drawn and read on this thread. */
+  static async fromImage(image: ImageSource | string, options: FromImageOptions = {}): Promise<Tensor<"float32">> {
+    const { elementsOf } = await import("./picture.js");
+    const { data, dims } = await elementsOf(image, options);
+    return new Tensor("float32", data, dims);
   }
 
   /** The elements. @throws InferError `disposed` */

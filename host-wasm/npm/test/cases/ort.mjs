@@ -21,6 +21,23 @@ test("a program for onnxruntime-web runs as it is", async (t) => {
   await rejects(session.run(feeds), "disposed");
 });
 
+test("pictures become tensors on the page", async (t) => {
+  const { Tensor } = await t.entry("ort");
+  const canvas = new OffscreenCanvas(3, 2);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "rgb(255 51 0)";
+  context.fillRect(0, 0, 3, 2);
+  const url = URL.createObjectURL(await canvas.convertToBlob());
+  const image = Object.assign(new Image(), { src: url });
+  await image.decode();
+  for (const source of [context.getImageData(0, 0, 3, 2), await createImageBitmap(canvas), image, url]) {
+    const tensor = await Tensor.fromImage(source, {});
+    equal([[...tensor.dims], tensor.type], [[1, 3, 2, 3], "float32"]);
+    close([tensor.data[0], tensor.data[6], tensor.data[12]], [1, 0.2, 0]);
+  }
+  await rejects(Tensor.fromImage(t.url("there/is/none.png")), "network");
+}, { modes: ["isolated"] });
+
 test("halves are what the browser has for them", async (t) => {
   const ort = await t.entry("ort");
   const session = await ort.InferenceSession.create(t.url("small/types.onnx"), { inferry: t.options });

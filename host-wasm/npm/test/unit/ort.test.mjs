@@ -164,6 +164,19 @@ test("tensors are made in every way that the original knows", () => {
   }
 });
 
+test("a picture becomes a tensor as the original makes it", async () => {
+  const image = { data: new Uint8ClampedArray([255, 51, 0, 255, 102, 0, 204, 255]), width: 2, height: 1 };
+  const plain = await ort.Tensor.fromImage(image);
+  assert.deepEqual([plain.type, plain.dims], ["float32", [1, 3, 1, 2]]);
+  near(plain.data, [1, 0.4, 0.2, 0, 0, 0.8], 1e-6);
+  const scaled = await ort.Tensor.fromImage(image, { tensorFormat: "BGR", norm: { mean: [1, 10, 100], bias: [-1, -2, -4] } });
+  near(scaled.data, [-0.04, 2, 4.9, -0.2, 254, 101], 1e-5);
+  const wide = await ort.Tensor.fromImage(image, { resizedWidth: 4, resizedHeight: 3 });
+  assert.deepEqual(wide.dims, [1, 3, 3, 4]);
+  assert.equal((await rejection(ort.Tensor.fromImage(image, { tensorFormat: "RGBA" }))).code, "unsupported");
+  assert.equal((await rejection(ort.Tensor.fromImage({ ...image, width: 3 }))).code, "invalid-input");
+});
+
 test("a tensor is reshaped over the same elements, and gone when it is disposed", async () => {
   const tensor = new ort.Tensor("float32", [1, 2, 3, 4]);
   const square = tensor.reshape([2, 2]);
