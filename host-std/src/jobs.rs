@@ -20,6 +20,11 @@ use crate::wait::wait;
 /// `U` is what goes with a job, `R` what the handler makes of it. A job begins by itself as soon as a slot is idle, and ends
 /// once, with a result or an error of its own. When the last clone is dropped, jobs that wait are dropped and those that
 /// run are cancelled; nothing waits.
+///
+/// Where results are kept, at most `slots + waiting + untaken` jobs ([`JobSettings`]) are between their submit and the
+/// taking of their results; `untaken` is 1024 unless said otherwise. Past that a submit blocks until somebody takes a
+/// result, or is refused if the policy is not to wait. So a loop that submits everything before it takes the first result
+/// must ask for room for all ([`JobSettings::untaken`]), or it waits for itself; see [`inferry_core::jobs`].
 pub struct Jobs<U: Send + 'static, R: Send + 'static> {
     core: JobPool<U, R>,
     place: Arc<Place>,
@@ -70,11 +75,15 @@ impl<U: Send + 'static, R: Send + 'static> Jobs<U, R> {
         self.core.submit_as(priority, inputs, user)
     }
 
-    /// Submits a job. Where the queue is full and [`Overflow::Block`](crate::Overflow::Block) asks for it, blocks the calling
-    /// thread until there is room.
+    /// Submits a job. Where the queue is full, or as many results as can be kept have not been taken, and
+    /// [`Overflow::Block`](crate::Overflow::Block) asks for it, blocks the calling thread until there is room.
+    ///
+    /// # Deadlocks
+    /// This cannot know that nobody will take results: a thread that blocks here and would be the only one to take them blocks
+    /// for ever. [`Jobs::try_submit`] says [`Untaken`](crate::Refusal::Untaken) instead.
     ///
     /// # Errors
-    /// What cannot be a job, as [`InvalidInput`](crate::InferErrorKind::InvalidInput) and the like; a queue that is full, as
+    /// What cannot be a job, as [`InvalidInput`](crate::InferErrorKind::InvalidInput) and the like; no room, as
     /// [`Busy`](crate::InferErrorKind::Busy); and [`WouldDeadlock`](crate::InferErrorKind::WouldDeadlock) where there would
     /// never be room: in the handler, and on a thread that the jobs need. With any of them the job is gone; to get it
     /// back, use [`Jobs::try_submit`].

@@ -1,6 +1,7 @@
 //! What is over and has not been taken: in the order of the ends, or in that of the submits.
 //!
-//! A pure structure, like the queue.
+//! A job has its place here from when it is accepted until its result is taken, and the places are counted: results that
+//! nobody takes keep further jobs out instead of piling up. A pure structure, like the queue.
 
 use alloc::collections::VecDeque;
 
@@ -23,17 +24,28 @@ pub(super) struct Board<T> {
     /// In order: a place for each job from `first` on.
     places: VecDeque<Option<T>>,
     first: u64,
+    /// Jobs that were accepted and whose results have not been taken.
+    open: usize,
+    bound: usize,
 }
 
 impl<T> Board<T> {
-    /// With room for so many results; results that nobody takes make it grow.
-    pub(super) fn new(mode: Results, room: usize) -> Board<T> {
+    /// A board with so many places, and memory for so many of them from the beginning.
+    pub(super) fn new(mode: Results, bound: usize, room: usize) -> Board<T> {
         let room = if mode == Results::Dropped { 0 } else { room };
-        Board { mode, places: VecDeque::with_capacity(room), first: 0 }
+        Board { mode, places: VecDeque::with_capacity(room), first: 0, open: 0, bound }
+    }
+
+    /// Whether there is a place for another job.
+    pub(super) fn has_room(&self) -> bool {
+        self.open < self.bound
     }
 
     /// A job was accepted: they are numbered from 0.
     pub(super) fn expect(&mut self, job: u64) {
+        if self.mode != Results::Dropped {
+            self.open += 1;
+        }
         if self.mode == Results::Ordered {
             debug_assert_eq!(job, self.first + self.places.len() as u64);
             self.places.push_back(None);
@@ -54,6 +66,7 @@ impl<T> Board<T> {
     pub(super) fn take(&mut self) -> Option<T> {
         self.places.front()?.as_ref()?;
         self.first += 1;
+        self.open -= 1;
         self.places.pop_front().flatten()
     }
 }
@@ -69,7 +82,7 @@ mod tests {
             (Results::Unordered, [Some(2), Some(0), Some(1)]),
             (Results::Ordered, [Some(0), Some(1), Some(2)]),
         ] {
-            let mut board = Board::new(mode, 2);
+            let mut board = Board::new(mode, 3, 2);
             (0..3).for_each(|job| board.expect(job));
             let left = board.put(2, 2);
             assert_eq!(left.is_some(), mode == Results::Dropped);
@@ -82,5 +95,24 @@ mod tests {
             }
             assert_eq!(board.take(), None);
         }
+    }
+
+    #[test]
+    fn a_job_has_its_place_until_its_result_is_taken() {
+        for mode in [Results::Unordered, Results::Ordered] {
+            let mut board = Board::new(mode, 2, 2);
+            board.expect(0);
+            assert!(board.has_room());
+            board.expect(1);
+            assert!(!board.has_room(), "neither is over");
+            board.put(0, 0);
+            board.put(1, 1);
+            assert!(!board.has_room(), "both are over, and neither is taken");
+            assert_eq!(board.take(), Some(0));
+            assert!(board.has_room());
+        }
+        let mut board: Board<()> = Board::new(Results::Dropped, 1, 1);
+        (0..9).for_each(|job| board.expect(job));
+        assert!(board.has_room(), "what is dropped takes no place");
     }
 }

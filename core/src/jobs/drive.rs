@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A job is over when its callback has handed in a result; its slot is idle when its run has settled, which is later. One
-//! thread at a time pumps; who comes meanwhile leaves a note and the pump goes round once more, so that an executor
-//! that runs at once does not nest. Requests are started, results dropped, handlers called and wakers woken outside of the
+//! thread at a time pumps, so that an executor that runs at once does not nest; who comes meanwhile may leave, because the
+//! pump stops under the lock under which it has seen that there is nothing left to start. Requests are started, results dropped, handlers called and wakers woken outside of the
 //! lock.
 
 use alloc::boxed::Box;
@@ -100,29 +100,18 @@ impl<U: Send + 'static, R: Send + 'static> Inner<U, R> {
 
     /// Starts jobs on idle slots until there are none of either.
     pub(super) fn pump(self: &Arc<Self>) {
-        let mine = self.state.with(|state| {
-            state.again |= state.pumping;
-            !mem::replace(&mut state.pumping, true)
-        });
-        if !mine {
+        if self.state.with(|state| mem::replace(&mut state.pumping, true)) {
             return;
         }
         let right = Pumping(self);
-        loop {
-            let next = self.state.with(|state| {
-                let next = state.next_start();
-                if next.is_none() && !mem::take(&mut state.again) {
-                    // Under the same lock as the look: nobody's note is overlooked.
-                    state.pumping = false;
-                    return None;
-                }
-                Some(next)
-            });
-            match next {
-                None => break,
-                Some(None) => {}
-                Some(Some((index, request, inputs))) => self.start(index, request, inputs),
-            }
+        let next = |state: &mut State<U, R>| {
+            let next = state.next_start();
+            // Under the same lock as the look: what came meanwhile is not overlooked.
+            state.pumping = next.is_some();
+            next
+        };
+        while let Some((index, request, inputs)) = self.state.with(next) {
+            self.start(index, request, inputs);
             self.room();
         }
         mem::forget(right);
@@ -229,8 +218,9 @@ impl<U: Send + 'static, R: Send + 'static> Inner<U, R> {
 
     /// Refuses new jobs, and ends those that have not begun; with `all`, those that have, too.
     pub(super) fn close(self: &Arc<Self>, all: bool) {
-        self.state.with(|state| (state.closed, state.ended) = (true, state.ended || all));
+        self.state.with(|state| state.closed = true);
         self.clear();
+        // Nothing comes to a slot any more: what runs now is all that will.
         if all {
             self.cancel_running();
         }
@@ -311,7 +301,7 @@ impl<U: Send + 'static, R: Send + 'static> Drop for Launch<'_, U, R> {
             }
             slot.settled = settled;
             slot.token = started.and_then(Result::ok);
-            (None, slot.token.clone().filter(|_| slot.cancelled || state.ended))
+            (None, slot.token.clone().filter(|_| slot.cancelled))
         });
         if let Some(((id, user), error)) = failed {
             self.pool.hand_in(Finished { id, user, result: Err(error), latency: None });
@@ -323,11 +313,14 @@ impl<U: Send + 'static, R: Send + 'static> Drop for Launch<'_, U, R> {
 }
 
 /// The right to pump, given back when a panic passes through.
-struct Pumping<'a, U: Send + 'static, R: Send + 'static>(&'a Inner<U, R>);
+struct Pumping<'a, U: Send + 'static, R: Send + 'static>(&'a Arc<Inner<U, R>>);
 
 impl<U: Send + 'static, R: Send + 'static> Drop for Pumping<'_, U, R> {
     fn drop(&mut self) {
         self.0.state.with(|state| state.pumping = false);
+        // The run that panicked has settled, or will, and nobody watches it yet. Jobs that wait begin with the next
+        // submit: to start one from here could panic within a panic.
+        self.0.collect();
     }
 }
 

@@ -17,8 +17,17 @@
 //!
 //! Jobs begin by themselves, on whatever stack submits one or ends one before; nobody needs to poll. Where the executor has
 //! no place of its own, one submit may so compute what others have queued. [`RequestPool`](crate::pool::RequestPool) is for
-//! who wants to hold a request. A warm pool takes no memory of its own for a job, unless results that nobody
-//! takes pile up.
+//! who wants to hold a request. A warm pool takes no memory of its own for a job.
+//!
+//! # Results that nobody takes
+//!
+//! A result that is kept ([`Results::Ordered`], [`Results::Unordered`]) has a place from its job's submit until it is
+//! taken, and there are `slots + waiting + untaken` places ([`JobSettings::untaken`]). When none is left, a submit waits for
+//! somebody to take a result where the policy is to wait, and is refused ([`Refusal::Untaken`]) where it is any other: a
+//! newer job takes the place of one in the queue, never that of a result. So memory stays bounded, and one thing can
+//! deadlock: whoever waits in a submit for room that only he himself would make, by taking results later. Submit and take
+//! from two tasks, or take between submits, or give `untaken` room for all, or let the handler do what there is to do and
+//! drop the results.
 //!
 //! This module has no threads and no clock; a host adds waits that block.
 
@@ -60,13 +69,18 @@ pub struct JobSettings {
     pub overflow: Overflow,
     /// What becomes of the results.
     pub results: Results,
+    /// So many results can lie there that nobody has taken, besides those of the jobs that wait or run: more jobs than
+    /// `slots + waiting + untaken` are never between their submit and the taking of their results.
+    pub untaken: usize,
 }
 
 impl JobSettings {
-    /// So many slots, as many jobs that wait, and submits that wait when there is no room; results are dropped.
+    /// So many slots, as many jobs that wait, and submits that wait when there is no room; results are dropped, or else
+    /// 1024 of them can lie untaken.
     pub fn new(slots: usize) -> JobSettings {
         let slots = slots.max(1);
-        JobSettings { slots, waiting: slots, overflow: Overflow::Block, results: Results::Dropped }
+        let (overflow, results) = (Overflow::Block, Results::Dropped);
+        JobSettings { slots, waiting: slots, overflow, results, untaken: 1024 }
     }
 
     /// So many jobs can wait for a slot.
@@ -85,6 +99,18 @@ impl JobSettings {
     #[must_use]
     pub fn results(self, results: Results) -> JobSettings {
         JobSettings { results, ..self }
+    }
+
+    /// So many results can lie there that nobody has taken. Who submits all jobs before taking the first result needs room
+    /// for all.
+    #[must_use]
+    pub fn untaken(self, untaken: usize) -> JobSettings {
+        JobSettings { untaken, ..self }
+    }
+
+    /// The most jobs between submit and take.
+    fn most_open(&self) -> usize {
+        self.slots.max(1).saturating_add(self.waiting).saturating_add(self.untaken)
     }
 }
 
@@ -137,6 +163,9 @@ pub enum Refusal {
     /// The queue is full.
     #[error("the queue is full")]
     Full,
+    /// As many results as can be kept wait to be taken.
+    #[error("there is no room for its result: take those that are there")]
+    Untaken,
     /// The pool was closed.
     #[error("the pool has been closed")]
     Closed,
@@ -149,7 +178,7 @@ impl Refusal {
     /// The kind.
     pub fn kind(&self) -> InferErrorKind {
         match self {
-            Refusal::Full => InferErrorKind::Busy,
+            Refusal::Full | Refusal::Untaken => InferErrorKind::Busy,
             Refusal::Closed => InferErrorKind::Disposed,
             Refusal::Bind(error) => error.kind(),
         }
@@ -248,7 +277,8 @@ impl<U: Send + 'static, R: Send + 'static> JobPool<U, R> {
     }
 
     /// Submits a job: every input of the model, by index, name or port, and the user's data. The future gives its number
-    /// when it has been accepted, which is at its first poll unless it has to wait for room.
+    /// when it has been accepted, which is at its first poll unless it has to wait for room: in the queue, or for its result
+    /// (see the [module](self): who submits and takes in one task can wait for himself).
     pub fn submit<K: PortKey>(&self, inputs: impl IntoIterator<Item = (K, Tensor)>, user: U) -> Submit<U, R> {
         self.submit_as(Priority::Normal, inputs, user)
     }
@@ -287,7 +317,9 @@ impl<U: Send + 'static, R: Send + 'static> JobPool<U, R> {
 
     /// The next result, if it is there already.
     pub fn try_next(&self) -> Option<Finished<U, R>> {
-        self.inner().state.with(|state| state.take_result())
+        let taken = self.inner().state.with(|state| state.take_result())?;
+        self.inner().room();
+        Some(taken)
     }
 
     /// Waits until nothing is queued, runs or is being delivered: jobs that handlers submitted included. Gives the first
@@ -374,6 +406,11 @@ impl<U: Send + 'static, R: Send + 'static> JobDone<'_, U, R> {
     /// The tensor of an input.
     pub fn input(&self, key: impl PortKey) -> Result<&Tensor, BindError> {
         self.done.input(key)
+    }
+
+    /// A copy of the value that its run gave to a variable. The next job begins anew.
+    pub fn variable(&self, key: impl PortKey) -> Result<Tensor, BindError> {
+        self.done.variable(key)
     }
 
     /// Takes an output out and leaves a fresh tensor in its place.

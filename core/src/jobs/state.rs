@@ -23,11 +23,8 @@ pub(super) struct State<U, R> {
     pub(super) first_error: Option<InferError>,
     pub(super) next: u64,
     pub(super) closed: bool,
-    /// What runs is cancelled, too.
-    pub(super) ended: bool,
+    /// Somebody starts jobs.
     pub(super) pumping: bool,
-    /// Somebody wanted to pump meanwhile.
-    pub(super) again: bool,
     /// Lists of inputs that have been used up.
     pub(super) spare: Vec<Inputs>,
     pub(super) submitters: WaitList,
@@ -86,13 +83,11 @@ impl<U, R> State<U, R> {
         State {
             queue: Queue::new(settings.waiting, settings.overflow),
             slots: requests.into_iter().map(Slot::new).collect(),
-            board: Board::new(settings.results, held),
+            board: Board::new(settings.results, settings.most_open(), held),
             first_error: None,
             next: 0,
             closed: false,
-            ended: false,
             pumping: false,
-            again: false,
             spare: (0..held).map(|_| Vec::with_capacity(ports)).collect(),
             submitters: WaitList::new(),
             readers: WaitList::new(),
@@ -103,6 +98,10 @@ impl<U, R> State<U, R> {
     pub(super) fn admit(&mut self, job: NewJob<U>) -> Door<U> {
         if self.closed {
             return Door::Refused(job, Refusal::Closed);
+        }
+        // Asked first: nothing is displaced for a job that then cannot come in.
+        if !self.board.has_room() {
+            return Door::Refused(job, Refusal::Untaken);
         }
         match self.queue.room(job.priority, self.idle()) {
             Room::Full => return Door::Refused(job, Refusal::Full),
@@ -163,7 +162,8 @@ impl<U, R> State<U, R> {
 
     pub(super) fn has_room(&self) -> bool {
         !self.submitters.is_empty()
-            && (self.closed || self.queue.room(Priority::High, self.idle()) != Room::Full)
+            && (self.closed
+                || (self.board.has_room() && self.queue.room(Priority::High, self.idle()) != Room::Full))
     }
 
     pub(super) fn take_result(&mut self) -> Option<Finished<U, R>> {

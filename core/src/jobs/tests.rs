@@ -10,6 +10,7 @@ use std::task::Wake;
 
 use super::*;
 use crate::request::testing::{Act, ByHand, Script};
+use crate::state::Stateful;
 use crate::tensor::ElementType;
 
 type Pool = JobPool<u32, f32>;
@@ -101,15 +102,18 @@ fn ordered_results_wait_for_those_submitted_before() {
     }
 }
 
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Wakes(Mutex<usize>);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
 #[test]
 fn who_waits_for_a_result_is_woken_by_it_and_by_the_end() {
-    #[derive(Default)]
-    struct Wakes(Mutex<usize>);
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            *self.0.lock().unwrap() += 1;
-        }
-    }
     let (pool, executor) = pool(&Script::new(1), keep(1, Results::Unordered));
     submit(&pool, 0);
     let wakes = Arc::new(Wakes::default());
@@ -160,6 +164,80 @@ fn a_job_for_which_there_is_no_room_ends_as_the_policy_says() {
         assert_eq!(accepted, [true, true, true, overflow != Overflow::Reject], "{overflow:?}");
         executor.drain();
         assert_eq!(taken(&pool), expected, "{overflow:?}");
+    }
+}
+
+#[test]
+fn results_that_nobody_takes_make_submits_wait() {
+    for results in [Results::Unordered, Results::Ordered] {
+        let settings = JobSettings::new(1).untaken(1).results(results);
+        let (pool, executor) = pool(&Script::new(1), settings);
+        for job in 0..3 {
+            submit(&pool, job);
+            executor.drain();
+        }
+        assert_eq!((pool.idle(), pool.queued()), (1, 0), "the queue is not what is full");
+        let refused = pool.try_submit(Priority::High, input(9), 9).unwrap_err();
+        assert_eq!((refused.why.kind(), refused.why), (InferErrorKind::Busy, Refusal::Untaken));
+        let wakes = Arc::new(Wakes::default());
+        let waker = wakes.clone().into();
+        let mut cx = Context::from_waker(&waker);
+        let mut waiting = pool.submit(input(3), 3);
+        assert!(Pin::new(&mut waiting).poll(&mut cx).is_pending());
+        assert_eq!(pool.try_next().unwrap().user, 0);
+        assert_eq!(*wakes.0.lock().unwrap(), 1, "a result was taken");
+        assert_eq!(ready(waiting).unwrap().number(), 3);
+        let mut waiting = pool.submit(input(4), 4);
+        assert!(Pin::new(&mut waiting).poll(&mut cx).is_pending());
+        assert_eq!(ready(pool.next()).unwrap().user, 1);
+        assert_eq!(*wakes.0.lock().unwrap(), 2);
+        ready(waiting).unwrap();
+        executor.drain();
+        assert_eq!(taken(&pool), [(2, Ok(3.0)), (3, Ok(4.0)), (4, Ok(5.0))]);
+    }
+}
+
+#[test]
+fn no_newer_job_takes_the_place_of_a_result() {
+    for overflow in [Overflow::Reject, Overflow::DropOldest, Overflow::Latest] {
+        let settings = keep(1, Results::Ordered).waiting(1).untaken(0).overflow(overflow);
+        let (pool, executor) = pool(&Script::new(1), settings);
+        submit(&pool, 0);
+        submit(&pool, 1);
+        let refused = ready(pool.submit(input(2), 2)).unwrap_err();
+        assert_eq!((refused.user, refused.why), (2, Refusal::Untaken), "{overflow:?}");
+        assert_eq!(pool.queued(), 1, "what waits was not displaced in vain");
+        executor.drain();
+        assert_eq!(taken(&pool), [(0, Ok(1.0)), (1, Ok(2.0))], "{overflow:?}");
+        submit(&pool, 3);
+    }
+}
+
+#[test]
+fn results_that_are_dropped_need_no_room() {
+    let (pool, executor) = pool(&Script::new(1), JobSettings::new(1).untaken(0));
+    for job in 0..100 {
+        submit(&pool, job);
+        executor.drain();
+    }
+    assert!(pool.try_next().is_none());
+}
+
+#[test]
+fn a_close_tells_those_who_wait_for_room() {
+    let (pool, _) = pool(&Script::new(1), JobSettings::new(1));
+    submit(&pool, 0);
+    submit(&pool, 1);
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    let mut waiting = [pool.submit(input(2), 2), pool.submit(input(3), 3)];
+    for submit in &mut waiting {
+        assert!(Pin::new(submit).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    pool.close();
+    assert!(*wakes.0.lock().unwrap() >= 2, "both are told");
+    for submit in waiting {
+        assert_eq!(ready(submit).unwrap_err().why, Refusal::Closed);
     }
 }
 
@@ -222,6 +300,45 @@ fn a_panic_of_a_handler_or_a_stage_ends_its_job_also_where_nobody_catches_it() {
 }
 
 #[test]
+fn a_panic_that_passes_through_the_submit_itself_leaves_a_slot_for_the_next() {
+    let model = Script::new(1);
+    let pipeline = Arc::new(Pipeline::inline(&*model));
+    let pool = JobPool::new(model.clone(), pipeline, keep(1, Results::Ordered), first).unwrap();
+    model.then(Act::Panic);
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| submit(&pool, 0)));
+    assert_eq!(pool.idle(), 1);
+    submit(&pool, 1);
+    assert_eq!(taken(&pool), [(0, Err(InferErrorKind::Panicked)), (1, Ok(2.0))]);
+}
+
+#[test]
+fn a_cancel_that_comes_while_its_job_is_being_started_stops_the_run() {
+    let model = Script::new(2);
+    let pipeline = Arc::new(Pipeline::inline(&*model));
+    let pool = JobPool::new(model.clone(), pipeline, keep(1, Results::Ordered), first).unwrap();
+    // The first stage runs within the start and gets its own job cancelled; the second parks, for ever if nobody stops it.
+    let within = pool.clone();
+    model.then(Act::Call(Box::new(move || within.cancel_all()))).then(Act::Park);
+    submit(&pool, 0);
+    assert_eq!(taken(&pool), [(0, Err(InferErrorKind::Cancelled))]);
+    assert_eq!((model.polls(), pool.idle()), (Vec::from([0, 1, 1]), 1));
+}
+
+#[test]
+fn jobs_of_a_model_that_remembers_begin_anew() {
+    let model = Arc::new(Stateful::new(Script::new(1), [("x", "y")]).unwrap());
+    let pipeline = Arc::new(Pipeline::inline(&*model));
+    let pool: JobPool<u32, f32> = JobPool::new(model, pipeline, keep(1, Results::Ordered), |done| {
+        Ok(done.variable("x")?.as_slice::<f32>()?[0])
+    })
+    .unwrap();
+    for job in 0..3 {
+        ready(pool.submit::<usize>([], job)).unwrap();
+        assert_eq!(taken(&pool), [(job, Ok(1.0))]);
+    }
+}
+
+#[test]
 fn a_handler_may_submit_and_the_wait_for_all_waits_for_that_too() {
     let (pool, executor) = pool_with(&Script::new(1), keep(1, Results::Unordered), |done| {
         if *done.user < 4 {
@@ -257,7 +374,7 @@ fn on_an_executor_that_runs_at_once_jobs_do_not_nest() {
         first(done)
     };
     let pipeline = Arc::new(Pipeline::inline(&*model));
-    let pool = JobPool::new(model, pipeline, keep(2, Results::Unordered), handler).unwrap();
+    let pool = JobPool::new(model, pipeline, keep(2, Results::Unordered).untaken(20_000), handler).unwrap();
     submit(&pool, 10_000);
     ready(pool.quiet()).unwrap();
     assert_eq!(taken(&pool).len(), 10_001);

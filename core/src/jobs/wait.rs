@@ -66,7 +66,7 @@ impl WaitList {
     }
 }
 
-/// Submits a job when there is room; made by [`JobPool::submit`]. Who waits first is served first. Dropping it leaves the
+/// Submits a job when there is room for it and its result; made by [`JobPool::submit`]. Who waits first is served first. Dropping it leaves the
 /// line, and the job is not submitted.
 #[must_use = "a future does nothing unless polled"]
 pub struct Submit<U: Send + 'static, R: Send + 'static> {
@@ -106,7 +106,9 @@ impl<U: Send + 'static, R: Send + 'static> Future for Submit<U, R> {
         let (answer, unused) = inner.state.with(|state| {
             let turn = state.submitters.is_first(*place);
             match if turn { state.admit(job) } else { Door::Refused(job, Refusal::Full) } {
-                Door::Refused(job, Refusal::Full) => (Err(job), state.submitters.wait(place, waker)),
+                Door::Refused(job, Refusal::Full | Refusal::Untaken) => {
+                    (Err(job), state.submitters.wait(place, waker))
+                }
                 other => (Ok(other), state.submitters.leave(place.take())),
             }
         });
@@ -158,7 +160,11 @@ impl<U: Send + 'static, R: Send + 'static> Future for NextResult<'_, U, R> {
             None if state.is_quiet() => Poll::Ready(None),
             None => Poll::Pending,
         };
-        poll_place(&inner, look, |state| &mut state.readers, &mut self.place, cx)
+        let next = poll_place(&inner, look, |state| &mut state.readers, &mut self.place, cx);
+        if matches!(next, Poll::Ready(Some(_))) {
+            inner.room();
+        }
+        next
     }
 }
 

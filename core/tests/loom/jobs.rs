@@ -38,6 +38,31 @@ fn a_job_that_is_queued_while_the_one_before_ends_is_started() {
 }
 
 #[test]
+fn who_waits_for_room_gets_it_when_the_slot_is_idle() {
+    model(|| {
+        let (pool, _executor) = pool(JobSettings::new(1).waiting(0));
+        submit(&pool, 0);
+        // A submit that nobody tells would hang here.
+        wait(pool.submit([] as [(usize, Tensor); 0], 1)).unwrap();
+        wait(pool.quiet()).unwrap();
+        assert_eq!(pool.try_next().unwrap().result.unwrap(), 0);
+    });
+}
+
+#[test]
+fn who_waits_for_a_result_to_be_taken_is_told() {
+    model(|| {
+        let (pool, _executor) = pool(JobSettings::new(1).waiting(0).untaken(0));
+        submit(&pool, 0);
+        let other = pool.clone();
+        let taker = thread::spawn(move || wait(other.next()).unwrap().result.unwrap());
+        wait(pool.submit([] as [(usize, Tensor); 0], 1)).unwrap();
+        assert_eq!(taker.join().unwrap(), 0);
+        assert_eq!(wait(pool.next()).unwrap().result.unwrap(), 1);
+    });
+}
+
+#[test]
 fn a_granted_cancel_of_a_job_never_ends_as_done() {
     model(|| {
         let (pool, _executor) = pool(JobSettings::new(1));
