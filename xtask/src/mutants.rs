@@ -1,14 +1,20 @@
-//! `cargo xtask loom --mutants`: bugs planted in a copy of core, each of which some loom model must find.
+//! `cargo xtask loom --mutants`: bugs planted in a copy of core, each of which some test must find.
 //!
 //! Tests that cannot fail are decoration. Each mutant is one replacement in one file, a mistake that somebody could make;
-//! its text must occur exactly once, so a mutant cannot rot unnoticed. The repository itself is not touched.
+//! its text must occur exactly once, so a mutant cannot rot unnoticed. It says who has to find it: the loom models, when
+//! it is a mistake about who comes first, or else the ordinary tests of core. The repository itself is not touched.
+
+mod list;
 
 use std::fs;
 use std::path::Path;
 
+use self::list::MUTANTS;
 use crate::{place, report::Report};
 
 struct Mutant {
+    /// Who must find it.
+    by: By,
     /// What is wrong with it.
     name: &'static str,
     file: &'static str,
@@ -16,103 +22,34 @@ struct Mutant {
     to: &'static str,
 }
 
-const MUTANTS: &[Mutant] = &[
-    Mutant {
-        name: "a relaxed swap of the life",
-        file: "core/src/request/shared.rs",
-        from: "life.to_word(), Ordering::AcqRel, Ordering::Acquire)",
-        to: "life.to_word(), Ordering::Relaxed, Ordering::Relaxed)",
-    },
-    Mutant {
-        name: "a wake of a running stage is lost",
-        file: "core/src/request/life.rs",
-        from: "(Running { stage, .. }, Nudge { tag }) if tag == self.run.tag() => {
-                Ok((self.to(Running { stage, nudged: true }), Nothing))",
-        to: "(Running { stage, .. }, Nudge { tag }) if tag == self.run.tag() => {
-                Ok((self.to(Running { stage, nudged: false }), Nothing))",
-    },
-    Mutant {
-        name: "a wake that changes nothing is not swapped in",
-        file: "core/src/request/shared.rs",
-        from: "let (life, command) = before.on(event)?;",
-        to: "let (life, command) = before.on(event)?;
-            if life == before && command == Command::Nothing {
-                return Ok((life, command));
-            }",
-    },
-    Mutant {
-        name: "a cancel is forgotten when the last stage succeeds",
-        file: "core/src/request/life.rs",
-        from: "Ok(self.end(self.verdict_or(Verdict::Done)))",
-        to: "Ok(self.end(Verdict::Done))",
-    },
-    Mutant {
-        name: "a cancel does not mind the run's number",
-        file: "core/src/request/life.rs",
-        from: "(_, Cancel { run: Some(run), .. }) if run != self.run => Err(Refused::NotRunning),",
-        to: "",
-    },
-    Mutant {
-        name: "a waiter looks first and registers afterwards",
-        file: "core/src/request/ledger.rs",
-        from: "Slot::Settled(outcome) => Answer::Ready(outcome.clone()),
-                Slot::Waiting { waker: Some",
-        to: "Slot::Settled(outcome) if fresh.is_none() => Answer::Ready(outcome.clone()),
-                Slot::Settled(_) => Answer::Kept,
-                Slot::Waiting { waker: Some",
-    },
-    Mutant {
-        name: "waiters are told before the callback",
-        file: "core/src/request/drive.rs",
-        from: "let (task, answer) = self.call_back(life.run, verdict);",
-        to: "self.shared().ledger.settle(Outcome { run: life.run, verdict, error: None });
-        let (task, answer) = self.call_back(life.run, verdict);",
-    },
-    Mutant {
-        name: "a device is not told that its run goes no further",
-        file: "core/src/request/drive.rs",
-        from: "if !begun || done {",
-        to: "if begun || !begun || done {",
-    },
-    Mutant {
-        name: "a task dropped by its executor is forgotten",
-        file: "core/src/request/task.rs",
-        from: "if let Some(task) = task.abandon() {
-            task.run(&Lend::SERIAL);
-        }",
-        to: "drop(task.into_arc());",
-    },
-    Mutant {
-        name: "the inbox forgets the order",
-        file: "core/src/request/inbox.rs",
-        from: "let link = unsafe { &(*newest).link };
-            let before = link.load(Ordering::Relaxed);
-            link.store(oldest.cast_mut(), Ordering::Relaxed);
-            oldest = newest;
-            newest = before;",
-        to: "oldest = newest;
-            break;",
-    },
-    Mutant {
-        name: "the inbox is published without its links",
-        file: "core/src/request/inbox.rs",
-        from: "compare_exchange_weak(newest, added, Ordering::AcqRel, Ordering::Relaxed)",
-        to: "compare_exchange_weak(newest, added, Ordering::Relaxed, Ordering::Relaxed)",
-    },
-];
+/// A kind of test.
+#[derive(Clone, Copy)]
+enum By {
+    /// The loom models.
+    Models,
+    /// The tests of core that need no interleaving.
+    Tests,
+}
 
 /// Plants every mutant in turn; true when all were found.
 pub(crate) fn run() -> Result<bool, String> {
     let garden = place::target().join("mutants");
     let mut report = Report::new(false);
-    report.check("the models hold without a mutant", || {
+    report.check("everything holds without a mutant", || {
         plant(&garden, None)?;
-        Ok(if found(&garden) { vec!["a model fails without a mutant".to_string()] } else { Vec::new() })
+        let mut problems = Vec::new();
+        for by in By::ALL {
+            if by.find(&garden)? {
+                problems.push(format!("{} fail without a mutant", by.name()));
+            }
+        }
+        Ok(problems)
     });
     for mutant in MUTANTS {
         report.check(mutant.name, || {
             plant(&garden, Some(mutant))?;
-            Ok(if found(&garden) { Vec::new() } else { vec!["no model found it".to_string()] })
+            let found = mutant.by.find(&garden)?;
+            Ok(if found { Vec::new() } else { vec![format!("{} do not find it", mutant.by.name())] })
         });
     }
     Ok(report.close())
@@ -142,17 +79,37 @@ fn plant(garden: &Path, mutant: Option<&Mutant>) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a model fails in the copy. A mutant that does not compile is no mutant.
-fn found(garden: &Path) -> bool {
-    let mut tests =
-        place::cargo(&["test", "--quiet", "--package", "inferry-core", "--test", "loom", "--release"]);
-    tests.current_dir(garden).env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", garden.join("target"));
-    // Built once a mutant and run for a second: linking fast is worth more than running fast.
-    tests.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    let Ok(output) = tests.output() else { return false };
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!text.contains("could not compile"), "{text}");
-    !output.status.success()
+impl By {
+    const ALL: [By; 2] = [By::Models, By::Tests];
+
+    fn name(self) -> &'static str {
+        match self {
+            By::Models => "the loom models",
+            By::Tests => "the tests of core",
+        }
+    }
+
+    /// Whether one of these tests fails in the copy. A mutant that does not compile is no mutant.
+    fn find(self, garden: &Path) -> Result<bool, String> {
+        let (only, profile) = match self {
+            By::Models => (["--test", "loom"], ["--profile", "release"]),
+            By::Tests => (["--lib", "--quiet"], ["--profile", "dev"]),
+        };
+        let mut tests = place::cargo(&["test", "--package", "inferry-core"]);
+        tests.args(only).args(profile).current_dir(garden).env("CARGO_TARGET_DIR", garden.join("target"));
+        // Built once a mutant and run for a second: linking fast is worth more than running fast.
+        tests.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        if let By::Models = self {
+            tests.env("RUSTFLAGS", "--cfg loom");
+            tests.env("CARGO_TARGET_DIR", garden.join("target/loom"));
+        }
+        let output = tests.output().map_err(|error| format!("cannot run the tests: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        if text.contains("could not compile") {
+            return Err(format!("it does not compile: {text}"));
+        }
+        Ok(!output.status.success())
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {
