@@ -16,9 +16,8 @@
 //! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs; [`request`] is
 //! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
 //! [`turn`] what it lends; [`device`] is what a device must give, and [`remote`] what it may give besides; [`pool`] hands out
-//! idle requests of one model, and [`jobs`] queues runs before them; [`state`] makes models that remember;
-//! [`joined`] makes one model of several, and [`choice`] one
-//! that changes its device between runs.
+//! idle requests of one model, [`jobs`] queues runs before them, and [`batch`] computes several in one; [`state`] makes
+//! models that remember; [`joined`] makes one model of several, and [`choice`] one that changes its device between runs.
 //!
 //! # A device of twenty lines
 //!
@@ -88,6 +87,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod batch;
 pub mod choice;
 pub mod clock;
 pub mod device;
@@ -109,7 +109,7 @@ pub mod turn;
 pub mod unwind;
 
 pub use choice::Choice;
-pub use clock::Clock;
+pub use clock::{Clock, Timer};
 pub use device::{CompiledModel, Device, Work};
 pub use executor::{Executor, Inline, Lend, Submitted};
 pub use jobs::{JobPool, JobSettings};

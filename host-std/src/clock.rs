@@ -4,9 +4,8 @@ use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use inferry_core::Clock;
+use inferry_core::{Clock, Timer};
 
-use crate::batch::Timer;
 use crate::timer;
 
 /// The operating system's monotonic clock.

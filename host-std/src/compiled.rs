@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use inferry_core::batch::{self, BatchError, Batching};
 use inferry_core::jobs::{JobDone, JobSettings};
 use inferry_core::pool::{PoolRun, RequestPool, Tensors};
 use inferry_core::request::{BoxError, InferError, PrepareError};
 use inferry_core::state::VariableError;
-use inferry_core::{Pipeline, Port, Stateful, Variable, device};
+use inferry_core::{Pipeline, Port, Stateful, Timer, Variable, device};
 
-use crate::batch::{self, BatchError, Batching, Timer};
 use crate::clock::SystemClock;
 use crate::devices::{CandidateStatus, Over, PartInfo};
 use crate::here::Id;

@@ -51,14 +51,11 @@
 //! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`) lowers it.
 //!
 //! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join`
-//! (threads within a request), `batch` (requests that share runs), `devices` (models on more
-//! than one), `compiled`, `request`, `run`, `jobs`, `completion` and
-//! `observer` (what a user holds), `wait`, `sleep` and `timer` (time),
-//! `features` and `topology` (the machine), `file` (model files). What this crate does *not* do: it knows no operator, and the
-//! protocol of a request is `inferry-core`'s.
+//! (threads within a request), `devices` (models on more than one), `compiled`, `request`, `run`, `jobs`, `completion` and
+//! `observer` (what a user holds), `wait`, `sleep` and `timer` (time), `features` and `topology` (the machine), `file` (model
+//! files). What this crate does *not* do: it knows no operator, and the protocol of a request is `inferry-core`'s.
 #![deny(unsafe_code)]
 
-mod batch;
 mod clock;
 mod compiled;
 mod completion;
@@ -87,7 +84,6 @@ pub mod trace;
 mod trampoline;
 mod wait;
 
-pub use batch::{BatchError, Batching, Timer};
 pub use clock::SystemClock;
 pub use compiled::{CompiledModel, ModelRun};
 pub use completion::Completion;
@@ -105,6 +101,7 @@ pub use runtime::{CompileError, Runtime};
 pub use streams::ThreadError;
 pub use wait::block_on;
 
+pub use inferry_core::batch::{BatchError, Batching};
 pub use inferry_core::device;
 pub use inferry_core::jobs::{
     Finished, JobDone, JobError, JobId, JobSettings, NoSuchSlot, Overflow, Priority, Refusal, Results,
@@ -122,7 +119,7 @@ pub use inferry_core::tensor::TensorError;
 pub use inferry_core::trace::Trace;
 pub use inferry_core::{
     Dim, Element, ElementType, Executor, PartialShape, Pipeline, Port, PortKey, Shape, Submitted, Task,
-    Tensor,
+    Tensor, Timer,
 };
 pub use inferry_cpu::Cpu;
 pub use inferry_engine::Model;

@@ -24,6 +24,16 @@ macro_rules! for_each_behaviour {
                 items_need_an_input [T167 T168 T169 T170 T178],
                 what_is_no_batch_is_refused [T171 T172 T173 T176 T177],
             }
+            batching {
+                a_full_batch_leaves_at_once [] timed,
+                a_partial_batch_leaves_when_its_first_has_waited_long_enough [] timed,
+                a_batch_that_is_not_fixed_is_as_long_as_its_passengers [] timed,
+                who_gets_off_disturbs_nobody [] timed,
+                who_is_dropped_disturbs_nobody [] timed,
+                a_failure_reaches_all_aboard_and_nobody_else [] timed,
+                nobody_is_computed_who_has_got_off_before [] timed,
+                a_batch_that_all_have_got_off_is_stopped [] timed,
+            }
             callback {
                 it_has_returned_before_the_wait_ends [T001 T007 T010],
                 its_error_is_the_runs [T004 T015 T016],

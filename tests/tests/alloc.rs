@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use inferry::{CompiledModel, Next, Options, Request, Runtime, Verdict, block_on, read_model};
+use inferry::{Batching, CompiledModel, Next, Options, Request, Runtime, Verdict, block_on, read_model};
 use inferry_behaviour::native::compile_for;
 use inferry_behaviour::{data, model};
 use inferry_template::{Chip, Form, Graph, Op};
@@ -53,6 +53,36 @@ fn warm_rounds() {
             assert_eq!(taken, 0, "three stages, {form:?}, {name}: {taken} allocations in warm rounds");
         }
     }
+    // Requests that share batches, of a fixed extent and of an open one: full ones, and one that leaves when it is late.
+    for len in [Some(4), None] {
+        for (name, options) in &arrangements {
+            let graph = Graph { len, ..Graph::new([Op::Add(1.0)]) };
+            let runtime = Runtime::new().unwrap();
+            let model = compile_for(&runtime, *options, &graph, Form::OneStage, &Chip::by_hand("none"));
+            let taken = batches(&model);
+            assert_eq!(taken, 0, "batches of {len:?}, {name}: {taken} allocations in warm rounds");
+        }
+    }
+}
+
+/// The allocations of warm rounds of requests that share batches.
+fn batches(model: &CompiledModel) -> usize {
+    let batched = |limit| model.batched(Batching { size: 4, limit }).unwrap();
+    let (full, late) = (batched(Duration::from_secs(3600)), batched(Duration::from_micros(100)));
+    let mut eight: Vec<_> = (0..8).map(|_| request(&full)).collect();
+    let mut two = [request(&late), request(&late)];
+    let mut round = || {
+        for requests in [&mut eight[..], &mut two] {
+            requests.iter_mut().for_each(|request| request.start().unwrap().detach());
+            for request in requests {
+                assert_eq!(request.wait_quiet().unwrap(), Some(Verdict::Done));
+            }
+        }
+    };
+    (0..50).for_each(|_| round());
+    let before = counting::taken();
+    (0..50).for_each(|_| round());
+    counting::taken() - before
 }
 
 /// The allocations of so many warm rounds of all kinds.

@@ -1,6 +1,7 @@
 //! What a request promises, a promise a function, sorted by what the user does.
 
 pub mod batch;
+pub mod batching;
 pub mod callback;
 pub mod cancel;
 pub mod chain;

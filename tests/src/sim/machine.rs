@@ -31,6 +31,7 @@ pub(super) struct Machine {
     pub(super) random: Random,
     now: Cell<Duration>,
     timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
+    alarms: Cell<u64>,
     workers: RefCell<Vec<Rc<Worker>>>,
     chips: RefCell<Vec<Rc<Worked>>>,
     test: Test,
@@ -86,6 +87,7 @@ impl Machine {
             random: Random::new(seed),
             now: Cell::default(),
             timers: RefCell::default(),
+            alarms: Cell::default(),
             workers: RefCell::default(),
             chips: RefCell::default(),
             test: Test::default(),
@@ -111,6 +113,24 @@ impl Machine {
     pub(super) fn work(&self, chip: &Arc<Chip>) {
         let worked = Worked { chip: Arc::downgrade(chip), until: Cell::default(), inside: Cell::default() };
         self.chips.borrow_mut().push(Rc::new(worked));
+    }
+
+    /// Wakes `waker` when it is `moment`; gives the number of the alarm.
+    pub(super) fn ring_at(&self, moment: Duration, waker: Waker) -> u64 {
+        let number = self.alarms.get() + 1;
+        self.alarms.set(number);
+        self.timers.borrow_mut().insert((moment, number), waker);
+        number
+    }
+
+    /// Forgets an alarm.
+    pub(super) fn forget(&self, alarm: u64) {
+        let mut timers = self.timers.borrow_mut();
+        let place = timers.keys().find(|(_, number)| *number == alarm).copied();
+        let forgotten = place.and_then(|place| timers.remove(&place));
+        // Dropped when nobody borrows them: it may be the last that keeps a request.
+        drop(timers);
+        drop(forgotten);
     }
 
     /// Runs a test to its end, and then whatever it has left behind.
@@ -229,9 +249,7 @@ impl Simulation for Machine {
     }
 
     fn wake_at(&self, moment: Duration, waker: Waker) {
-        let mut timers = self.timers.borrow_mut();
-        let number = timers.len() as u64 + self.steps.get() * 1000;
-        timers.insert((moment, number), waker);
+        self.ring_at(moment, waker);
     }
 
     fn hold(&self) {

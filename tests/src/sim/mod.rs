@@ -11,6 +11,7 @@
 
 mod machine;
 mod queue;
+mod timer;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use inferry_core::batch::{Batching, batched};
 use inferry_core::device::{CompiledModel, Device, StageKind};
 use inferry_core::{Executor, Pipeline};
 use inferry_template::{Chip, Form, Graph, Simulation, Template, simulate};
@@ -102,6 +104,17 @@ impl Sim {
         Model { device, pipeline: Arc::new(Pipeline::new(stages.to_vec()).deliver_on(on.clone())) }
     }
 
+    /// The face of a model whose requests share batches, of which so many are under way at a time.
+    ///
+    /// # Panics
+    /// When the model has no batch of this size.
+    pub fn batched(&self, model: &Model, buses: usize, batching: Batching) -> Model {
+        let Model { device, pipeline } = model;
+        let batched = batched(device, pipeline, buses, batching, Arc::new(timer::Here));
+        let (device, pipeline) = batched.expect("a batch of this size");
+        Model { device, pipeline: Arc::new(pipeline) }
+    }
+
     fn wait_for(&self, device: &str) -> Arc<dyn Executor> {
         let mut waits = self.0.waits.borrow_mut();
         if let Some((_, executor)) = waits.iter().find(|(name, _)| name == device) {
@@ -134,16 +147,17 @@ impl World for Sim {
 }
 
 /// Keeps the calling thread in a simulation.
-struct Here(Option<Rc<dyn Simulation>>);
+struct Here(Option<Rc<dyn Simulation>>, Option<Rc<Machine>>);
 
 impl Here {
     fn enter(machine: Rc<Machine>) -> Here {
-        Here(simulate(Some(machine)))
+        Here(simulate(Some(machine.clone())), timer::enter(Some(machine)))
     }
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
         simulate(self.0.take());
+        timer::enter(self.1.take());
     }
 }

@@ -169,7 +169,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "a cancel that comes while its job is being started is forgotten",
         file: "core/src/jobs/drive.rs",
         from: "(None, slot.token.clone().filter(|_| slot.cancelled))",
-        to: "(None, None)",
+        to: "(None, slot.token.clone().filter(|_| false))",
     },
     Mutant {
         by: Tests,

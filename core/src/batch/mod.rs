@@ -1,7 +1,6 @@
 //! Automatic batching: requests of one item, computed several at a time, none of which knows of the others.
 //!
-//! A model that was made for a batch of N gets a second face ([`CompiledModel::batched`](crate::CompiledModel::batched)) whose
-//! ports have a batch of 1. Its first stage stands on a pseudo-executor, the *stop*, which runs nothing: it keeps the tasks until
+//! A model that was made for a batch of N gets a second face ([`batched`]) whose ports have a batch of 1. Its first stage stands on a pseudo-executor, the *stop*, which runs nothing: it keeps the tasks until
 //! N have come, or the oldest has waited for the time limit. Then a *bus*, itself a request that is parked in between, runs
 //! them; each puts its rows aboard, and the bus computes them in one run of the model:
 //!
@@ -12,34 +11,36 @@
 //! ```
 //!
 //! A full batch starts at once, also right after a lone one. A run that is cancelled while it waits leaves the stop, and one
-//! that is cancelled on the way gets off; the others do not notice. Time comes from a [`Timer`], so tests move it by hand. This
-//! does not look into the model: the rows of a batch must not depend on each other, which is the caller's promise.
+//! that is cancelled on the way gets off; the others do not notice. Nothing is computed for those who got off before the bus
+//! left, and a bus that everybody has got off turns back: its run is cancelled. A bus whose own run was ended takes nobody
+//! along any more, and after the last of them a start is an error. Once warm, a round takes no memory.
+//!
+//! Time comes from a [`Timer`] that the host lends; this sets no threads going. Nor does it look into the model: the rows of a
+//! batch must not depend on each other, which is the caller's promise.
 
 mod bus;
 mod stop;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod ticket;
 
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::task::{Context, Poll};
+use core::time::Duration;
 
-use inferry_core::device::{self, StageInfo, StageKind, Work};
-use inferry_core::request::{Bindings, Failure, PortName, PrepareError};
-use inferry_core::tensor::{PartialShape, gather, scatter};
-use inferry_core::{Clock, Dim, ElementType, Executor, Inline, Pipeline, Port, Request, Turn};
-
-use bus::BusModel;
-use stop::Stop;
-use ticket::{Seen, Ticket};
-
-/// A clock that wakes.
-pub trait Timer: Clock {
-    /// Wakes `waker` when [`Clock::now`] has reached `moment`. Gives the number of the alarm.
-    fn wake_at(&self, moment: u64, waker: Waker) -> u64;
-
-    /// Forgets an alarm that is not needed any more; one that has rung is forgotten already.
-    fn forget(&self, alarm: u64);
-}
+use crate::batch::bus::BusModel;
+use crate::batch::stop::Stop;
+use crate::batch::ticket::{Seen, Ticket};
+use crate::clock::Timer;
+use crate::device::{CompiledModel, StageInfo, StageKind, Work};
+use crate::executor::{Executor, Inline};
+use crate::pipeline::Pipeline;
+use crate::port::Port;
+use crate::request::{Bindings, Failure, PortName, PrepareError, Request};
+use crate::tensor::{Dim, ElementType, PartialShape, gather, scatter};
+use crate::turn::Turn;
 
 /// How requests are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +78,19 @@ pub enum BatchError {
     Prepare(#[from] PrepareError),
 }
 
-/// The face of a batched model, and the pipeline that its requests need.
-pub(crate) fn batched(
-    model: &Arc<dyn device::CompiledModel>,
+/// The face of a batched model, and the pipeline that its requests need. `buses` batches, at least 1, can be under way at
+/// the same time, on the executors of `pipeline`.
+///
+/// # Errors
+/// [`BatchError`]: a port without such a batch, a model with variables.
+pub fn batched(
+    model: &Arc<dyn CompiledModel>,
     pipeline: &Arc<Pipeline>,
     buses: usize,
     batching: Batching,
     timer: Arc<dyn Timer>,
-) -> Result<(Arc<dyn device::CompiledModel>, Pipeline), BatchError> {
+) -> Result<(Arc<dyn CompiledModel>, Pipeline), BatchError> {
+    let buses = buses.max(1);
     if batching.size == 0 {
         return Err(BatchError::Empty);
     }
@@ -149,7 +155,7 @@ struct Batched {
     _buses: Vec<Request>,
 }
 
-impl device::CompiledModel for Batched {
+impl CompiledModel for Batched {
     fn inputs(&self) -> &[Port] {
         &self.inputs
     }
@@ -188,8 +194,10 @@ impl Passenger {
             }
             Ok(())
         })?;
-        self.stop.board(self.ticket.clone(), self.trip);
-        Ok(())
+        if self.stop.board(self.ticket.clone(), self.trip) {
+            return Ok(());
+        }
+        Err(Failure::device("no batch will be computed any more"))
     }
 
     fn ride(
@@ -201,24 +209,31 @@ impl Passenger {
         if turn.stop_requested() {
             return Poll::Ready(Err(Failure::stopped()));
         }
-        let get_off = |rows: &[Vec<u8>]| {
-            for (output, row) in io.split().1.iter_mut().zip(rows) {
-                let (layout, range) = (output.tensor().layout().clone(), output.tensor().byte_range());
-                let size = output.tensor().element().size();
-                scatter(&layout, size, row, &mut output.bytes_mut()[range]).map_err(Failure::device)?;
-            }
-            Ok(())
+        let rows = match self.ticket.look(cx) {
+            Seen::OnTheWay => return Poll::Pending,
+            Seen::Failed(failure) => return Poll::Ready(Err(failure)),
+            Seen::There(rows) => rows,
         };
-        match self.ticket.look(cx, get_off) {
-            Seen::OnTheWay => Poll::Pending,
-            Seen::Over(ended) => Poll::Ready(ended),
+        let mut scattered = Ok(());
+        for (output, row) in io.split().1.iter_mut().zip(&rows) {
+            let (layout, range) = (output.tensor().layout().clone(), output.tensor().byte_range());
+            let size = output.tensor().element().size();
+            scattered = scattered.and(scatter(&layout, size, row, &mut output.bytes_mut()[range]));
         }
+        self.ticket.keep(rows);
+        Poll::Ready(scattered.map_err(Failure::device))
+    }
+
+    /// Gets off, wherever it is.
+    fn leave(&self) {
+        self.ticket.tear();
+        self.stop.leave(&self.ticket);
     }
 }
 
 impl Work for Passenger {
     fn give_up(&mut self) {
-        self.ticket.tear();
+        self.leave();
     }
 
     fn poll_stage(
@@ -237,6 +252,6 @@ impl Work for Passenger {
 
 impl Drop for Passenger {
     fn drop(&mut self) {
-        self.ticket.tear();
+        self.leave();
     }
 }
