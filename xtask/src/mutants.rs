@@ -2,7 +2,8 @@
 //!
 //! Tests that cannot fail are decoration. Each mutant is one replacement in one file, a mistake that somebody could make;
 //! its text must occur exactly once, so a mutant cannot rot unnoticed. It says who has to find it: the loom models, when
-//! it is a mistake about who comes first, or else the ordinary tests of core. The repository itself is not touched.
+//! it is a mistake about who comes first, or else the ordinary tests of core, or the behaviours in simulated worlds. The
+//! repository itself is not touched.
 
 mod list;
 
@@ -29,6 +30,8 @@ enum By {
     Models,
     /// The tests of core that need no interleaving.
     Tests,
+    /// The behaviours in simulated worlds.
+    Behaviours,
 }
 
 /// Plants every mutant in turn; true when all were found.
@@ -55,14 +58,26 @@ pub(crate) fn run() -> Result<bool, String> {
     Ok(report.close())
 }
 
+/// What grows in the garden: core, and what the behaviours in simulated worlds need.
+const GARDEN: &[&str] = &[
+    "core",
+    "devices/template",
+    "docs",
+    "tests/Cargo.toml",
+    "tests/src",
+    "tests/tests/simulation.rs",
+    "Cargo.lock",
+];
+
+const MEMBERS: &str = r#"members = ["core", "devices/template", "tests"]"#;
+
 /// A copy of core as a workspace of its own, with the mutant in it.
 fn plant(garden: &Path, mutant: Option<&Mutant>) -> Result<(), String> {
     let manifest = read(&place::root().join("Cargo.toml"))?;
-    let members =
-        manifest.lines().map(|line| if line.starts_with("members") { "members = [\"core\"]" } else { line });
+    let members = manifest.lines().map(|line| if line.starts_with("members") { MEMBERS } else { line });
     write(&garden.join("Cargo.toml"), &members.collect::<Vec<_>>().join("\n"))?;
     let mut listing = place::command("git");
-    let listing = place::output(listing.args(["ls-files", "core", "docs", "Cargo.lock"]));
+    let listing = place::output(listing.arg("ls-files").args(GARDEN));
     let listing =
         String::from_utf8(listing.ok_or("git cannot list core")?).map_err(|error| error.to_string())?;
     for file in listing.lines() {
@@ -74,29 +89,45 @@ fn plant(garden: &Path, mutant: Option<&Mutant>) -> Result<(), String> {
             }
             text = text.replace(mutant.from, mutant.to);
         }
-        write(&garden.join(file), &text)?;
+        write(&garden.join(file), &simulated_only(file, text))?;
     }
     Ok(())
 }
 
+/// The package of behaviours without what is not simulated: the engine and the devices that compute are slow to build.
+fn simulated_only(file: &str, text: String) -> String {
+    const NATIVE: &str = r#"cfg(not(target_family = "wasm"))"#;
+    if file != "tests/Cargo.toml" {
+        return text.replace(NATIVE, "cfg(any())");
+    }
+    let mut native = false;
+    let kept = text.lines().filter(|line| {
+        native = if line.starts_with('[') { line.contains(NATIVE) } else { native };
+        !native
+    });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
 impl By {
-    const ALL: [By; 2] = [By::Models, By::Tests];
+    const ALL: [By; 3] = [By::Models, By::Tests, By::Behaviours];
 
     fn name(self) -> &'static str {
         match self {
             By::Models => "the loom models",
             By::Tests => "the tests of core",
+            By::Behaviours => "the behaviours",
         }
     }
 
     /// Whether one of these tests fails in the copy. A mutant that does not compile is no mutant.
     fn find(self, garden: &Path) -> Result<bool, String> {
-        let (only, profile) = match self {
-            By::Models => (["--test", "loom"], ["--profile", "release"]),
-            By::Tests => (["--lib", "--quiet"], ["--profile", "dev"]),
+        let arguments: &[&str] = match self {
+            By::Models => &["--package", "inferry-core", "--test", "loom", "--release"],
+            By::Tests => &["--package", "inferry-core", "--lib"],
+            By::Behaviours => &["--package", "inferry-behaviour", "--test", "simulation"],
         };
-        let mut tests = place::cargo(&["test", "--package", "inferry-core"]);
-        tests.args(only).args(profile).current_dir(garden).env("CARGO_TARGET_DIR", garden.join("target"));
+        let mut tests = place::cargo(&["test", "--quiet"]);
+        tests.args(arguments).current_dir(garden).env("CARGO_TARGET_DIR", garden.join("target"));
         // Built once a mutant and run for a second: linking fast is worth more than running fast.
         tests.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         if let By::Models = self {

@@ -2,7 +2,7 @@
 //!
 //! Nothing here runs: `mutants.rs` plants them.
 
-use super::By::{Models, Tests};
+use super::By::{Behaviours, Models, Tests};
 use super::Mutant;
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -237,6 +237,83 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "core/src/jobs/drive.rs",
         from: "        self.0.collect();",
         to: "",
+    },
+    Mutant {
+        by: Tests,
+        name: "a bus leaves with the passengers of another",
+        file: "core/src/batch/stop.rs",
+        from: "line.boarding = Some(bus);",
+        to: "line.boarding = None;",
+    },
+    Mutant {
+        by: Tests,
+        name: "the passengers of a lost bus wait for ever",
+        file: "core/src/batch/bus.rs",
+        from: "self.seats.extend(left_behind);
+        self.arrive(",
+        to: "drop(left_behind);
+        self.seats.clear();
+        self.arrive(",
+    },
+    Mutant {
+        by: Tests,
+        name: "a passenger is let in where no bus comes any more",
+        file: "core/src/batch/stop.rs",
+        from: "if line.open == 0 {
+                return (None, Some(ticket));
+            }",
+        to: "",
+    },
+    Mutant {
+        by: Behaviours,
+        name: "a full batch waits for the limit",
+        file: "core/src/batch/stop.rs",
+        from: "line.count() < self.size && due",
+        to: "due",
+    },
+    Mutant {
+        by: Behaviours,
+        name: "a lone passenger wakes no bus",
+        file: "core/src/batch/stop.rs",
+        from: "if count != 1 && count < size {",
+        to: "if count < size {",
+    },
+    Mutant {
+        by: Behaviours,
+        name: "the limit begins anew with each passenger",
+        file: "core/src/batch/stop.rs",
+        from: "self.tasks.front().map",
+        to: "self.tasks.back().map",
+    },
+    Mutant {
+        by: Behaviours,
+        name: "who has got off is computed all the same",
+        file: "core/src/batch/ticket.rs",
+        from: "(rows, unused) = self.state.with(|state| match state.trip == trip {",
+        to: "(rows, unused) = self.state.with(|state| match state.trip >= trip {",
+    },
+    Mutant {
+        by: Behaviours,
+        name: "a batch that all have got off goes on",
+        file: "core/src/batch/bus.rs",
+        from: "if self.seats.iter().all(|(ticket, trip)| !ticket.is_on(*trip)) {",
+        to: "if false {",
+    },
+    Mutant {
+        by: Behaviours,
+        name: "the error of a batch reaches its first passenger only",
+        file: "core/src/batch/bus.rs",
+        from: "ended.clone()?;",
+        to: "if at == 0 {
+                    ended.clone()?;
+                }",
+    },
+    Mutant {
+        by: Behaviours,
+        name: "passengers get each other's rows",
+        file: "core/src/batch/bus.rs",
+        from: "rows.get(at * output.len()..)",
+        to: "rows.get(0 * at..)",
     },
     Mutant {
         by: Models,
