@@ -27,7 +27,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test [--no-skips]  the whole check: formatting, tidiness, clippy, tests, documentation, loom models, purity builds.
+  test [--no-skips]  the whole check: formatting, tidiness, clippy, tests, documentation, loom models, purity builds,
+                     and the browser's package in Chromium, in Node and in the hands of bundlers.
                      Goes on after a failing step; closes with `N passed, N failed, N skipped`.
                      --no-skips (or CI=true) makes a skipped test a failure.
   behaviours         what a request promises, row by row of the catalogue: simulated, on threads, in WebAssembly

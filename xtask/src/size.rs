@@ -48,6 +48,11 @@ pub(crate) fn run(json: bool) -> Result<bool, String> {
     Ok(problems.is_empty())
 }
 
+/// Which budgets the built package breaks.
+pub(crate) fn problems() -> Result<Vec<String>, String> {
+    Ok(First::read()?.problems())
+}
+
 impl First {
     fn read() -> Result<First, String> {
         let dist = npm::folder().join("dist");

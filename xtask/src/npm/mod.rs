@@ -9,6 +9,7 @@ mod flavours;
 mod modules;
 mod package;
 mod stamp;
+mod steps;
 pub(crate) mod tools;
 mod wasm;
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use crate::place;
 
 pub(crate) use package::files;
+pub(crate) use steps::steps;
 
 /// Builds the package and packs it; prints what it made.
 pub(crate) fn run() -> Result<bool, String> {
@@ -29,10 +31,7 @@ pub(crate) fn run() -> Result<bool, String> {
 pub(crate) fn build() -> Result<PathBuf, String> {
     tools::node()?;
     tools::install(&sources())?;
-    modules::page()?;
-    for flavour in flavours::ALL {
-        modules::engine(flavour)?;
-    }
+    modules::all()?;
     package::assemble()?;
     package::pack()
 }

@@ -5,8 +5,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 
-use super::flavours::Flavour;
+use super::flavours::{self, Flavour};
 use super::stamp::Stamp;
 use super::{output, sources, tools, wasm};
 use crate::{place, purity};
@@ -28,9 +30,29 @@ pub(crate) fn folder() -> PathBuf {
     output().join("modules")
 }
 
+/// Builds them all, several at once: link-time optimisation, which takes most of the time, uses one core.
+pub(crate) fn all() -> Result<(), String> {
+    purity::install(TARGET)?;
+    // The page's is the quickest, so it comes last.
+    let rest = Mutex::new(flavours::ALL.iter().map(Some).chain([None]));
+    let failures = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let Some(next) = rest.lock().ok().and_then(|mut rest| rest.next()) else { return };
+            if let (Err(problem), Ok(mut failures)) = (next.map_or_else(page, engine), failures.lock()) {
+                failures.push(problem);
+            }
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    let failures = failures.into_inner().unwrap_or_default();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
 /// The page's module, and its JavaScript in `host-wasm/npm/wasm/`.
-pub(crate) fn page() -> Result<(), String> {
-    let built = compile("inferry-wasm", "web-page", "")?;
+fn page() -> Result<(), String> {
+    let built = compile("inferry-wasm", "web-page", "page", "")?;
     let bindgen =
         place::target().join("debug").join(format!("xtask-bindgen{}", std::env::consts::EXE_SUFFIX));
     let mut cargo = place::cargo(&["build", "--quiet", "--package", "xtask-bindgen"]);
@@ -58,8 +80,8 @@ pub(crate) fn page() -> Result<(), String> {
 }
 
 /// One flavour of the engine.
-pub(crate) fn engine(flavour: &Flavour) -> Result<(), String> {
-    let built = compile("inferry-wasm-engine", "web", &flavour.rustflags())?;
+fn engine(flavour: &Flavour) -> Result<(), String> {
+    let built = compile("inferry-wasm-engine", "web", flavour.file, &flavour.rustflags())?;
     let file = folder().join(flavour.file);
     let stamp = Stamp::new(output().join("stamps").join(flavour.file));
     let stamp = stamp.path(&built).path(&lock()).word(&format!("-O3 {flavour:?}"));
@@ -77,20 +99,14 @@ pub(crate) fn engine(flavour: &Flavour) -> Result<(), String> {
     })
 }
 
-/// Compiles a package; gives a copy of its module that the next build with other flags does not overwrite.
-fn compile(package: &str, profile: &str, rustflags: &str) -> Result<PathBuf, String> {
-    purity::install(TARGET)?;
-    let arguments =
-        ["build", "--quiet", "--lib", "--package", package, "--target", TARGET, "--profile", profile];
-    let mut cargo = place::cargo(&arguments);
+/// Compiles a package in a folder of its own, where no build waits for another, nor overwrites what it made.
+fn compile(package: &str, profile: &str, name: &str, rustflags: &str) -> Result<PathBuf, String> {
+    let folder = output().join("cargo").join(name);
+    let mut cargo = place::cargo(&["build", "--quiet", "--lib", "--package", package, "--target", TARGET]);
+    cargo.args(["--profile", profile, "--target-dir"]).arg(&folder);
     cargo.env("RUSTFLAGS", rustflags).env_remove("CARGO_ENCODED_RUSTFLAGS");
     tools::run(&mut cargo, &format!("{package} does not build for {TARGET} with \"{rustflags}\""))?;
-    let name = package.replace('-', "_") + ".wasm";
-    let built = place::target().join(TARGET).join(profile).join(&name);
-    let digest = rustflags.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    let kept = output().join(format!("compiled/{digest:016x}")).join(name);
-    copy(&built, &kept)?;
-    Ok(kept)
+    Ok(folder.join(TARGET).join(profile).join(package.replace('-', "_") + ".wasm"))
 }
 
 fn optimise(from: &Path, to: &Path, level: &str, features: &[&str]) -> Result<(), String> {

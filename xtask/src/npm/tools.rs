@@ -1,9 +1,9 @@
 //! The tools that do not come with Rust: Node, npm, and what npm installs.
 //!
 //! Versions are pinned by `package-lock.json` with checksums; it names no registry, so that each machine asks its own. A
-//! tool that is missing is named in one line with what to install. Chromium is looked for by the tests that need it.
+//! tool that is missing is named in one line with what to install.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::stamp::Stamp;
@@ -42,6 +42,36 @@ pub(crate) fn install(folder: &Path) -> Result<(), String> {
         let mut install = npm();
         run(install.args(arguments).current_dir(folder), "npm could not install its packages")
     })
+}
+
+/// What Chromium is called on different systems.
+const CHROMIUM: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// A Chromium: the one that `CHROME` names, or one on the path; where we are root on Debian it is installed if need be.
+pub(crate) fn chromium() -> Result<PathBuf, String> {
+    if let Some(chrome) = std::env::var_os("CHROME") {
+        let works = place::output(place::command(&chrome).arg("--version")).is_some();
+        let problem = || format!("CHROME is {}, which is no Chromium that runs", chrome.to_string_lossy());
+        return works.then(|| PathBuf::from(&chrome)).ok_or_else(problem);
+    }
+    if let Some(found) = on_path() {
+        return Ok(found);
+    }
+    let root = place::output(place::command("id").arg("-u")).is_some_and(|id| id.trim_ascii() == b"0");
+    if root {
+        for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", "chromium"]] {
+            let mut apt = place::command("apt-get");
+            drop(place::output(apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive")));
+        }
+    }
+    on_path()
+        .ok_or("Chromium is not here: install it (on Debian, apt-get install chromium) or set CHROME".into())
+}
+
+fn on_path() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut folders = std::env::split_paths(&path);
+    folders.find_map(|folder| CHROMIUM.iter().map(|name| folder.join(name)).find(|file| file.is_file()))
 }
 
 /// A program of a package that npm installed for `folder`: its script, run by Node.
