@@ -96,6 +96,8 @@ fn prepare(work: &Path) -> Result<(), String> {
     tools::install(work)?;
     let stamp = Stamp::new(modules.join(".inferry-package")).path(&package::packed());
     stamp.make(&[modules.join("inferry")], || {
+        // Of the same name and version, it could pass for the one that is there.
+        drop(fs::remove_dir_all(modules.join("inferry")));
         let mut install = tools::npm();
         install.args([
             "install",
