@@ -3,8 +3,11 @@
  *
  * A worker holds one instance of the engine and whatever models it was told to load; it runs one request at a time, and reads
  * its messages between two slices of it. The page decides everything else: which worker, which request, when to give up.
- * Bytes travel in `ArrayBuffer`s that are always transferred; who wants to keep them copies them before.
+ * Bytes travel in `ArrayBuffer`s of their own, which are moved unless they are small; who wants to keep them copies them before.
  */
+
+/** So many bytes are worth moving: for fewer, the books of a move cost more than a copy. */
+export const WORTH_MOVING = 512;
 
 /** Element types, by the names that onnxruntime-web uses too. */
 export type ElementType =

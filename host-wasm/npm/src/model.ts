@@ -95,6 +95,8 @@ export class Model {
   readonly images: ImageInputs | undefined;
   /** @internal */
   readonly raw: RawModel;
+  /** The variables as a run of {@link Model.run} begins. */
+  readonly #initial: ReadonlyMap<string, Tensor>;
   #id: number;
   #queue: RawJobs;
   #pending = new Map<number, Pending>();
@@ -116,6 +118,7 @@ export class Model {
     this.inputs = inputs.filter((_, index) => this.states.every((state) => state.input !== index));
     this.outputs = outputs.filter((_, index) => this.states.every((state) => state.output !== index));
     this.variables = this.states.map((state) => state.name);
+    this.#initial = new Map(this.states.map((state) => [state.name, state.initial]));
     this.images = options.images;
     this.#id = id;
     this.#owned = options.owned;
@@ -146,8 +149,7 @@ export class Model {
       given = await pictures;
       this.#still(given, signal);
     }
-    const initial = new Map(this.states.map((state) => [state.name, state.initial]));
-    const job = this.job(given, initial, options);
+    const job = this.job(given, this.#initial, options);
     return new Promise((resolve, reject) => {
       const left = timeout === undefined ? 0 : timeout - (pictures ? performance.now() - began : 0);
       const timer = timeout === undefined ? undefined : setTimeout(() => this.#stop(job, late(timeout)), left);

@@ -129,8 +129,9 @@ export class Runtime {
     const { platform, mode } = this;
     const stops = new Map<number, Int32Array>();
     let shared: Promise<SharedPool> | undefined;
+    const hasWords = platform.shared && mode !== "inline";
     const stop = (worker: number): Int32Array | undefined => {
-      if (!platform.shared || mode === "inline") return undefined;
+      if (!hasWords) return undefined;
       let word = stops.get(worker);
       if (!word) stops.set(worker, (word = new Int32Array(new SharedArrayBuffer(4))));
       return word;

@@ -7,7 +7,7 @@
 
 import { InferError } from "./errors.js";
 import type { ImageFeed } from "./image.js";
-import type { ElementType, PortInfo, WireInput, WireTensor } from "./messages.js";
+import { type ElementType, type PortInfo, type WireInput, WORTH_MOVING, type WireTensor } from "./messages.js";
 
 export type { ElementType, PortInfo } from "./messages.js";
 
@@ -126,8 +126,9 @@ export function pack(port: PortInfo, index: number, feed: Feed, move: boolean): 
   const view = tensor.data as Exclude<TypedArray, never>;
   const whole = view.byteOffset === 0 && view.byteLength === view.buffer.byteLength;
   // A view of shared memory, or of a part of a buffer, cannot be moved alone.
-  const data = move && whole && view.buffer instanceof ArrayBuffer ? view.buffer : copied(view);
-  return { tensor: { type, dims, data }, transfer: [data] };
+  if (move && whole && view.buffer instanceof ArrayBuffer) return { tensor: { type, dims, data: view.buffer }, transfer: [view.buffer] };
+  const data = copied(view);
+  return { tensor: { type, dims, data }, transfer: data.byteLength < WORTH_MOVING ? [] : [data] };
 }
 
 /** Closes pictures that are not sent after all: a frame of a camera is given back. */
@@ -155,8 +156,10 @@ export function show(side: string, index: number, port: PortInfo): string {
 
 /** A copy of what an array shows. */
 export function copied(view: TypedArray): ArrayBuffer {
-  const bytes = new Uint8Array(view.byteLength);
-  bytes.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+  const { buffer, byteOffset, byteLength } = view;
+  if (buffer instanceof ArrayBuffer) return buffer.slice(byteOffset, byteOffset + byteLength);
+  const bytes = new Uint8Array(byteLength);
+  bytes.set(new Uint8Array(buffer, byteOffset, byteLength));
   return bytes.buffer;
 }
 

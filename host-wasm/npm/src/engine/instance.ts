@@ -42,7 +42,9 @@ export class Instance {
   readonly #scratch: number;
   /** Where the canary stands. */
   readonly #stackEnd: number | undefined;
-  #said = new Uint8Array();
+  /** What was said, at the beginning of a block that is used again: most runs say that there is nothing to say. */
+  #heard = new Uint8Array(64);
+  #saidLength = 0;
 
   static async open(module: WebAssembly.Module, lent: Lent): Promise<Instance> {
     // The imports need the instance and the other way round: calls come only after both are there.
@@ -51,7 +53,7 @@ export class Instance {
     const host = {
       now: () => performance.now(),
       stopped: () => (lent.stop === undefined ? 0 : Atomics.load(lent.stop, 0)),
-      said: (at: number, length: number) => void (instance && (instance.#said = copy(at, length))),
+      said: (at: number, length: number) => void (instance && instance.#keep(at, length)),
       panicked: (at: number, length: number) => void (instance && (instance.lastWords = decode(copy(at, length)))),
       progressed: (model: number, phase: number, done: number, total: number) =>
         lent.progress(model >>> 0, PHASES[phase] ?? "warm-up", done, total),
@@ -98,6 +100,8 @@ export class Instance {
 
   /** A copy that belongs to nobody else, also of shared memory. */
   copy(at: number, length: number): ArrayBuffer {
+    const { buffer } = this.#memory;
+    if (buffer instanceof ArrayBuffer) return buffer.slice(at >>> 0, (at >>> 0) + length);
     const target = new Uint8Array(length);
     target.set(this.bytes(at, length));
     return target.buffer;
@@ -144,13 +148,19 @@ export class Instance {
     return number >>> 0;
   }
 
-  /** What the latest call said. */
+  /** What the latest call said; overwritten by the next. */
   get said(): Uint8Array {
-    return this.#said;
+    return this.#heard.subarray(0, this.#saidLength);
+  }
+
+  #keep(at: number, length: number): void {
+    if (length > this.#heard.length) this.#heard = new Uint8Array(length);
+    this.#heard.set(this.bytes(at, length));
+    this.#saidLength = length;
   }
 
   saidJson(): unknown {
-    return JSON.parse(decode(this.#said));
+    return JSON.parse(decode(this.said));
   }
 }
 

@@ -5,7 +5,7 @@
  * before anything runs.
  */
 
-import type { ElementType, PortInfo, WireInput, WireTensor } from "../messages.js";
+import { type ElementType, type PortInfo, type WireInput, WORTH_MOVING, type WireTensor } from "../messages.js";
 import { ELEMENTS, byteLength } from "./elements.js";
 import { Failure } from "./failure.js";
 import { imageTensor } from "./image.js";
@@ -48,7 +48,7 @@ function writeInput(engine: Instance, request: number, index: number, name: stri
 
 /** Copies the outputs that are wanted out; the others are `null`. */
 export function readOutputs(engine: Instance, request: number, count: number, wanted: readonly number[] | undefined): (WireTensor | null)[] {
-  const beyond = wanted?.find((index) => !(index in Array(count).fill(0)));
+  const beyond = wanted?.find((index) => !Number.isInteger(index) || index < 0 || index >= count);
   if (beyond !== undefined) throw new Failure("out-of-range", `no output #${beyond}; there are ${count}`);
   return Array.from({ length: count }, (_, index) =>
     wanted === undefined || wanted.includes(index) ? readOutput(engine, request, index) : null,
@@ -57,15 +57,17 @@ export function readOutputs(engine: Instance, request: number, count: number, wa
 
 function readOutput(engine: Instance, request: number, index: number): WireTensor {
   engine.check(engine.exports.output_look(request, index, engine.scratch));
-  const [code = 0, at = 0, length = 0, rank = 0, ...extents] = new Uint32Array(engine.copy(engine.scratch, 48));
+  // Read before the next call, which may move the memory.
+  const words = engine.words(engine.scratch, 12);
+  const [code = 0, at = 0, length = 0, rank = 0] = words;
   const type = ELEMENTS[code] as ElementType;
-  const dims = extents.slice(0, rank);
-  if (type !== "string") return { type, dims, data: engine.copy(at, length) };
+  const dims = Array.from(words.subarray(4, 4 + rank), (extent) => extent >>> 0);
+  if (type !== "string") return { type, dims, data: engine.copy(at, length >>> 0) };
   engine.check(engine.exports.output_strings(request, index));
   return { type, dims, data: decodeStrings(engine.said) };
 }
 
-/** The buffers of tensors, to be transferred. */
+/** The buffers of tensors that are to be moved. */
 export function buffers(tensors: readonly (WireTensor | null)[]): ArrayBuffer[] {
-  return tensors.flatMap((tensor) => (tensor?.data instanceof ArrayBuffer ? [tensor.data] : []));
+  return tensors.flatMap((tensor) => (tensor?.data instanceof ArrayBuffer && tensor.data.byteLength >= WORTH_MOVING ? [tensor.data] : []));
 }
