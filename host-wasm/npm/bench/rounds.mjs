@@ -2,8 +2,8 @@
 
 import { median, ratio, turns } from "./stats.mjs";
 
-/** A batch lasts at least so long, in ms: twenty steps of a plain page's clock. */
-const BATCH = 2;
+/** A batch lasts at least so long, in ms: fifty steps of a plain page's clock. */
+const BATCH = 5;
 
 /** How long each side is timed in a round, in ms, and between how many batches that is kept. */
 const ROUND = 300;
