@@ -285,9 +285,9 @@ impl Grid {
     }
 }
 
-/// A block's share of `whole`: about `most`, a multiple of `step`, and about the same for all blocks.
+/// A block's share of `whole`: about `most`, a multiple of `step` and not 0, and about the same for all blocks.
 fn even(whole: usize, most: usize, step: usize) -> usize {
-    whole.div_ceil(whole.div_ceil(most.max(1)).max(1)).next_multiple_of(step)
+    whole.div_ceil(whole.div_ceil(most.max(1)).max(1)).next_multiple_of(step).max(step)
 }
 
 /// Nanoseconds of a block: arithmetic, or reading the right factor when there are few rows.
@@ -530,6 +530,8 @@ mod tests {
             (&[64, 31], &[31, 31], &[64, 31]),
             (&[33, 0], &[0, 5], &[33, 5]),
             (&[0, 4], &[4, 5], &[0, 5]),
+            // Enough columns to be cut into blocks, and no row in any.
+            (&[0, 64], &[64, 64], &[0, 64]),
             (&[9], &[9], &[]),
             (&[9], &[9, 34], &[34]),
             (&[5, 9], &[9], &[5]),
