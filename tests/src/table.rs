@@ -124,6 +124,7 @@ macro_rules! for_each_behaviour {
                 an_executor_runs_as_many_as_it_has_workers [] timed,
                 callbacks_of_one_worker_come_one_by_one [T184] timed,
                 a_trace_shows_the_overlap [T191] timed,
+                two_parts_on_two_chips_overlap [] timed,
             }
             panic {
                 a_panic_in_a_stage_ends_its_run_only [T251] unwinds,

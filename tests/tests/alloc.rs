@@ -13,10 +13,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use inferry::{Batching, CompiledModel, Next, Options, Request, Runtime, Verdict, block_on, read_model};
+use inferry::{
+    Batching, CompiledModel, Devices, Next, Options, Request, Runtime, Verdict, block_on, read_model,
+};
 use inferry_behaviour::native::compile_for;
 use inferry_behaviour::{data, model};
-use inferry_template::{Chip, Form, Graph, Op};
+use inferry_template::{Accelerator, Chip, Form, Graph, Op};
 
 #[test]
 fn a_warm_round_takes_no_memory() {
@@ -53,6 +55,11 @@ fn warm_rounds() {
             assert_eq!(taken, 0, "three stages, {form:?}, {name}: {taken} allocations in warm rounds");
         }
     }
+    // Not without streams: a stage goes on where the chip wakes it, and each thread's queue takes memory when something first
+    // stands in it.
+    for (name, options) in &arrangements[..4] {
+        more_than_one_device(name, *options);
+    }
     // Requests that share batches, of a fixed extent and of an open one: full ones, and one that leaves when it is late.
     for len in [Some(4), None] {
         for (name, options) in &arrangements {
@@ -63,6 +70,20 @@ fn warm_rounds() {
             assert_eq!(taken, 0, "batches of {len:?}, {name}: {taken} allocations in warm rounds");
         }
     }
+}
+
+/// The CPU, the chip, the CPU, the chip; and a model that has gone over from the CPU to the chip.
+fn more_than_one_device(name: &str, options: Options) {
+    let runtime = Runtime::new().unwrap();
+    let devices = || Devices::prefer(Accelerator::new(Chip::working("chip"))).then(runtime.cpu());
+    let cut = runtime.compile_split(&model::dense(2, 8), devices(), options).unwrap();
+    assert_eq!(cut.parts().len(), 4);
+    let taken = rounds(&cut, 50);
+    assert_eq!(taken, 0, "four parts, {name}: {taken} allocations in warm rounds");
+    let chosen = runtime.compile_first_ready(&model::add(4), &devices(), options).unwrap();
+    chosen.wait_candidates();
+    let taken = rounds(&chosen, 50);
+    assert_eq!(taken, 0, "a choice, {name}: {taken} allocations in warm rounds");
 }
 
 /// The allocations of warm rounds of requests that share batches.

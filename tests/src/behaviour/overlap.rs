@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use inferry_core::joined::{Outlet, Part, Source};
 use inferry_core::request::Next;
 use inferry_core::trace::{Happening, StageEnd, Trace, TraceEvent};
-use inferry_core::{Executor, Pipeline, Request};
+use inferry_core::{Executor, Joined, Pipeline, Request};
 use inferry_template::{Call, Chip, Form, Graph, Op, now};
 
 use crate::sim::Sim;
-use crate::world::{Log, World};
+use crate::world::{Log, World, numbers, values};
 
 /// The executors of the three stages.
 type Stages = [Arc<dyn Executor>; 3];
@@ -102,6 +103,37 @@ pub async fn two_chips_need_two_waits(sim: &Sim) {
         assert_eq!(sim.now(), expected);
         first.await.unwrap();
     }
+}
+
+/// One model in two parts, each on a chip of its own: while the second chip has one request, the first has the next. Three
+/// requests take four turns of a chip, and not six.
+pub async fn two_parts_on_two_chips_overlap(sim: &Sim) {
+    let outlet = |part| Outlet { part, output: 0 };
+    let graph = Graph::new([Op::Add(1.0), Op::Sleep(STAGE)]);
+    let part = |name: &str, source| {
+        let model = sim.model(&graph, Form::Blocking, &sim.chip(name), &[]).device;
+        Part { device: name.into(), model, inputs: vec![source] }
+    };
+    let parts = vec![part("left", Source::Input(0)), part("right", Source::Outlet(outlet(0)))];
+    let inputs = parts[0].model.inputs().to_vec();
+    let joined = Arc::new(Joined::new(inputs, vec![("y".into(), outlet(1))], parts).unwrap());
+    let compute = sim.executor("compute", 1);
+    let (left, right) = (sim.executor("left", 1), sim.executor("right", 1));
+    let stages = [&compute, &left, &compute, &compute, &right, &compute];
+    let pipeline = Arc::new(Pipeline::new(stages.map(Arc::clone)));
+    let begun = sim.now();
+    let request = |number: u8| {
+        let mut request = Request::new(joined.clone(), pipeline.clone()).unwrap();
+        request.set_input(0, values(number.into())).unwrap();
+        request
+    };
+    let mut requests: Vec<_> = (0..3).map(request).collect();
+    let runs: Vec<_> = requests.iter_mut().map(|request| request.start().unwrap()).collect();
+    for (number, run) in (0_u8..).zip(runs) {
+        let sum = f32::from(number) + 2.0;
+        assert_eq!(numbers(run.await.unwrap().get(0).unwrap())[0], sum);
+    }
+    assert_eq!(sim.now() - begun, STAGE * 4);
 }
 
 /// As many stages go on at the same time as an executor has workers, and no more.
