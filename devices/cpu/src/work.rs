@@ -16,13 +16,13 @@ use core::task::{Context, Poll};
 
 use inferry_core::device::Work;
 use inferry_core::request::{Bindings, Bound, Failure, InferErrorKind};
-use inferry_core::{NodeProfile, Turn};
+use inferry_core::{ElementType, NodeProfile, Turn};
 
 use crate::arena::{Memory, OutOfMemory};
 use crate::compile::{Kept, Shared};
 use crate::execute::{Halt, Machine, Position, Progress, advance};
 use crate::late::LateState;
-use crate::plan::{Plan, PlanError, PlannedOutput};
+use crate::plan::{NodeCause, NodeError, Plan, PlanError, PlannedOutput};
 use crate::profile::Times;
 use crate::transfer::{Elements, Transfer};
 
@@ -166,13 +166,14 @@ impl CpuWork {
     fn steps(&mut self, io: &mut Bindings, turn: &Turn<'_>) -> Result<Progress, Failure> {
         let plan = &self.kept.as_ref().expect("taken at the start").plan;
         let (inputs, outputs) = io.split();
+        // Strings have no bytes. A plan that touched one was refused, so that nobody asks for what is not there.
         let inputs = inputs.iter().map(|bound| {
             let range = bound.tensor().byte_range();
-            (!is_staged(bound)).then(|| &bound.bytes()[range])
+            (!is_staged(bound)).then(|| bound.bytes().get(range).unwrap_or_default())
         });
         let outputs = outputs.iter_mut().map(|bound| {
             let range = bound.tensor().byte_range();
-            if is_staged(bound) { None } else { Some(&mut bound.bytes_mut()[range]) }
+            if is_staged(bound) { None } else { Some(bound.bytes_mut().get_mut(range).unwrap_or_default()) }
         });
         let mut lent = self.memory.lend(&plan.constants, inputs, outputs);
         let mut machine = Machine {
@@ -265,7 +266,7 @@ impl Work for CpuWork {
 
 /// True when kernels cannot use the bound tensor in place.
 fn is_staged(bound: &Bound) -> bool {
-    !bound.tensor().is_dense()
+    !bound.tensor().is_dense() && bound.tensor().element() != ElementType::String
 }
 
 fn no_memory(error: OutOfMemory) -> Failure {
@@ -275,15 +276,23 @@ fn no_memory(error: OutOfMemory) -> Failure {
 fn unplanned(error: PlanError) -> Failure {
     match error {
         PlanError::Stopped => Failure::stopped(),
-        PlanError::Node { node, problem } => Failure::operator(problem).at(node),
+        PlanError::Node { node, problem } => refused(problem).at(node),
         error @ PlanError::TooLarge => Failure::new(InferErrorKind::OutOfMemory, error),
+    }
+}
+
+/// A node that cannot run, or for which there is no memory.
+fn refused(error: NodeError) -> Failure {
+    match error.cause {
+        NodeCause::OutOfMemory(_) => Failure::new(InferErrorKind::OutOfMemory, error),
+        _ => Failure::operator(error),
     }
 }
 
 fn halted(halt: Halt) -> Failure {
     match halt {
         Halt::Stopped => Failure::stopped(),
-        Halt::Node(label, error) => Failure::operator(error).at(&*label.name),
+        Halt::Node(label, error) => refused(error).at(&*label.name),
         Halt::Broken(error) => unplanned(error),
         Halt::Memory(label, error) => no_memory(error).at(&*label.name),
     }

@@ -3,11 +3,12 @@
 mod support;
 
 use inferry_core::device::Device;
-use inferry_core::{ElementType, Tensor};
+use inferry_core::turn::Slice as TimeSlice;
+use inferry_core::{ElementType, InferErrorKind, Serial, Stop, Tensor};
 use inferry_cpu::{Cpu, Isa, Options};
 use inferry_engine::op::{
     Cast, Concat, Expand, Flatten, Identity, Pad, PadMode, Reshape, ShapeOf, Slice, Split, Squeeze,
-    Transpose, Unsqueeze,
+    Transpose, Unary, Unsqueeze,
 };
 use support::*;
 
@@ -239,4 +240,27 @@ fn an_axis_that_no_memory_could_hold_is_an_error() {
         let text = chain(&error.expect("there is no such memory"));
         assert!(text.contains("no memory for") && text.contains("Pad"), "{text}");
     }
+}
+
+#[test]
+fn strings_that_nothing_reads_are_no_obstacle() {
+    let mut sketch = Sketch::new();
+    sketch.input("words", ElementType::String, &[2]);
+    let x = sketch.input("x", ElementType::F32, &[2]);
+    let y = sketch.op(Unary::Neg, &[x]);
+    let words = Tensor::from_strings(&["a", "b"], [2]).unwrap();
+    let outputs = run(&sketch.model(&[y]), &[words, tensor(&[1f32, -2.0], &[2])]);
+    assert_eq!(floats(&outputs[0]), [-1.0, 2.0]);
+}
+
+#[test]
+fn memory_that_a_run_cannot_have_is_told_apart_from_a_wrong_model() {
+    let mut sketch = Sketch::new();
+    let x = sketch.open_input("x", F32, &[None]);
+    let pads = sketch.constant(&[0i64, 1 << 50], &[2]);
+    let y = sketch.op(Pad { mode: PadMode::Edge }, &[x, pads]);
+    let mut runner = Runner::new(&compile(&sketch.model(&[y])));
+    runner.set(0, count(&[1]));
+    let failure = runner.run_with(TimeSlice::Unlimited, &Serial, Stop::never()).unwrap_err();
+    assert_eq!(failure.kind(), InferErrorKind::OutOfMemory, "{}", chain(&failure));
 }
