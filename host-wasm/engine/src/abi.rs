@@ -8,8 +8,9 @@
 //! | `memory_take(len)` | the address of a new block of zeros, 0: no memory |
 //! | `memory_give(address)` | [`DONE`] |
 //! | `memory_used()` | bytes allocated at this moment |
-//! | `load_begin(model, bytes, profiling, warm_ups)` | [`DONE`]; `bytes` is a block that the load keeps |
+//! | `load_begin(model, profiling, warm_ups)` | [`DONE`] |
 //! | `load_shape(model, name, extents, rank)` | [`DONE`]; `name` and `extents` (words) are blocks that it keeps |
+//! | `load_bytes(model, bytes)` | [`DONE`]; `bytes` is a block that it keeps |
 //! | `load_step(model, budget)` | [`PENDING`], [`DONE`] |
 //! | `load_stop(model)` | [`DONE`] |
 //! | `model_describe(model)` | [`DONE`]; says the ports as JSON |
@@ -77,8 +78,13 @@ exports! {
     }
 
     /// Begins a load.
-    fn load_begin(model: u32, bytes: usize, profiling: u32, warm_ups: usize) -> i32 {
-        status(load::begin(model, bytes, profiling != 0, warm_ups))
+    fn load_begin(model: u32, profiling: u32, warm_ups: usize) -> i32 {
+        status(load::begin(model, profiling != 0, warm_ups))
+    }
+
+    /// Gives a load its bytes.
+    fn load_bytes(model: u32, bytes: usize) -> i32 {
+        status(load::bytes(model, bytes))
     }
 
     /// Fixes extents for a load.
@@ -275,7 +281,7 @@ mod tests {
 
     fn load(number: u32) {
         assert_eq!(MODEL.len() % 4, 0);
-        assert_eq!(load_begin(number, block(MODEL), 0, 0), DONE);
+        assert_eq!((load_begin(number, 0, 0), load_bytes(number, block(MODEL))), (DONE, DONE));
         assert_eq!(load_step(number, 0.0), PENDING);
         assert_eq!(load_step(number, 0.0), DONE);
     }
@@ -308,7 +314,7 @@ mod tests {
             heard()
         };
         assert!(told(memory_give(12)).contains("there is no block at 12"));
-        assert!(told(load_begin(50, 13, 0, 0)).contains("there is no block at 13"));
+        assert!(told(load_bytes(50, 13)).contains("there is no block at 13"));
         assert!(told(load_step(50, 0.0)).contains("there is no load 50"));
         assert!(told(load_stop(50)).contains("there is no load 50"));
         assert!(told(model_describe(50)).contains("there is no model 50"));
@@ -348,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_damaged_model_is_refused_and_leaves_nothing() {
-        assert_eq!(load_begin(3, block(b"not a model."), 0, 0), DONE);
+        assert_eq!((load_begin(3, 0, 0), load_bytes(3, block(b"not a model."))), (DONE, DONE));
         assert_eq!(load_step(3, 0.0), FAILED);
         assert!(
             heard().starts_with(r#"{"code":"invalid-model","message":"this is not an ONNX model"#),
@@ -357,6 +363,13 @@ mod tests {
         );
         assert_eq!(load_step(3, 0.0), FAILED);
         load(3);
-        assert_eq!(model_drop(3), DONE);
+        assert_eq!(load_begin(3, 0, 0), FAILED);
+        assert!(heard().contains("busy"), "{}", heard());
+        assert_eq!((model_drop(3), load_begin(3, 0, 0)), (DONE, DONE));
+        assert_eq!(
+            (load_step(3, 0.0), load_stop(3)),
+            (FAILED, FAILED),
+            "a load without bytes fails and is gone"
+        );
     }
 }

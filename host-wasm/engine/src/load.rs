@@ -1,7 +1,7 @@
 //! From the bytes of a file to a loaded model, step by step.
 //!
 //! ```text
-//!  begin ─▶ Parse ─▶ Compile ─▶ WarmUp ─▶ done: the model is in `models`
+//!  begin, bytes ─▶ Parse ─▶ Compile ─▶ WarmUp ─▶ done: the model is in `models`
 //! ```
 //!
 //! A step does what it can within its budget, or one phase where a phase cannot be cut, and tells how far it came; between two
@@ -39,7 +39,7 @@ struct Load {
     profiling: bool,
     warm_ups: usize,
     shapes: Vec<Fixed>,
-    /// `None` after a failure, and while a step works on it.
+    /// `None` before there are bytes, after a failure, and while a step works on it.
     phase: Option<Phase>,
 }
 
@@ -49,13 +49,21 @@ enum Phase {
     WarmUp { compiled: Arc<dyn CompiledModel>, session: Session, runs: usize, running: bool },
 }
 
-/// Begins to load model `number` from the block at `bytes`, which is now ours. Nothing is read yet.
-pub(crate) fn begin(number: u32, bytes: usize, profiling: bool, warm_ups: usize) -> Result<(), Trouble> {
-    let phase = Some(Phase::Parse(memory::claim(bytes)?));
+/// Begins to load model `number`. A model or a load that has the number already is an error with the code `busy`.
+pub(crate) fn begin(number: u32, profiling: bool, warm_ups: usize) -> Result<(), Trouble> {
+    LOADS.insert(number, Load { number, profiling, warm_ups, shapes: Vec::new(), phase: None })?;
+    // Asked after the number has been taken: another agent that had it gives it back when its model is there.
     if models::get(number).is_ok() {
-        return Err(Trouble::new("internal", alloc::format!("there is a model {number} already")));
+        stop(number)?;
+        return Err(Trouble::new("busy", alloc::format!("there is a model {number} already")));
     }
-    LOADS.insert(number, Load { number, profiling, warm_ups, shapes: Vec::new(), phase })
+    Ok(())
+}
+
+/// Gives a load the file's bytes, in a block that is now ours. Nothing is read yet.
+pub(crate) fn bytes(number: u32, block: usize) -> Result<(), Trouble> {
+    let block = memory::claim(block)?;
+    LOADS.with(number, |load| load.phase = Some(Phase::Parse(block)))
 }
 
 /// Fixes open extents. Counts only before the first step.
@@ -79,8 +87,8 @@ pub(crate) fn step(number: u32, budget: u64) -> Result<bool, Trouble> {
     match stepped {
         Ok(None) => Ok(false),
         Ok(Some(model)) => {
-            LOADS.remove(number)?;
             models::insert(number, model);
+            LOADS.remove(number)?;
             Ok(true)
         }
         Err(trouble) => {
@@ -104,7 +112,7 @@ impl Load {
             Some(Phase::WarmUp { compiled, session, runs, running }) => {
                 Ok(self.warm_up(compiled, session, runs, running, budget))
             }
-            None => Err(Trouble::unknown("load", self.number)),
+            None => Err(Trouble::new("internal", alloc::format!("load {} has no bytes", self.number))),
         }
     }
 

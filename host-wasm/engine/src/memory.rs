@@ -22,6 +22,9 @@ static BLOCKS: Mutex<BTreeMap<usize, Block>> = Mutex::new(BTreeMap::new());
 /// A block of memory that JavaScript has the address of.
 pub(crate) struct Block {
     at: NonNull<u8>,
+    /// As long as was asked for.
+    len: usize,
+    /// As it was allocated: never empty.
     layout: Layout,
 }
 
@@ -32,7 +35,7 @@ unsafe impl Send for Block {}
 impl Block {
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the memory is ours until the drop, and was zeroed when it was taken. Nobody writes while a call runs.
-        unsafe { core::slice::from_raw_parts(self.at.as_ptr(), self.layout.size()) }
+        unsafe { core::slice::from_raw_parts(self.at.as_ptr(), self.len) }
     }
 }
 
@@ -49,7 +52,7 @@ pub(crate) fn take(len: usize) -> usize {
     // SAFETY: the layout is not empty.
     let Some(at) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { return 0 };
     let address = at.as_ptr().expose_provenance();
-    BLOCKS.lock().insert(address, Block { at, layout });
+    BLOCKS.lock().insert(address, Block { at, len, layout });
     address
 }
 
@@ -73,7 +76,7 @@ pub(crate) fn read_words(address: usize, words: &mut [u32]) -> Result<(), Troubl
 pub(crate) fn write_words(address: usize, words: &[u32]) -> Result<(), Trouble> {
     let blocks = BLOCKS.lock();
     let block = blocks.get(&address).ok_or_else(|| Trouble::unknown("block at", address))?;
-    if block.layout.size() < size_of_val(words) {
+    if block.len < size_of_val(words) {
         return Err(too_short(address));
     }
     for (index, word) in words.iter().enumerate() {
@@ -187,6 +190,13 @@ mod tests {
         assert!(read_words(address, &mut [0; 2]).unwrap_err().message.contains("too short"));
         assert!(write_words(address, &[0; 2]).is_err());
         drop(claim(address));
+    }
+
+    #[test]
+    fn an_empty_block_is_empty_and_has_an_address() {
+        let address = take(0);
+        assert_ne!(address, 0);
+        assert!(claim(address).unwrap().bytes().is_empty());
     }
 
     #[test]

@@ -20,6 +20,13 @@ use crate::host::{SliceClock, stopped};
 use crate::json::Json;
 use crate::trouble::Trouble;
 
+/// What the kernels of this module are compiled for.
+const VECTORS: &str = match (cfg!(target_feature = "relaxed-simd"), cfg!(target_feature = "simd128")) {
+    (true, _) => "relaxed-simd",
+    (_, true) => "simd128",
+    _ => "portable",
+};
+
 /// A request and the way to its task.
 pub(crate) struct Session {
     request: Request,
@@ -177,6 +184,7 @@ impl Session {
                 json.object(|json| {
                     json.key("name").text(&node.name);
                     json.key("operator").text(node.operator);
+                    json.key("kernel").text(if node.status == NodeStatus::Executed { VECTORS } else { "" });
                     json.key("status").text(status);
                     json.key("nanos").number(node.nanos);
                 });

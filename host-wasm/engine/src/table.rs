@@ -41,10 +41,7 @@ impl<T> Table<T> {
         let thing = Some(Box::new(thing));
         let mut things = self.things.lock();
         if things.contains_key(&number) {
-            return Err(Trouble::new(
-                "internal",
-                alloc::format!("there is a {} {number} already", self.what),
-            ));
+            return Err(Trouble::new("busy", alloc::format!("there is a {} {number} already", self.what)));
         }
         things.insert(number, thing);
         Ok(())

@@ -92,6 +92,7 @@ impl From<CompileError> for Trouble {
             CompileError::Plan(PlanError::Node { node, problem }) => {
                 let code = match problem.cause {
                     NodeCause::Build(_) | NodeCause::Element(_) => "unsupported",
+                    NodeCause::OutOfMemory(_) => "out-of-memory",
                     _ => "invalid-model",
                 };
                 Trouble { code, message, node: Some(node) }

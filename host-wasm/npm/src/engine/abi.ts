@@ -17,7 +17,8 @@ export interface Exports {
   memory_take(length: number): number;
   memory_give(address: number): number;
   memory_used(): number;
-  load_begin(model: number, bytes: number, profiling: number, warmUps: number): number;
+  load_begin(model: number, profiling: number, warmUps: number): number;
+  load_bytes(model: number, bytes: number): number;
   load_shape(model: number, name: number, extents: number, rank: number): number;
   load_step(model: number, budget: number): number;
   load_stop(model: number): number;

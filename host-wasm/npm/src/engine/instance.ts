@@ -16,8 +16,8 @@ import { Failure } from "./failure.js";
 export interface Lent {
   /** Over shared memory: the memory, and which agent of it this is. */
   readonly shared?: { readonly memory: WebAssembly.Memory; readonly agent: number } | undefined;
-  /** Any value but 0 stops the run. */
-  readonly stop?: Int32Array | undefined;
+  /** True when the run under way should stop; asked between any two blocks of tiles. */
+  readonly stopped: () => boolean;
   /** How far the load of a model has come. */
   readonly progress: (model: number, phase: EnginePhase, done: number, total: number) => void;
 }
@@ -52,7 +52,7 @@ export class Instance {
     const copy = (at: number, length: number) => instance?.bytes(at, length).slice() ?? new Uint8Array();
     const host = {
       now: () => performance.now(),
-      stopped: () => (lent.stop === undefined ? 0 : Atomics.load(lent.stop, 0)),
+      stopped: () => (lent.stopped() ? 1 : 0),
       said: (at: number, length: number) => void (instance && instance.#keep(at, length)),
       panicked: (at: number, length: number) => void (instance && (instance.lastWords = decode(copy(at, length)))),
       progressed: (model: number, phase: number, done: number, total: number) =>

@@ -15,7 +15,10 @@ export interface Pace {
   readonly pause: () => Promise<void>;
 }
 
-/** Loads a model. What is thrown leaves nothing behind. */
+/**
+ * Loads a model. What is thrown leaves nothing behind; a {@link Failure} `busy` means that the number is taken, or that
+ * another agent of a shared memory is loading the same model.
+ */
 export async function loadModel(
   engine: Instance,
   model: number,
@@ -23,21 +26,21 @@ export async function loadModel(
   options: LoadOptions,
   pace: Pace,
 ): Promise<void> {
-  const bytes = await receive(engine, source, pace);
-  engine.check(engine.exports.load_begin(model, bytes, options.profiling ? 1 : 0, options.warmUps));
+  const { exports } = engine;
+  engine.check(exports.load_begin(model, options.profiling ? 1 : 0, options.warmUps));
   let begun = true;
   try {
     for (const [name, extents] of Object.entries(options.shapes ?? {})) fix(engine, model, name, extents);
+    engine.check(exports.load_bytes(model, await receive(engine, source, pace)));
     for (;;) {
       // A step that fails has given the load up by itself.
       begun = false;
-      const status = engine.check(engine.exports.load_step(model, pace.slice));
-      if (status === DONE) return;
+      if (engine.check(exports.load_step(model, pace.slice)) === DONE) return;
       begun = true;
       await pace.pause();
     }
   } catch (error) {
-    if (begun && error instanceof Failure) engine.exports.load_stop(model);
+    if (begun && error instanceof Failure) exports.load_stop(model);
     throw error;
   }
 }
@@ -56,16 +59,31 @@ async function receive(engine: Instance, source: Blob | ArrayBuffer, pace: Pace)
   if (source instanceof ArrayBuffer) return engine.put(new Uint8Array(source));
   const block = engine.take(source.size);
   try {
-    const reader = source.stream().getReader();
     let at = 0;
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      engine.bytes(block + at, next.value.length).set(next.value);
-      at += next.value.length;
+    for await (const piece of pieces(source)) {
+      engine.bytes(block + at, piece.length).set(piece);
+      at += piece.length;
       await pace.pause();
     }
     return block;
   } catch (error) {
     engine.exports.memory_give(block);
     throw error;
+  }
+}
+
+/** A file that cannot be read is no fault of the engine. */
+async function* pieces(source: Blob): AsyncGenerator<Uint8Array> {
+  const reader = source.stream().getReader();
+  try {
+    for (;;) {
+      const next = await reader.read().catch((error: unknown) => {
+        throw new Failure("network", `the model could not be read: ${String(error)}`);
+      });
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    reader.cancel().catch(() => {});
   }
 }

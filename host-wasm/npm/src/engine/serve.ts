@@ -144,7 +144,8 @@ class Server {
     const shared = memory && { memory, agent: agent ?? 0 };
     const engine = await Instance.open(module, {
       shared,
-      stop,
+      // The word may still stand from a run before; it means nothing to a load.
+      stopped: () => stop !== undefined && this.#job?.message.kind === "run" && Atomics.load(stop, 0) !== 0,
       progress: (model, phase, done, total) => this.#channel.send({ kind: "progress", model, phase, done, total }),
     });
     this.#engine = engine;
@@ -155,12 +156,20 @@ class Server {
 
   async #load(job: Job, { model, source, options }: Message<"load">): Promise<void> {
     const engine = this.#running();
-    if (!(this.#shared && this.#isLoaded(model))) {
-      const pause = async () => {
-        await this.#pause();
-        if (job.cancelled) throw cancelled();
-      };
-      await loadModel(engine, model, source, options, { slice: this.#slice, pause });
+    const check = () => {
+      if (job.cancelled) throw cancelled();
+    };
+    const pause = () => this.#pause().then(check);
+    while (!(this.#shared && this.#isLoaded(model))) {
+      try {
+        await loadModel(engine, model, source, options, { slice: this.#slice, pause });
+      } catch (error) {
+        // Another agent is at it: there is one copy for all, so this one waits for it.
+        if (!(this.#shared && error instanceof Failure && error.code === "busy")) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY));
+        check();
+      }
+      if (!this.#shared) break;
     }
     const { inputs, outputs } = this.#session(model);
     this.#channel.send({ kind: "loaded", model, inputs, outputs });
@@ -237,6 +246,9 @@ class Server {
     return this.#engine;
   }
 }
+
+/** Milliseconds after which an agent looks again whether another has loaded a model. */
+const RETRY = 5;
 
 /** Bytes of `[]`: the profile of a model that is not measured. */
 const EMPTY_LIST = 2;

@@ -3,11 +3,12 @@
  * JavaScript. Built when it is not fresh, into `target/npm/test`; a test run while nothing has changed waits a second for
  * cargo to say so.
  *
- * The modules have the feature `trial`, which adds ways to break them, and are otherwise what is shipped.
+ * The modules have the feature `trial`, which adds ways to break them, and are otherwise what is shipped. Where they have been
+ * built already, `INFERRY_TRIAL_ENGINES` names their folder and cargo is not asked.
  */
 
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -26,29 +27,32 @@ const RUSTFLAGS = {
 
 /** The path of a flavour of the engine. */
 export function engineFile(flavour) {
+  const built = process.env.INFERRY_TRIAL_ENGINES;
+  if (built !== undefined) return join(built, `${flavour}.wasm`);
   const triple = "wasm32-unknown-unknown";
-  execFileSync(
-    "cargo",
-    ["build", "--quiet", "--profile", "web", "--package", "inferry-wasm-engine", "--features", "trial", "--target", triple],
-    { cwd: repository, env: { ...process.env, RUSTFLAGS: RUSTFLAGS[flavour] }, stdio: ["ignore", "ignore", "pipe"] },
-  );
-  const file = join(folder, `${flavour}.wasm`);
-  mkdirSync(folder, { recursive: true });
-  // Test files run at the same time: each puts a whole file in place.
-  const whole = `${file}.${process.pid}`;
-  copyFileSync(join(target, triple, "web/inferry_wasm_engine.wasm"), whole);
-  renameSync(whole, file);
-  return file;
+  // A folder for each, or each would make the other stale.
+  const own = join(folder, flavour);
+  const what = ["--package", "inferry-wasm-engine", "--lib", "--features", "trial", "--profile", "web"];
+  execFileSync("cargo", ["build", "--quiet", ...what, "--target", triple, "--target-dir", own], {
+    cwd: repository,
+    env: { ...process.env, RUSTFLAGS: RUSTFLAGS[flavour], CARGO_INCREMENTAL: "0" },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  return join(own, triple, "web/inferry_wasm_engine.wasm");
 }
 
+const compiled = new Map();
+
 /** A flavour of the engine, compiled. */
-export async function engineModule(flavour) {
-  return WebAssembly.compile(readFileSync(engineFile(flavour)));
+export function engineModule(flavour) {
+  if (!compiled.has(flavour)) compiled.set(flavour, WebAssembly.compile(readFileSync(engineFile(flavour))));
+  return compiled.get(flavour);
 }
 
 /** Bundles a file of `src/engine`; gives its URL. */
 export async function script(name) {
-  const file = join(folder, `${name}.${process.pid}.mjs`);
+  // Test files run at the same time, and each has its own.
+  const file = join(folder, `scripts/${name}.${process.pid}.mjs`);
   await esbuild.build({
     entryPoints: [join(npm, "src/engine", `${name}.ts`)],
     outfile: file,

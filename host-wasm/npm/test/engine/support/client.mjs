@@ -47,7 +47,11 @@ export class Client {
 
   hear(message) {
     this.heard.push(message);
-    if (message.kind === "broken") this.breaks(message.message);
+    if (message.kind === "broken") {
+      this.breaks(message.message);
+      const lost = new Answered({ code: "worker-lost", message: message.message });
+      this.waiting.splice(0).forEach(({ reject }) => reject(lost));
+    }
     const at = this.waiting.findIndex(({ meant }) => meant(message));
     if (at < 0) return;
     const [{ resolve, reject }] = this.waiting.splice(at, 1);
@@ -94,6 +98,20 @@ export class Client {
   close() {
     return this.end.close();
   }
+}
+
+/** A shared memory; most tests need little. */
+export function sharedMemory(maximum = 16384) {
+  return new WebAssembly.Memory({ initial: 64, maximum, shared: true });
+}
+
+/** One memory with a stream and so many helpers; opened and ready. */
+export async function pool(module, { helpers = 1, streams = 1, memory = sharedMemory(), ...more } = {}) {
+  const agents = Array.from({ length: streams + helpers }, worker);
+  for (const [agent, client] of agents.entries()) {
+    await client.open(module, { memory, agent, ...(agent < streams ? more : { helper: true, slice: 0 }) });
+  }
+  return { memory, streams: agents.slice(0, streams), close: () => Promise.all(agents.map((client) => client.close())) };
 }
 
 /** A tensor of numbers for the wire. */
