@@ -1,9 +1,9 @@
 //! From a future of the core to a promise, and from an error of the core to what the facade makes an error of.
 
 use inferry_core::request::{InferError, Outcome};
+use js_sys::futures::future_to_promise;
 use js_sys::{Array, Promise};
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::future_to_promise;
 
 /// A promise of nothing, which is rejected with [`thrown`].
 pub(crate) fn promise(future: impl Future<Output = Result<(), InferError>> + 'static) -> Promise {

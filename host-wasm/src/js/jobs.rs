@@ -13,8 +13,8 @@ use inferry_core::jobs::{
 };
 use inferry_core::request::{InferError, InferErrorKind};
 use js_sys::Function;
+use js_sys::futures::spawn_local;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 use crate::js::Model;
 use crate::promise::{pair, text, thrown};
