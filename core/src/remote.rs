@@ -132,6 +132,15 @@ pub trait RemoteContext: Send + Sync {
     /// A tensor on the device. Its numbers are unspecified before something is copied to it.
     fn create(&self, element: ElementType, shape: &Shape) -> Result<Tensor, RemoteError>;
 
+    /// A tensor of zeros on the host, in memory from which this device copies best (pinned, aligned, mapped). It is like any
+    /// other there. Plain memory unless the device knows better.
+    ///
+    /// # Errors
+    /// [`TensorError::TooLarge`] and the like.
+    fn create_host(&self, element: ElementType, shape: &Shape) -> Result<Tensor, RemoteError> {
+        Ok(Tensor::try_zeros(element, shape)?)
+    }
+
     /// Copies all elements of a tensor on the host to one of the same type and shape on the device, of which both may be
     /// regions. When it returns, `host` may change again.
     fn upload(&self, host: &Tensor, remote: &mut Tensor) -> Result<(), RemoteError>;

@@ -55,6 +55,23 @@ fn a_context_makes_tensors_of_its_device() {
     ));
 }
 
+/// F121: a context gives memory of the host that its device likes, which is like any other there.
+#[test]
+fn a_context_makes_tensors_of_the_host_for_its_device() {
+    let chip = Chip::working("npu");
+    let device = Template::new(chip.clone());
+    let mut host = device.context().unwrap().create_host(ElementType::F32, &[2].into()).unwrap();
+    assert!(host.as_remote().is_none());
+    assert_eq!(host.as_slice::<f32>().unwrap().as_ptr().align_offset(4096), 0, "this one likes whole pages");
+    assert_eq!(host.to_vec::<f32>().unwrap(), [0.0; 2]);
+    host.as_slice_mut::<f32>().unwrap().copy_from_slice(&[1.0, 2.0]);
+    assert_eq!(downloaded(&chip, &uploaded(&chip, &host)), [1.0, 2.0]);
+    let mut request = model(&chip, [Op::Add(1.0)], Form::Parked).request().unwrap();
+    request.set_input(0, host).unwrap();
+    assert_eq!(numbers(request.start().unwrap().wait().unwrap().get(0).unwrap()), [2.0, 3.0]);
+    assert!(device.context().unwrap().create_host(ElementType::U8, &[usize::MAX, 2].into()).is_err());
+}
+
 /// T208: a remote tensor has a type and a shape as any other; its numbers are not here.
 #[test]
 fn a_remote_tensor_shows_no_numbers() {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use inferry_core::remote::{ContextId, Objects, RemoteContext, RemoteError, RemoteTensor, check_copy};
-use inferry_core::tensor::{Layout, LayoutError, TensorError, copy_bytes, gather, scatter};
+use inferry_core::tensor::{Layout, LayoutError, Storage, TensorError, copy_bytes, gather, scatter};
 use inferry_core::{ElementType, Shape, Tensor};
 
 /// The memory of a chip.
@@ -67,7 +67,42 @@ impl Memory {
     }
 }
 
+/// What this chip likes its copies on the host to be aligned to.
+const PAGE: usize = 4096;
+
+/// Bytes of the host that begin at a page.
+struct Pages {
+    bytes: Vec<u8>,
+    begin: usize,
+}
+
+impl Pages {
+    fn new(len: usize) -> Option<Pages> {
+        let mut bytes: Vec<u8> = Vec::new();
+        bytes.try_reserve_exact(len.checked_add(PAGE)?).ok()?;
+        let begin = bytes.as_ptr().align_offset(PAGE);
+        bytes.resize(begin.checked_add(len)?, 0);
+        Some(Pages { bytes, begin })
+    }
+}
+
+impl AsMut<[u8]> for Pages {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.begin..]
+    }
+}
+
 impl RemoteContext for Memory {
+    fn create_host(&self, element: ElementType, shape: &Shape) -> Result<Tensor, RemoteError> {
+        if element == ElementType::String {
+            return Err(TensorError::Strings.into());
+        }
+        let too_large = || TensorError::TooLarge { element, shape: shape.clone() };
+        let dense = Layout::dense(shape.clone(), element.size()).ok_or_else(too_large)?;
+        let pages = Pages::new(dense.span(element.size())).ok_or_else(too_large)?;
+        Ok(Tensor::from_storage(Storage::exclusive::<u8, _>(pages), element, shape)?)
+    }
+
     fn id(&self) -> &ContextId {
         &self.id
     }
