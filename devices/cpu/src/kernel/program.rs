@@ -211,6 +211,8 @@ impl Expression {
     /// Roughly what an element costs.
     fn picoseconds(&self) -> u64 {
         let one = |instruction: &Instruction| match instruction.step {
+            // In a program for GELU it was six times the 250 of the others, unoptimised and on a busy machine (2026-11).
+            Step::Unary(Unary::Tanh, ..) => 1000,
             Step::Unary(..) => 250,
             Step::Binary(Binary::Pow, ..) => 4000,
             Step::Binary(Binary::Div, ..) => 120,
