@@ -72,8 +72,10 @@ export class Lab {
     const call = async (what, options = {}) => {
       const answer = page.evaluate(([what, options]) => globalThis.bench[what](options), [what, { side, ...options }]);
       answer.catch(() => {});
-      const value = await Promise.race([answer, after(LIMIT, page)]);
-      if (value === page) throw new Error(`${name} did not answer to ${what} in ${LIMIT / 1000} s`);
+      const value = await Promise.race([answer, after(LIMIT, page)]).catch((error) => {
+        throw new Error(`${name}: ${firstLine(error)}`);
+      });
+      if (value === page) throw new Error(`${name}: no answer to ${what} in ${LIMIT / 1000} s`);
       return value;
     };
     return { name, call, said, page, close: () => Promise.race([page.close(), after(5000)]) };
@@ -86,9 +88,7 @@ export class Lab {
       for (const name of names) {
         const page = await this.page(name);
         pages.push(page);
-        page.opened = await page.call("first", { model }).catch((error) => {
-          throw new Error(`${name}: ${firstLine(error)}`);
-        });
+        page.opened = await page.call("first", { model });
       }
       return await body(pages);
     } finally {

@@ -31,13 +31,13 @@ export async function time(run, { samples, batch }) {
   return times;
 }
 
-/** Runs a second with so many under way at any time. */
-export async function inFlight(run, { many, ms }) {
+/** Runs a second with so many under way at any time, for so long, or for `most` runs if that is sooner. */
+export async function inFlight(run, { many, ms, most = Infinity }) {
   const began = performance.now();
   let done = 0;
   let last = began;
   const one = async () => {
-    while (performance.now() - began < ms) {
+    while (performance.now() - began < ms && done < most) {
       await run();
       done += 1;
       last = performance.now();
