@@ -12,7 +12,7 @@
 //!
 //! # What the caller can get wrong
 //!
-//! Models and requests are named by numbers and blocks of memory by the address that [`memory`] gave out; each is looked up
+//! Models and requests are named by numbers and blocks of memory by the address that `memory.rs` gave out; each is looked up
 //! before it is used, and a wrong one is an error like any other. Every call that can fail gives [`abi::FAILED`] and has
 //! before told why by the import `said`, as JSON `{"code", "message", "node"?}`.
 //!
@@ -36,7 +36,7 @@
 //!
 //! In the threads flavours the memory is imported (`env.memory`, shared, at most 4 GiB less a page) and everything in it is common:
 //! a model that one agent has loaded can be run by all, each with requests of its own. Agents that were opened as helpers
-//! serve [`crew`] and nothing else. Each agent but the first gets a stack from its JavaScript before it calls anything.
+//! serve `crew.rs` and nothing else. Each agent but the first gets a stack from its JavaScript before it calls anything.
 //! A panic or a trap in one agent leaves locks and tiles of others in doubt: the whole memory has to be given up.
 #![no_std]
 #![deny(unsafe_code)]

@@ -124,6 +124,21 @@ test("memory that runs out is an error, and the worker goes on", async () => {
   await close();
 });
 
+test("memory can grow to 4 GiB less a page, and no further", async () => {
+  const nothing = () => 0;
+  const host = Object.fromEntries(["now", "stopped", "said", "panicked", "progressed", "wait", "wake"].map((name) => [name, nothing]));
+  const { exports } = await instantiate(await engineModule("engine"), { host });
+  const pages = () => exports.memory.buffer.byteLength / 65536;
+  exports.memory.grow(65535 - pages());
+  assert.equal(pages(), 65535);
+  assert.throws(() => exports.memory.grow(1), RangeError);
+  const threads = await engineModule("engine.threads");
+  const over = async (maximum) => void (await instantiate(threads, { host, env: { memory: sharedMemory(maximum) } }));
+  await over(65535);
+  await assert.rejects(over(65536), WebAssembly.LinkError);
+  await assert.rejects(instantiate(threads, { host, env: { memory: new WebAssembly.Memory({ initial: 64, maximum: 65535 }) } }), WebAssembly.LinkError);
+});
+
 test("an agent that overflows its stack is found out", async () => {
   const memory = sharedMemory();
   const module = await engineModule("engine.threads");
