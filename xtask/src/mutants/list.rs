@@ -260,9 +260,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "a passenger is let in where no bus comes any more",
         file: "core/src/batch/stop.rs",
         from: "if line.open == 0 {
-                return (None, Some(ticket));
-            }",
-        to: "",
+                return (None, Some(ticket));",
+        to: "if line.open == usize::MAX {
+                return (None, Some(ticket));",
     },
     Mutant {
         by: Behaviours,
