@@ -37,8 +37,10 @@ pub(crate) fn install(folder: &Path) -> Result<(), String> {
     let modules = folder.join("node_modules");
     let stamp = Stamp::new(modules.join(".inferry-installed")).path(&folder.join("package-lock.json"));
     stamp.make(std::slice::from_ref(&modules), || {
-        // Nothing that we use needs an install script.
-        let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+        // Nothing that we use needs an install script. Not `ci`, which refuses a lock file without the optional packages of
+        // other systems, and a registry need not have those; `install` takes the same versions by the same checksums.
+        let arguments =
+            ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
         let mut install = npm();
         run(install.args(arguments).current_dir(folder), "npm could not install its packages")
     })
