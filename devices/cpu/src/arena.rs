@@ -17,7 +17,8 @@ use core::ops::Range;
 use inferry_core::tensor::ReadLease;
 use inferry_core::{Parallel, Pieces, Shape};
 
-use crate::io::{Io, Span};
+use crate::io::{Io, Operands, Span};
+use crate::kernel::fault::{Fault, Faults};
 use crate::kernel::{Kernel, Phase};
 
 /// Every value begins at a multiple of so many bytes, so that kernels may load whole vectors.
@@ -98,6 +99,8 @@ pub(crate) struct Memory {
     /// Spans of the step that is bound; kept for their capacity.
     reads: Vec<Option<Span>>,
     writes: Vec<Span>,
+    /// The fault that ended the run, until the next one.
+    faults: Faults,
 }
 
 impl Memory {
@@ -147,6 +150,9 @@ impl Memory {
         inputs: impl Iterator<Item = Option<&'a [u8]>>,
         outputs: impl Iterator<Item = Option<&'a mut [u8]>>,
     ) -> Lent<'a> {
+        if self.faults.first().is_some() {
+            self.faults = Faults::none();
+        }
         self.inputs.clear();
         for (port, bytes) in inputs.enumerate() {
             let staged = || self.staged_inputs[port].all();
@@ -233,9 +239,10 @@ impl Lent<'_> {
             self.memory.writes.push(span);
         }
         let all_scratch = self.memory.scratch.span(0..scratch * width);
-        let Memory { reads, writes, .. } = &*self.memory;
+        let Memory { reads, writes, faults, .. } = &*self.memory;
         check_apart(reads, writes, workspace);
-        Ok(Bound { reads, writes, workspace, scratch: all_scratch, each: scratch, width })
+        let operands = Operands { inputs: reads, outputs: writes, workspace, faults };
+        Ok(Bound { operands, scratch: all_scratch, each: scratch, width })
     }
 
     fn readable(&mut self, place: Place) -> Span {
@@ -272,9 +279,7 @@ pub(crate) enum Workspace {
 
 /// The operands of one step, ready to run its kernel on.
 pub(crate) struct Bound<'a> {
-    reads: &'a [Option<Span>],
-    writes: &'a [Span],
-    workspace: Span,
+    operands: Operands<'a>,
     /// One scratch area a thread, `each` bytes apart.
     scratch: Span,
     each: usize,
@@ -287,6 +292,12 @@ impl Bound<'_> {
     pub(crate) fn run(&mut self, kernel: &dyn Kernel, index: usize, phase: Phase, tiles: Range<usize>) {
         // SAFETY: `&mut self`: no other call runs on these operands.
         unsafe { self.run_as(0, kernel, index, phase, tiles) }
+    }
+
+    /// Why the node failed, once a block of it did.
+    #[inline]
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        self.operands.faults.first()
     }
 
     /// On how many threads the operands may be used at the same time.
@@ -335,7 +346,7 @@ impl Bound<'_> {
         // SAFETY: `Bound` borrows the regions for its life; `check_apart` saw that outputs and workspace overlap nothing else
         // of this step; nobody else has the regions, for the work is borrowed exclusively and the ports are leased; the caller
         // vouches for the tiles.
-        let mut io = unsafe { Io::new(self.reads, self.writes, self.workspace, scratch, tiles, phase) };
+        let mut io = unsafe { Io::new(self.operands, scratch, tiles, phase) };
         kernel.run(index, &mut io);
     }
 }

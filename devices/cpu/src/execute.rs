@@ -13,6 +13,7 @@ use inferry_core::{Clock, Parallel, Turn};
 
 use crate::arena::{Bound, Lent, OutOfMemory, Workspace};
 use crate::isa::Isa;
+use crate::kernel::fault::Fault;
 use crate::kernel::{Kernel, Phase};
 use crate::late::LateState;
 use crate::pack::Packs;
@@ -60,6 +61,8 @@ pub(crate) enum Halt {
     Stopped,
     /// A node cannot run.
     Node(Label, NodeError),
+    /// A node failed on the numbers that it was given.
+    Fault(Label, Fault),
     /// A block cannot run.
     Broken(PlanError),
     /// There is no memory for a step.
@@ -143,7 +146,7 @@ pub(crate) fn advance(
         let mut bound = bound.map_err(|error| Halt::Memory(label.clone(), error))?;
         let (block, step) = (frame.block, frame.step);
         let began = times.as_ref().map(|(clock, _)| clock.now());
-        let progress = pace.run(kernel, frame, &mut bound);
+        let progress = pace.run(kernel, label, frame, &mut bound);
         if let (Some((clock, times)), Some(began)) = (times.as_mut(), began) {
             times.add(block, step, clock.now().saturating_sub(began));
         }
@@ -190,6 +193,7 @@ impl Pace<'_> {
     fn run(
         &mut self,
         kernel: &dyn Kernel,
+        label: &Label,
         frame: &mut Frame,
         bound: &mut Bound<'_>,
     ) -> Result<Progress, Halt> {
@@ -209,6 +213,9 @@ impl Pace<'_> {
                     bound.fork(kernel, (frame.phase as usize, *phase), frame.tile..end, piece, self.parallel);
                 } else {
                     bound.run(kernel, frame.phase as usize, *phase, frame.tile..end);
+                }
+                if let Some(fault) = bound.fault() {
+                    return Err(Halt::Fault(label.clone(), fault.clone()));
                 }
                 frame.tile = end;
             }

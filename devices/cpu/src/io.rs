@@ -12,6 +12,7 @@ use core::ops::Range;
 use bytemuck::{AnyBitPattern, NoUninit};
 
 use crate::kernel::Phase;
+use crate::kernel::fault::{Fault, Faults};
 
 /// Plain old data of a tensor; `bool` travels as `u8`.
 pub trait Plain: NoUninit + AnyBitPattern + Send + Sync {}
@@ -81,11 +82,22 @@ unsafe impl Send for Span {}
 // SAFETY: as above.
 unsafe impl Sync for Span {}
 
+/// What all tiles of a step share.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// The bytes of each input; `None` for one that is left out.
+    pub inputs: &'a [Option<Span>],
+    /// The bytes of each output.
+    pub outputs: &'a [Span],
+    /// Bytes that live while the step runs.
+    pub workspace: Span,
+    /// Where tiles report what they cannot compute with.
+    pub faults: &'a Faults,
+}
+
 /// The memory of one block of tiles. See the [module](self).
 pub struct Io<'a> {
-    inputs: &'a [Option<Span>],
-    outputs: &'a [Span],
-    workspace: Span,
+    operands: Operands<'a>,
     scratch: Option<&'a mut [u8]>,
     tiles: Range<usize>,
     phase: Phase,
@@ -100,14 +112,19 @@ impl<'a> Io<'a> {
     /// writes the inputs; nobody else touches the outputs and the workspace, except calls of the same kernel for other
     /// tiles of the same phase, and not even those when the phase is serial.
     pub unsafe fn new(
-        inputs: &'a [Option<Span>],
-        outputs: &'a [Span],
-        workspace: Span,
+        operands: Operands<'a>,
         scratch: &'a mut [u8],
         tiles: Range<usize>,
         phase: Phase,
     ) -> Io<'a> {
-        Io { inputs, outputs, workspace, scratch: Some(scratch), tiles, phase, taken: 0 }
+        Io { operands, scratch: Some(scratch), tiles, phase, taken: 0 }
+    }
+
+    /// Says that the node cannot be computed: the run ends with this error when the block of tiles is done. What the tiles
+    /// write is looked at by nobody; the first fault of a step is the one that is told.
+    #[cold]
+    pub fn fail(&self, fault: Fault) {
+        self.operands.faults.report(fault);
     }
 
     /// The tiles to compute.
@@ -117,12 +134,12 @@ impl<'a> Io<'a> {
 
     /// True when input `index` is there.
     pub fn has_input(&self, index: usize) -> bool {
-        matches!(self.inputs.get(index), Some(Some(_)))
+        matches!(self.operands.inputs.get(index), Some(Some(_)))
     }
 
     /// How many inputs there are, left-out ones in the middle included.
     pub fn inputs(&self) -> usize {
-        self.inputs.len()
+        self.operands.inputs.len()
     }
 
     /// The elements of input `index`, dense and row-major.
@@ -130,7 +147,7 @@ impl<'a> Io<'a> {
     /// # Panics
     /// When it is left out or its bytes are no whole number of `T`: a kernel asks only for what it was built for.
     pub fn input<T: Plain>(&self, index: usize) -> &'a [T] {
-        let span = self.inputs[index].expect("an input the kernel was built for");
+        let span = self.operands.inputs[index].expect("an input the kernel was built for");
         // SAFETY: valid for `'a` and not written, as `new` demands; the cast checks alignment and size.
         bytemuck::cast_slice(unsafe { core::slice::from_raw_parts(span.start, span.len) })
     }
@@ -142,7 +159,7 @@ impl<'a> Io<'a> {
     pub fn rows<T: Plain>(&mut self) -> &'a mut [T] {
         assert!(self.phase.unit > 0, "a phase made by Phase::rows");
         self.take(0);
-        let span = self.outputs[0];
+        let span = self.operands.outputs[0];
         let len = span.len / size_of::<T>();
         let start = (self.tiles.start * self.phase.unit).min(len);
         let end = (self.tiles.end * self.phase.unit).min(len);
@@ -158,7 +175,7 @@ impl<'a> Io<'a> {
     pub fn whole<T: Plain>(&mut self, index: usize) -> &'a mut [T] {
         assert!(self.alone(), "a serial phase, or all tiles at once");
         self.take(index);
-        let span = self.outputs[index];
+        let span = self.operands.outputs[index];
         // SAFETY: no other call runs at the same time; this call takes it once.
         bytemuck::cast_slice_mut(unsafe { core::slice::from_raw_parts_mut(span.start, span.len) })
     }
@@ -168,7 +185,9 @@ impl<'a> Io<'a> {
         assert!(self.alone(), "a serial phase, or all tiles at once");
         self.take(31);
         // SAFETY: no other call runs at the same time; this call takes it once.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(self.workspace.start, self.workspace.len) };
+        let bytes = unsafe {
+            core::slice::from_raw_parts_mut(self.operands.workspace.start, self.operands.workspace.len)
+        };
         whole_elements(bytes)
     }
 
@@ -178,19 +197,21 @@ impl<'a> Io<'a> {
     /// No call of this phase writes the workspace.
     pub unsafe fn read_workspace<T: Plain>(&self) -> &'a [T] {
         // SAFETY: the caller vouches that nobody writes it.
-        let bytes = unsafe { core::slice::from_raw_parts(self.workspace.start, self.workspace.len) };
+        let bytes = unsafe {
+            core::slice::from_raw_parts(self.operands.workspace.start, self.operands.workspace.len)
+        };
         let size = size_of::<T>();
         bytemuck::cast_slice(&bytes[..bytes.len() / size * size])
     }
 
     /// Output `index` as a handle through which tiles write the elements that they own.
     pub fn shared<T: Plain>(&self, index: usize) -> Shared<'a, T> {
-        Shared::new(self.outputs[index])
+        Shared::new(self.operands.outputs[index])
     }
 
     /// The workspace as such a handle.
     pub fn shared_workspace<T: Plain>(&self) -> Shared<'a, T> {
-        Shared::new(self.workspace)
+        Shared::new(self.operands.workspace)
     }
 
     /// The scratch of this call: no other call sees it.

@@ -37,4 +37,5 @@ mod work;
 pub use compile::{CompileError, Cpu, Options};
 pub use evaluate::Evaluator;
 pub use isa::Isa;
+pub use kernel::fault::Fault;
 pub use plan::{NodeCause, NodeError, PlanError};

@@ -13,8 +13,9 @@ use inferry_core::tensor::{InUse, ReadLease, TensorError, WriteLease};
 use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::op::Op;
 
-use crate::io::{Io, Span};
+use crate::io::{Io, Operands, Span};
 use crate::isa::Isa;
+use crate::kernel::fault::{Fault, Faults};
 use crate::kernel::{self, BuildError, Builder, Kernel, Operand, Phase};
 use crate::pack::Packs;
 
@@ -28,6 +29,9 @@ pub enum SingleError {
     /// An output of a size that overflows.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// The kernel cannot compute with these numbers.
+    #[error(transparent)]
+    Fault(#[from] Fault),
     /// Somebody writes an input now.
     #[error(transparent)]
     InUse(#[from] InUse),
@@ -87,7 +91,8 @@ pub(crate) fn run_blocks(
     let outputs: Vec<_> = writers.iter_mut().map(|lent| Span::new(lent.bytes_mut())).collect();
     let mut workspace = Lines::new(kernel.workspace(), poison);
     let mut scratch = Lines::new(kernel.scratch(), poison);
-    let workspace = Span::new(workspace.bytes());
+    let (workspace, faults) = (Span::new(workspace.bytes()), Faults::none());
+    let operands = Operands { inputs: &inputs, outputs: &outputs, workspace, faults: &faults };
     for (index, phase) in kernel.phases().iter().enumerate() {
         for tiles in blocks(*phase) {
             assert!(tiles.end <= phase.tiles, "{tiles:?} of {} tiles", phase.tiles);
@@ -95,8 +100,11 @@ pub(crate) fn run_blocks(
             scratch.fill(poison);
             // SAFETY: the leases and the two allocations outlive the call and are aligned; the leases keep writers away
             // from the inputs and everybody from the outputs; blocks run one after the other.
-            let mut io = unsafe { Io::new(&inputs, &outputs, workspace, scratch, tiles, *phase) };
+            let mut io = unsafe { Io::new(operands, scratch, tiles, *phase) };
             kernel.run(index, &mut io);
+            if let Some(fault) = faults.first() {
+                return Err(fault.clone().into());
+            }
         }
     }
     Ok(())

@@ -293,6 +293,7 @@ fn halted(halt: Halt) -> Failure {
     match halt {
         Halt::Stopped => Failure::stopped(),
         Halt::Node(label, error) => refused(error).at(&*label.name),
+        Halt::Fault(label, fault) => Failure::operator(fault).at(&*label.name),
         Halt::Broken(error) => unplanned(error),
         Halt::Memory(label, error) => no_memory(error).at(&*label.name),
     }

@@ -7,7 +7,7 @@ use inferry_core::turn::Slice as TimeSlice;
 use inferry_core::{ElementType, InferErrorKind, Serial, Stop, Tensor};
 use inferry_cpu::{Cpu, Isa, Options};
 use inferry_engine::op::{
-    Cast, Concat, Expand, Flatten, Identity, Pad, PadMode, Reshape, ShapeOf, Slice, Split, Squeeze,
+    Cast, Concat, Expand, Flatten, Gather, Identity, Pad, PadMode, Reshape, ShapeOf, Slice, Split, Squeeze,
     Transpose, Unary, Unsqueeze,
 };
 use support::*;
@@ -251,6 +251,30 @@ fn strings_that_nothing_reads_are_no_obstacle() {
     let words = Tensor::from_strings(&["a", "b"], [2]).unwrap();
     let outputs = run(&sketch.model(&[y]), &[words, tensor(&[1f32, -2.0], &[2])]);
     assert_eq!(floats(&outputs[0]), [-1.0, 2.0]);
+}
+
+#[test]
+fn an_index_out_of_range_ends_the_run_with_its_node_and_the_next_run_is_sound() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", F32, &[3]);
+    let index = sketch.input("index", ElementType::I64, &[2]);
+    let y = sketch.op(Gather { axis: 0 }, &[x, index]);
+    let y = sketch.op(Unary::Neg, &[y]);
+    let mut runner = Runner::new(&compile(&sketch.model(&[y])));
+    runner.set(0, count(&[3]));
+    for (index, wanted) in [([0, 3], None), ([2, -3], Some([-2.0, -0.0]))] {
+        runner.set(1, tensor::<i64>(&index, &[2]));
+        let outcome = runner.run_with(TimeSlice::Unlimited, &Serial, Stop::never());
+        match wanted {
+            Some(numbers) => assert_eq!(floats(&outcome.map(|_| runner.outputs()).unwrap()[0]), numbers),
+            None => {
+                let failure = outcome.unwrap_err();
+                assert_eq!(failure.kind(), InferErrorKind::Operator);
+                let told = "operator at node \"Gather #0\": index 3 of input 1 lies outside of 3 elements";
+                assert_eq!(chain(&failure), told);
+            }
+        }
+    }
 }
 
 #[test]

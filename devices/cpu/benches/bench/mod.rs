@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use inferry_core::{ElementType, Shape, Tensor};
-use inferry_cpu::io::{Io, Span};
+use inferry_cpu::io::{Io, Operands, Span};
 use inferry_cpu::isa::{Isa, Level};
+use inferry_cpu::kernel::fault::Faults;
 use inferry_cpu::kernel::{self, Builder, Operand};
 use inferry_cpu::pack::Packs;
 use inferry_engine::op::Op;
@@ -82,6 +83,8 @@ pub(crate) fn best(
     let mut workspace = Lines::new(kernel.workspace());
     let workspace = Span::new(workspace.bytes());
     let mut scratch = Lines::new(kernel.scratch());
+    let faults = Faults::none();
+    let operands = Operands { inputs: &spans, outputs: &out, workspace, faults: &faults };
     // Blocks so short that some run of each is not interrupted even on a busy machine; the times of the best runs add up.
     let mut blocks = Vec::new();
     for (index, phase) in kernel.phases().iter().enumerate() {
@@ -94,7 +97,7 @@ pub(crate) fn best(
     while begin.elapsed() < Duration::from_millis(150) || rounds < 5 {
         for (index, phase, tiles, best) in &mut blocks {
             // SAFETY: leases and buffers live on and are aligned; one call runs at a time.
-            let mut io = unsafe { Io::new(&spans, &out, workspace, scratch.bytes(), tiles.clone(), *phase) };
+            let mut io = unsafe { Io::new(operands, scratch.bytes(), tiles.clone(), *phase) };
             let start = Instant::now();
             kernel.run(*index, &mut io);
             *best = best.min(start.elapsed().as_secs_f64());

@@ -1,8 +1,7 @@
 //! Gather, GatherElements and GatherND: elements picked by a tensor of indices.
 //!
 //! Indices are `i32` or `i64` and come in the run. Negative ones count from the end. One that lies outside the data has no
-//! element to give: the standard calls that an error of the model; here it gives zeros, because a kernel neither fails
-//! nor reads beyond its data.
+//! element to give: the node fails.
 
 use alloc::format;
 
@@ -11,6 +10,7 @@ use inferry_engine::op::{Gather, GatherElements, GatherNd};
 
 use crate::io::{Io, Plain};
 use crate::kernel::arguments::{axis, form};
+use crate::kernel::fault::Fault;
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::walk::dense_stride;
 use crate::kernel::{BuildError, Builder, Built, by_size};
@@ -35,7 +35,7 @@ pub(crate) fn gather(op: &Gather, node: &Builder<'_>) -> Built {
     }
     by_size!("Gather", data.element, T => pieces::<T>(count, inner, move |io, piece| {
         let index = wrapped(index(io, 1, wide, piece % picked), extent)?;
-        Some(((piece / picked) * extent + index) * inner)
+        Ok(((piece / picked) * extent + index) * inner)
     }))
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn gather_nd(op: &GatherNd, node: &Builder<'_>) -> Built {
         for (column, (extent, stride)) in extents.iter().enumerate() {
             at += wrapped(index(io, 1, wide, piece * depth + column), *extent)? * stride;
         }
-        Some(at)
+        Ok(at)
     }))
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn gather_elements(op: &GatherElements, node: &Builder<'_>) -> Built 
             rest /= output[dim];
         }
         let index = wrapped(index(io, 1, wide, element), extent)?;
-        Some(at + index * dense_stride(&shape, axis) as usize)
+        Ok(at + index * dense_stride(&shape, axis) as usize)
     }))
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn gather_elements(op: &GatherElements, node: &Builder<'_>) -> Built 
 fn pieces<T: Plain>(
     count: usize,
     len: usize,
-    find: impl Fn(&Io<'_>, usize) -> Option<usize> + Send + Sync + 'static,
+    find: impl Fn(&Io<'_>, usize) -> Result<usize, Fault> + Send + Sync + 'static,
 ) -> Built {
     let each = 60 * size_of::<T>() as u64 + 3000 / len.max(1) as u64;
     let phase = spread(count, each);
@@ -117,8 +117,8 @@ fn pieces<T: Plain>(
             let part = (len - skipped).min(to.len() - done);
             let to = &mut to[done..done + part];
             match find(io, piece) {
-                Some(at) => to.copy_from_slice(&data[at + skipped..at + skipped + part]),
-                None => to.fill(T::zeroed()),
+                Ok(at) => to.copy_from_slice(&data[at + skipped..at + skipped + part]),
+                Err(fault) => return io.fail(fault),
             }
             done += part;
         }
@@ -140,15 +140,16 @@ fn index(io: &Io<'_>, input: usize, wide: bool, at: usize) -> i64 {
 }
 
 #[inline]
-fn wrapped(index: i64, extent: usize) -> Option<usize> {
-    let index = if index < 0 { index + extent as i64 } else { index };
-    usize::try_from(index).ok().filter(|index| *index < extent)
+fn wrapped(index: i64, extent: usize) -> Result<usize, Fault> {
+    let position = if index < 0 { index + extent as i64 } else { index };
+    let position = usize::try_from(position).ok().filter(|position| *position < extent);
+    position.ok_or(Fault::Index { input: 1, index, extent })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::testing::{run_one, tensor};
+    use crate::kernel::testing::{fault_of, run_one, tensor};
 
     #[test]
     fn gathers_slices_along_an_axis() {
@@ -161,10 +162,20 @@ mod tests {
     }
 
     #[test]
-    fn an_index_outside_gives_zeros() {
+    fn an_index_outside_fails() {
         let data = tensor(&[1u8, 2, 3], [3]);
-        let indices = tensor(&[3i64, -4, 2, i64::MIN], [4]);
-        assert_eq!(run_one::<u8>(&Gather { axis: 0 }, &[&data, &indices], [4]), [0, 0, 3, 0]);
+        for outside in [3, -4, i64::MIN, i64::MAX] {
+            let indices = tensor(&[2, outside], [2]);
+            let outside = Fault::Index { input: 1, index: outside, extent: 3 };
+            let gather = Gather { axis: 0 };
+            assert_eq!(fault_of(&gather, &[&data, &indices], &[(ElementType::U8, [2].into())]), outside);
+            let elements = GatherElements { axis: 0 };
+            assert_eq!(fault_of(&elements, &[&data, &indices], &[(ElementType::U8, [2].into())]), outside);
+            let mut indices = indices;
+            indices.set_shape([2, 1]).unwrap();
+            let by_rows = GatherNd { batch_dims: 0 };
+            assert_eq!(fault_of(&by_rows, &[&data, &indices], &[(ElementType::U8, [2].into())]), outside);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod conv_transpose;
 pub(crate) mod copy;
 mod dynamic_quantize;
 pub mod epilogue;
+pub mod fault;
 mod fold;
 mod functions;
 mod gather;
@@ -83,7 +84,7 @@ pub trait Kernel: Send + Sync {
         0
     }
 
-    /// Computes the tiles `io.tiles()` of a phase.
+    /// Computes the tiles `io.tiles()` of a phase. Numbers that it cannot compute with are reported to [`Io::fail`].
     fn run(&self, phase: usize, io: &mut Io<'_>);
 }
 

@@ -13,6 +13,7 @@ use inferry_engine::graph::Fact;
 use inferry_engine::op::{Inputs, Op};
 
 use crate::isa::Isa;
+use crate::kernel::fault::Fault;
 use crate::kernel::{self, Builder, Phase};
 use crate::pack::Packs;
 use crate::single;
@@ -70,6 +71,25 @@ pub(crate) fn run_with_constants(
 pub(crate) fn run_one<T: Element>(op: &dyn Op, inputs: &[&Tensor], shape: impl Into<Shape>) -> Vec<T> {
     let inputs: Vec<_> = inputs.iter().map(|input| Some(Tensor::clone(input))).collect();
     run(op, &inputs, &[(T::TYPE, shape.into())], Isa::portable())[0].to_vec().unwrap()
+}
+
+/// Why `op` fails on these inputs, which come in the run unless [`Op::value_inputs`] says that values matter.
+///
+/// # Panics
+/// When the kernel cannot be built or does not fail.
+pub(crate) fn fault_of(op: &dyn Op, inputs: &[&Tensor], outputs: &[(ElementType, Shape)]) -> Fault {
+    let constant = |index: usize| op.value_inputs().contains(&index);
+    let operands = inputs.iter().enumerate();
+    let operands: Vec<_> =
+        operands.map(|(index, tensor)| Some(single::operand(tensor, constant(index)))).collect();
+    let node = Builder { inputs: &operands, outputs, isa: Isa::portable(), packs: &Packs::default() };
+    let kernel = kernel::build(op, &node).unwrap_or_else(|error| panic!("{}: {error}", op.name()));
+    let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();
+    let mut results: Vec<_> = outputs.iter().map(|(element, shape)| garbage(*element, shape, 0x5a)).collect();
+    match single::run(&*kernel, &inputs, &mut results) {
+        Err(single::SingleError::Fault(fault)) => fault,
+        other => panic!("{}: {other:?}", op.name()),
+    }
 }
 
 /// A tensor of these values.
