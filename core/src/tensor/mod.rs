@@ -33,6 +33,7 @@ mod view;
 mod walk;
 
 use crate::remote::ObjectId;
+use crate::steps::Pace;
 
 pub use copy::{copy_bytes, gather, scatter};
 pub use element::{Element, ElementType};
@@ -74,6 +75,24 @@ impl Tensor {
             ElementType::String => Storage::strings(layout.shape().count())?,
             _ => Storage::zeroed(layout.span(element.size()))?,
         };
+        Ok(Tensor { element, layout, offset: 0, storage, room: Room::Growing })
+    }
+
+    /// As [`Tensor::try_zeros`], with interruptions: a large tensor takes long to clear.
+    ///
+    /// # Errors
+    /// As [`Tensor::try_zeros`].
+    pub async fn zeros_paced(
+        element: ElementType,
+        shape: impl Into<Shape>,
+        pace: &mut Pace,
+    ) -> Result<Tensor, TensorError> {
+        let shape = shape.into();
+        let layout = Layout::dense(shape.clone(), element.size());
+        let Some(layout) = layout.filter(|_| element != ElementType::String) else {
+            return Tensor::try_zeros(element, shape);
+        };
+        let storage = Storage::zeroed_paced(layout.span(element.size()), pace).await?;
         Ok(Tensor { element, layout, offset: 0, storage, room: Room::Growing })
     }
 

@@ -21,6 +21,7 @@ use bytemuck::{NoUninit, Pod};
 use super::element::Element;
 use super::error::{InUse, LeaseError, OutOfMemory};
 use crate::remote::{Claim, ObjectId};
+use crate::steps::Pace;
 use crate::sync::{Arc, AtomicWord, Ordering, UnsafeCell, Word};
 
 /// The lease word while a writer holds the block. Readers never get as far.
@@ -124,6 +125,9 @@ impl Block {
     }
 }
 
+/// So many lines are cleared between two looks.
+const CLEARED: usize = 1 << 10;
+
 /// One cache line: the unit of allocation, so that every fresh block starts at a multiple of 64 bytes.
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(C, align(64))]
@@ -154,6 +158,20 @@ impl Storage {
     pub fn zeroed(len: usize) -> Result<Storage, OutOfMemory> {
         let mut lines: Vec<Line> = bytemuck::allocation::try_zeroed_vec(len.div_ceil(64))
             .map_err(|()| OutOfMemory { bytes: len })?;
+        let first = pointer(&mut lines);
+        Ok(Storage::block(first, len, true, Keeper::Lines { lines }))
+    }
+
+    /// As [`Storage::zeroed`], with interruptions: it takes a millisecond or more to clear a megabyte that the system has to
+    /// find first.
+    pub(super) async fn zeroed_paced(len: usize, pace: &mut Pace) -> Result<Storage, OutOfMemory> {
+        let (count, mut lines) = (len.div_ceil(64), Vec::<Line>::new());
+        lines.try_reserve_exact(count).map_err(|_| OutOfMemory { bytes: len })?;
+        while lines.len() < count {
+            let piece = CLEARED.min(count - lines.len());
+            lines.resize(lines.len() + piece, Line([0; 64]));
+            pace.spend(piece as u64 * 20).await;
+        }
         let first = pointer(&mut lines);
         Ok(Storage::block(first, len, true, Keeper::Lines { lines }))
     }

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use inferry_core::device::{CompiledModel, Device, Work};
 use inferry_core::port::Port;
 use inferry_core::request::{BoxError, PrepareError};
+use inferry_core::steps::{Pace, Steps, finish};
 use inferry_core::{Clock, Shape};
 use inferry_engine::Model;
 use inferry_engine::device::{ModelDevice, Settings};
@@ -79,6 +80,45 @@ impl Cpu {
     pub fn evaluator(&self) -> Evaluator {
         Evaluator(self.isa)
     }
+
+    /// Compiles a model step by step.
+    pub fn compile_steps(
+        &self,
+        model: Model,
+        options: Options,
+    ) -> Steps<'static, Result<Arc<dyn CompiledModel>, CompileError>> {
+        let cpu = *self;
+        Steps::new(move |mut pace| async move { cpu.compile_paced(model, options, &mut pace).await })
+    }
+
+    /// Compiles a model, with interruptions.
+    pub async fn compile_paced(
+        self,
+        mut model: Model,
+        options: Options,
+        pace: &mut Pace,
+    ) -> Result<Arc<dyn CompiledModel>, CompileError> {
+        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
+        let wide = passes::Options { widen_half: true, ..passes::Options::default() };
+        passes::run_paced(&mut model.graph, &Evaluator(self.isa), wide, pace).await?;
+        let (inputs, outputs) = (model.inputs(), model.outputs());
+        let (packs, plans) = (Packs::default(), Mutex::new(Vec::new()));
+        let shared = Shared {
+            graph: model.graph,
+            inputs: inputs.into(),
+            outputs: outputs.into(),
+            isa: self.isa,
+            packs,
+            plans,
+            options,
+            nodes,
+        };
+        let fixed: Option<Arc<[Shape]>> = shared.inputs.iter().map(|port| port.shape.fixed()).collect();
+        if let Some(shapes) = fixed {
+            shared.plan(shapes, pace).await?;
+        }
+        Ok(Arc::new(Compiled(Arc::new(shared))))
+    }
 }
 
 impl Device for Cpu {
@@ -91,27 +131,7 @@ impl Device for Cpu {
     }
 
     fn compile(&self, model: &Model, options: &Options) -> Result<Arc<dyn CompiledModel>, CompileError> {
-        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
-        let mut model = model.clone();
-        let wide = passes::Options { widen_half: true, ..passes::Options::default() };
-        passes::run(&mut model.graph, &Evaluator(self.isa), wide)?;
-        let (inputs, outputs) = (model.inputs(), model.outputs());
-        let (packs, plans) = (Packs::default(), Mutex::new(Vec::new()));
-        let shared = Shared {
-            graph: model.graph,
-            inputs: inputs.into(),
-            outputs: outputs.into(),
-            isa: self.isa,
-            packs,
-            plans,
-            options: options.clone(),
-            nodes,
-        };
-        let fixed: Option<Vec<Shape>> = shared.inputs.iter().map(|port| port.shape.fixed()).collect();
-        if let Some(shapes) = fixed {
-            shared.plan(&|| shapes.iter(), &|| false)?;
-        }
-        Ok(Arc::new(Compiled(Arc::new(shared))))
+        finish(self.compile_paced(model.clone(), options.clone(), &mut Pace::silent()))
     }
 }
 
@@ -180,32 +200,26 @@ impl Shared {
         if fixed { self.plans.lock().first().cloned() } else { None }
     }
 
-    /// The plan for inputs of these shapes: one that is kept, or a new one. `stop` is asked now and then while it is made.
+    /// The plan for inputs of these shapes, if one is kept. It counts as used.
+    pub(crate) fn kept<'s>(&self, shapes: impl Iterator<Item = &'s Shape> + Clone) -> Option<Kept> {
+        let mut plans = self.plans.lock();
+        let at = plans.iter().position(|kept| shapes.clone().eq(kept.shapes.iter()))?;
+        plans[..=at].rotate_right(1);
+        Some(plans[0].clone())
+    }
+
+    /// Makes a plan for inputs of these shapes and keeps it.
     ///
     /// The lock is held to look up and to insert, never while planning: two requests may make the same plan at the same
     /// time, and one of the two is kept.
-    pub(crate) fn plan<'s, I: Iterator<Item = &'s Shape>>(
-        &self,
-        shapes: &dyn Fn() -> I,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Kept, PlanError> {
-        let found = |kept: &Kept| shapes().eq(kept.shapes.iter());
-        let look_up = |plans: &mut Vec<Kept>| {
-            let at = plans.iter().position(found)?;
-            plans[..=at].rotate_right(1);
-            Some(plans[0].clone())
-        };
-        if let Some(kept) = look_up(&mut self.plans.lock()) {
+    pub(crate) async fn plan(&self, shapes: Arc<[Shape]>, pace: &mut Pace) -> Result<Kept, PlanError> {
+        let planning = Planning { isa: self.isa, packs: &self.packs };
+        let plan = Arc::new(Plan::new(&self.graph, &shapes, planning, pace).await?);
+        if let Some(kept) = self.kept(shapes.iter()) {
             return Ok(kept);
         }
-        let shapes: Arc<[Shape]> = shapes().cloned().collect();
-        let planning = Planning { isa: self.isa, packs: &self.packs, stop };
-        let plan = Arc::new(Plan::new(&self.graph, &shapes, planning)?);
         let made = Kept { shapes, plan };
         let mut plans = self.plans.lock();
-        if let Some(kept) = look_up(&mut plans) {
-            return Ok(kept);
-        }
         plans.insert(0, made.clone());
         let most = plans.len().min(self.options.plans.max(1));
         let dropped = plans.split_off(most);
@@ -214,12 +228,21 @@ impl Shared {
         drop(dropped);
         Ok(made)
     }
+
+    /// As [`Shared::plan`], step by step.
+    pub(crate) fn plan_steps(self: Arc<Self>, shapes: Arc<[Shape]>) -> Planned {
+        Steps::new(move |mut pace| async move { self.plan(shapes, &mut pace).await })
+    }
 }
+
+/// A plan that is being made.
+pub(crate) type Planned = Steps<'static, Result<Kept, PlanError>>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferry_core::ElementType;
+    use inferry_core::turn::{Slice, Stop, StopSource};
+    use inferry_core::{ElementType, Serial, Step, Turn};
     use inferry_engine::graph::{Dim, Fact, ShapeFact};
     use inferry_engine::op::Transpose;
 
@@ -241,9 +264,11 @@ mod tests {
         Shared { graph: model.graph, inputs, outputs, isa, packs, plans, options, nodes: Vec::new() }
     }
 
+    /// As a request does it.
     fn plan(shared: &Shared, rows: usize) -> Arc<Plan> {
         let shape = Shape::from([rows, 2]);
-        shared.plan(&|| core::iter::once(&shape), &|| false).unwrap().plan
+        let make = || finish(shared.plan([shape.clone()].into(), &mut Pace::silent())).unwrap();
+        shared.kept(core::iter::once(&shape)).unwrap_or_else(make).plan
     }
 
     #[test]
@@ -260,10 +285,21 @@ mod tests {
 
     #[test]
     fn a_plan_that_was_stopped_is_not_kept() {
-        let shared = shared(2);
-        let shape = Shape::from([1, 2]);
-        let stopped = shared.plan(&|| core::iter::once(&shape), &|| true);
-        assert!(matches!(stopped, Err(PlanError::Stopped)));
+        let shared = Arc::new(shared(2));
+        let mut steps = shared.clone().plan_steps([Shape::from([1, 2])].into());
+        assert!(matches!(
+            steps.step(&Turn::new(Stop::new(&Stopped), Slice::Unlimited, &Serial)),
+            Step::Stopped
+        ));
         assert!(shared.plans.lock().is_empty());
+        assert_eq!(Arc::strong_count(&shared), 1, "nothing of it is left");
+    }
+
+    struct Stopped;
+
+    impl StopSource for Stopped {
+        fn stopped(&self) -> bool {
+            true
+        }
     }
 }

@@ -1,15 +1,18 @@
 //! The arithmetic that passes borrow to fold constants.
 //!
-//! A node whose inputs are all known is built as a kernel and run at once. Nothing is remembered, and nobody can interrupt
-//! it; passes decide what is worth folding.
+//! A node whose inputs are all known is built as a kernel and run, with interruptions between blocks of its tiles where the
+//! passes ask for them. Nothing is remembered; passes decide what is worth folding.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::future::ready;
 
+use inferry_core::steps::{Pace, finish};
 use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::graph::Fact;
 use inferry_engine::op::Op;
-use inferry_engine::passes::Evaluate;
+use inferry_engine::passes::{Evaluate, Evaluation};
 
 use crate::isa::Isa;
 use crate::kernel::BuildError;
@@ -29,12 +32,26 @@ impl Evaluate for Evaluator {
         inputs: &[Option<&Tensor>],
         outputs: &[Fact],
     ) -> Option<Result<Vec<Tensor>, String>> {
+        Some(finish(self.evaluate_paced(op, inputs, outputs)?))
+    }
+
+    fn evaluate_paced<'a>(
+        &'a self,
+        op: &'a dyn Op,
+        inputs: &'a [Option<&'a Tensor>],
+        outputs: &'a [Fact],
+    ) -> Option<Evaluation<'a>> {
         let shape = |fact: &Fact| Some((fact.element, fact.shape.fixed()?));
         let outputs: Option<Vec<(ElementType, Shape)>> = outputs.iter().map(shape).collect();
-        match single::evaluate(op, inputs, &outputs?, self.0) {
-            Ok(tensors) => Some(Ok(tensors)),
-            Err(SingleError::Build(BuildError::Operator(_) | BuildError::Element { .. })) => None,
-            Err(error) => Some(Err(error.to_string())),
-        }
+        let outputs = outputs?;
+        let kernel = match single::build(op, inputs, &outputs, self.0) {
+            Ok(kernel) => kernel,
+            Err(SingleError::Build(BuildError::Operator(_) | BuildError::Element { .. })) => return None,
+            Err(error) => return Some(Box::pin(ready(Err(error.to_string())))),
+        };
+        Some(Box::pin(async move {
+            let results = single::compute(&*kernel, inputs, &outputs, &mut Pace::silent()).await;
+            results.map_err(|error| error.to_string())
+        }))
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! What constant folding and the tests of the kernels stand on: build a kernel for one node whose inputs are at hand, lend
 //! it their bytes, run all its tiles. It allocates outputs, workspace and scratch each time, so it is *not* how a plan
-//! runs, and nobody can interrupt it.
+//! runs; folding can be interrupted between blocks of tiles all the same.
 #![allow(unsafe_code)]
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use inferry_core::tensor::{InUse, ReadLease, TensorError, WriteLease};
+use inferry_core::steps::{Pace, finish};
+use inferry_core::tensor::{self, InUse, ReadLease, TensorError, WriteLease};
 use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::op::Op;
 
+use crate::arena::{OutOfMemory, can_be_had};
 use crate::io::{Io, Operands, Span};
 use crate::isa::Isa;
 use crate::kernel::fault::{Fault, Faults};
@@ -50,15 +53,40 @@ pub fn evaluate(
     outputs: &[(ElementType, Shape)],
     isa: Isa,
 ) -> Result<Vec<Tensor>, SingleError> {
+    let kernel = build(op, inputs, outputs, isa)?;
+    finish(compute(&*kernel, inputs, outputs, &mut Pace::silent()))
+}
+
+/// The kernel for [`compute`].
+pub(crate) fn build(
+    op: &dyn Op,
+    inputs: &[Option<&Tensor>],
+    outputs: &[(ElementType, Shape)],
+    isa: Isa,
+) -> Result<Box<dyn Kernel>, SingleError> {
     let operands: Vec<_> = inputs.iter().map(|input| Some(operand(input.as_ref()?, true))).collect();
     let packs = Packs::default();
     // Before the kernel, which may keep tables as long as an axis: a size that cannot be is an error here.
+    for (element, shape) in outputs {
+        let bytes = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
+        let bytes = bytes.ok_or_else(|| TensorError::TooLarge { element: *element, shape: shape.clone() })?;
+        can_be_had(bytes).map_err(|OutOfMemory(bytes)| TensorError::from(tensor::OutOfMemory { bytes }))?;
+    }
+    Ok(kernel::build(op, &Builder { inputs: &operands, outputs, isa, packs: &packs })?)
+}
+
+/// Runs a kernel on constants, with interruptions, and gives its outputs.
+pub(crate) async fn compute(
+    kernel: &dyn Kernel,
+    inputs: &[Option<&Tensor>],
+    outputs: &[(ElementType, Shape)],
+    pace: &mut Pace,
+) -> Result<Vec<Tensor>, SingleError> {
     let mut results = Vec::with_capacity(outputs.len());
     for (element, shape) in outputs {
-        results.push(Tensor::try_zeros(*element, shape)?);
+        results.push(Tensor::zeros_paced(*element, shape, pace).await?);
     }
-    let kernel = kernel::build(op, &Builder { inputs: &operands, outputs, isa, packs: &packs })?;
-    run(&*kernel, inputs, &mut results)?;
+    run_paced(kernel, inputs, &results, pace).await?;
     Ok(results)
 }
 
@@ -85,29 +113,78 @@ pub(crate) fn run_blocks(
     poison: u8,
     blocks: impl Fn(Phase) -> Vec<Range<usize>>,
 ) -> Result<(), SingleError> {
-    let readers = read(inputs)?;
-    let mut writers = write(outputs)?;
-    let inputs: Vec<_> = readers.iter().map(|lent| Some(Span::read_only(lent.as_ref()?.bytes()))).collect();
-    let outputs: Vec<_> = writers.iter_mut().map(|lent| Span::new(lent.bytes_mut())).collect();
-    let mut workspace = Lines::new(kernel.workspace(), poison);
-    let mut scratch = Lines::new(kernel.scratch(), poison);
-    let (workspace, faults) = (Span::new(workspace.bytes()), Faults::none());
-    let operands = Operands { inputs: &inputs, outputs: &outputs, workspace, faults: &faults };
+    let mut running = Running::new(kernel, inputs, outputs, poison)?;
     for (index, phase) in kernel.phases().iter().enumerate() {
         for tiles in blocks(*phase) {
-            assert!(tiles.end <= phase.tiles, "{tiles:?} of {} tiles", phase.tiles);
-            let scratch = scratch.bytes();
-            scratch.fill(poison);
-            // SAFETY: the leases and the two allocations outlive the call and are aligned; the leases keep writers away
-            // from the inputs and everybody from the outputs; blocks run one after the other.
-            let mut io = unsafe { Io::new(operands, scratch, tiles, *phase) };
-            kernel.run(index, &mut io);
-            if let Some(fault) = faults.first() {
-                return Err(fault.clone().into());
-            }
+            running.block(index, *phase, tiles)?;
         }
     }
     Ok(())
+}
+
+/// As [`run`], with interruptions.
+async fn run_paced(
+    kernel: &dyn Kernel,
+    inputs: &[Option<&Tensor>],
+    outputs: &[Tensor],
+    pace: &mut Pace,
+) -> Result<(), SingleError> {
+    let mut running = Running::new(kernel, inputs, outputs, 0)?;
+    for (index, phase) in kernel.phases().iter().enumerate() {
+        let most = usize::try_from(BLOCK / phase.cost.max(1)).unwrap_or(1).max(1);
+        for begin in (0..phase.tiles).step_by(most) {
+            let end = phase.tiles.min(begin.saturating_add(most));
+            running.block(index, *phase, begin..end)?;
+            pace.spend(phase.cost.max(1).saturating_mul((end - begin) as u64)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Estimated nanoseconds of tiles between two interruptions: less than in a run, because outputs are touched for the first
+/// time.
+const BLOCK: u64 = 100_000;
+
+/// A kernel with the tensors it works on.
+struct Running<'k> {
+    kernel: &'k dyn Kernel,
+    readers: Vec<Option<Lent<ReadLease>>>,
+    writers: Vec<Lent<WriteLease>>,
+    workspace: Lines,
+    scratch: Lines,
+    poison: u8,
+    faults: Faults,
+}
+
+impl Running<'_> {
+    fn new<'k>(
+        kernel: &'k dyn Kernel,
+        inputs: &[Option<&Tensor>],
+        outputs: &[Tensor],
+        poison: u8,
+    ) -> Result<Running<'k>, SingleError> {
+        let (readers, writers) = (read(inputs)?, write(outputs)?);
+        let lines = |len| Lines::new(len, poison);
+        let (workspace, scratch) = (lines(kernel.workspace()), lines(kernel.scratch()));
+        Ok(Running { kernel, readers, writers, workspace, scratch, poison, faults: Faults::none() })
+    }
+
+    /// Runs a block of tiles of a phase.
+    fn block(&mut self, index: usize, phase: Phase, tiles: Range<usize>) -> Result<(), Fault> {
+        assert!(tiles.end <= phase.tiles, "{tiles:?} of {} tiles", phase.tiles);
+        let input = |lent: &Option<Lent<ReadLease>>| Some(Span::read_only(lent.as_ref()?.bytes()));
+        let inputs: Vec<_> = self.readers.iter().map(input).collect();
+        let outputs: Vec<_> = self.writers.iter_mut().map(|lent| Span::new(lent.bytes_mut())).collect();
+        let workspace = Span::new(self.workspace.bytes());
+        let scratch = self.scratch.bytes();
+        scratch.fill(self.poison);
+        let operands = Operands { inputs: &inputs, outputs: &outputs, workspace, faults: &self.faults };
+        // SAFETY: the leases and the two allocations are this struct's, outlive the call and are aligned; the leases keep
+        // writers away from the inputs and everybody from the outputs; blocks run one after the other.
+        let mut io = unsafe { Io::new(operands, scratch, tiles, phase) };
+        self.kernel.run(index, &mut io);
+        self.faults.first().cloned().map_or(Ok(()), Err)
+    }
 }
 
 /// A lease and the bytes of the tensor within it.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  Start ─▶ Gather ─▶ Steps ─▶ Scatter ─▶ done
-//!  (plan)   (strided   (the     (strided outputs, and those whose
-//!            inputs)    plan)    shape is known only now)
+//!   ╰▶ Plan  (strided   (the     (strided outputs, and those whose
+//!  (once)     inputs)    plan)    shape is known only now)
 //! ```
 //!
 //! Each arrow is also a place to be interrupted; within Gather, Steps and Scatter there are many more. A turn that ends early
@@ -16,10 +16,10 @@ use core::task::{Context, Poll};
 
 use inferry_core::device::Work;
 use inferry_core::request::{Bindings, Bound, Failure, InferErrorKind};
-use inferry_core::{ElementType, NodeProfile, Turn};
+use inferry_core::{ElementType, NodeProfile, Step, Turn};
 
 use crate::arena::{Memory, OutOfMemory};
-use crate::compile::{Kept, Shared};
+use crate::compile::{Kept, Planned, Shared};
 use crate::execute::{Halt, Machine, Position, Progress, advance};
 use crate::late::LateState;
 use crate::plan::{NodeCause, NodeError, Plan, PlanError, PlannedOutput};
@@ -31,6 +31,8 @@ pub(crate) struct CpuWork {
     shared: Arc<Shared>,
     /// The plan of the run before, or of this one.
     kept: Option<Kept>,
+    /// The plan that is being made for this run.
+    planned: Option<Planned>,
     memory: Memory,
     lates: Vec<LateState>,
     at: At,
@@ -42,6 +44,8 @@ pub(crate) struct CpuWork {
 #[derive(Clone, Copy)]
 enum At {
     Start,
+    /// The plan is being made.
+    Plan,
     /// Input `port` is being gathered.
     Gather {
         port: usize,
@@ -60,6 +64,7 @@ impl CpuWork {
     pub(crate) fn new(shared: Arc<Shared>) -> Result<CpuWork, OutOfMemory> {
         let mut work = CpuWork {
             kept: None,
+            planned: None,
             memory: Memory::default(),
             lates: Vec::new(),
             at: At::Start,
@@ -92,6 +97,10 @@ impl CpuWork {
         loop {
             match self.at {
                 At::Start => self.start(io, turn)?,
+                At::Plan => match self.plan(turn)? {
+                    Progress::Done => self.at = At::Start,
+                    Progress::Paused => return Ok(Progress::Paused),
+                },
                 At::Gather { port, .. } if port == io.inputs().len() => {
                     self.position.begin();
                     self.at = At::Steps;
@@ -127,9 +136,13 @@ impl CpuWork {
             return Err(Failure::stopped());
         }
         let (inputs, outputs) = io.split();
-        let shapes = || inputs.iter().map(|bound| bound.tensor().shape());
-        if !self.kept.as_ref().is_some_and(|kept| shapes().eq(kept.shapes.iter())) {
-            let kept = self.shared.plan(&shapes, &|| turn.stop_requested()).map_err(unplanned)?;
+        let shapes = inputs.iter().map(|bound| bound.tensor().shape());
+        if !self.kept.as_ref().is_some_and(|kept| shapes.clone().eq(kept.shapes.iter())) {
+            let Some(kept) = self.shared.kept(shapes.clone()) else {
+                self.planned = Some(self.shared.clone().plan_steps(shapes.cloned().collect()));
+                self.at = At::Plan;
+                return Ok(());
+            };
             self.take(kept).map_err(no_memory)?;
         }
         let plan = &self.kept.as_ref().expect("taken above").plan;
@@ -145,6 +158,19 @@ impl CpuWork {
         }
         self.at = At::Gather { port: 0, transfer: Transfer::default() };
         Ok(())
+    }
+
+    /// Goes on with the plan.
+    fn plan(&mut self, turn: &Turn<'_>) -> Result<Progress, Failure> {
+        let Some(planned) = &mut self.planned else { return Ok(Progress::Done) };
+        let result = match planned.step(turn) {
+            Step::Pending => return Ok(Progress::Paused),
+            Step::Stopped => Err(Failure::stopped()),
+            Step::Done(result) => result.map_err(unplanned),
+        };
+        self.planned = None;
+        self.take(result?).map_err(no_memory)?;
+        Ok(Progress::Done)
     }
 
     fn gather(&mut self, io: &Bindings, port: usize, mut transfer: Transfer) -> Result<(), Failure> {
@@ -223,7 +249,12 @@ impl CpuWork {
 impl Work for CpuWork {
     fn begin(&mut self) {
         self.at = At::Start;
+        self.planned = None;
         self.times.begin();
+    }
+
+    fn give_up(&mut self) {
+        self.planned = None;
     }
 
     fn profile(&self) -> Vec<NodeProfile> {
@@ -238,6 +269,7 @@ impl Work for CpuWork {
     fn release_memory(&mut self) {
         // Without a plan the next run makes room again.
         self.kept = None;
+        self.planned = None;
         self.lates = Vec::new();
         self.memory.release();
         self.at = At::Start;
@@ -275,7 +307,6 @@ fn no_memory(error: OutOfMemory) -> Failure {
 
 fn unplanned(error: PlanError) -> Failure {
     match error {
-        PlanError::Stopped => Failure::stopped(),
         PlanError::Node { node, problem } => refused(problem).at(node),
         error @ PlanError::TooLarge => Failure::new(InferErrorKind::OutOfMemory, error),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use inferry_core::device::CompiledModel;
 use inferry_core::{ElementType, Parallel, Serial, Slice, Stop, Tensor};
 use inferry_engine::Model;
-use inferry_engine::op::{Concat, Gather, Pad, PadMode, Reshape, Tile, Transpose};
+use inferry_engine::op::{Concat, Gather, Pad, PadMode, Reshape, Tile, Transpose, Unary};
 use support::*;
 
 const F32: ElementType = ElementType::F32;
@@ -96,6 +96,32 @@ fn a_stop_while_planning_is_a_cancel_too() {
         runner.run_with(Slice::Unlimited, &Serial, Stop::never()).unwrap();
         assert!(runner.bytes() == wanted, "after a stop at look {look}");
     }
+}
+
+#[test]
+fn a_plan_is_made_in_slices_and_forgotten_with_its_run() {
+    let mut sketch = Sketch::new();
+    let mut x = sketch.open_input("x", F32, &[None]);
+    for _ in 0..600 {
+        x = sketch.op(Transpose { perm: None }, &[x]);
+        x = sketch.op(Unary::Neg, &[x]);
+    }
+    let model = sketch.model(&[x]);
+    let input = count(&[7]);
+    let mut wanted = Runner::new(&compile(&model));
+    wanted.run(std::slice::from_ref(&input));
+    let mut runner = Runner::new(&compile(&model));
+    runner.set(0, input);
+    // The steps of such a run are one look or two: nearly all of these polls are spent on the plan.
+    for left in [1, 5, 12] {
+        runner.abandon_after(left);
+        assert_eq!(runner.polls, left, "it stands still after {left} looks");
+    }
+    runner.run_with(Slice::Looks(1), &Serial, Stop::never()).unwrap();
+    let planned = runner.polls;
+    assert!(runner.bytes() == wanted.bytes());
+    runner.run_with(Slice::Looks(1), &Serial, Stop::never()).unwrap();
+    assert!(planned > runner.polls + 12, "{planned} polls with a plan to make, {} without", runner.polls);
 }
 
 #[test]

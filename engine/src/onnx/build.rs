@@ -6,21 +6,26 @@
 //! level, so that every graph is complete in itself.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::pin::Pin;
+
+use inferry_core::Tensor;
+use inferry_core::steps::{Pace, Phase};
 
 use super::constant::constant;
 use super::error::ImportError;
 use super::external::ExternalData;
 use super::node::{Imported, NodeView, label};
 use super::order::topological;
-use super::proto::{GraphProto, NodeProto, OperatorSet, ValueInfoProto};
+use super::proto::{AttributeValue, GraphProto, NodeProto, OperatorSet, TensorProto, ValueInfoProto};
 use super::registry;
 use super::survey::{inner_graphs, is_constant};
-use super::tensor::tensor;
+use super::tensor::{is_large, tensor_paced};
 use super::value::declared;
 use crate::graph::{Body, Graph, Node, ValueId};
 
@@ -30,6 +35,36 @@ pub(super) struct Importer<'a> {
     pub(super) opsets: &'a [OperatorSet<'a>],
     pub(super) external: &'a dyn ExternalData,
 }
+
+/// Roughly what making an operator of a node takes.
+const NODE_NS: u64 = 2_000;
+
+/// The pace of building, which counts the second half of the file's bytes: those of the tensors.
+pub(super) struct Counted<'p> {
+    pace: &'p mut Pace,
+    total: usize,
+    built: usize,
+}
+
+impl Counted<'_> {
+    pub(super) fn new(pace: &mut Pace, total: usize) -> Counted<'_> {
+        Counted { pace, total, built: 0 }
+    }
+
+    async fn tensor(
+        &mut self,
+        proto: &TensorProto<'_>,
+        place: &str,
+        external: &dyn ExternalData,
+    ) -> Result<Tensor, ImportError> {
+        let tensor = tensor_paced(proto, place, external, self.pace).await?;
+        self.built = self.built.saturating_add(tensor.byte_len());
+        self.pace.reach(Phase::Parse, (self.total / 2).saturating_add(self.built.min(self.total) / 2));
+        Ok(tensor)
+    }
+}
+
+type Future<'s, T> = Pin<Box<dyn core::future::Future<Output = T> + Send + 's>>;
 
 /// A graph under construction, and the names of its values.
 struct Scope<'a> {
@@ -54,13 +89,23 @@ impl<'a> Scope<'a> {
 
 impl<'a> Importer<'a> {
     /// A graph; `captured` are the names that it may use of the graphs around it, its last inputs.
-    pub(super) fn graph(
+    pub(super) fn graph<'s>(
+        &'s self,
+        proto: &'a GraphProto<'a>,
+        captured: &'s [&'a str],
+        counted: &'s mut Counted<'_>,
+    ) -> Future<'s, Result<Graph, ImportError>> {
+        Box::pin(self.graph_here(proto, captured, counted))
+    }
+
+    async fn graph_here(
         &self,
         proto: &'a GraphProto<'a>,
         captured: &[&'a str],
+        counted: &mut Counted<'_>,
     ) -> Result<Graph, ImportError> {
         let mut scope = Scope { graph: Graph::default(), name: proto.name, ids: BTreeMap::new() };
-        self.constants(&mut scope, proto)?;
+        self.constants(&mut scope, proto, counted).await?;
         self.inputs(&mut scope, proto, captured)?;
 
         let reads: Vec<Vec<&str>> = proto.nodes.iter().map(reads).collect();
@@ -68,21 +113,26 @@ impl<'a> Importer<'a> {
         let names = |nodes: Vec<usize>| nodes.into_iter().map(|node| label(&proto.nodes[node])).collect();
         let order = topological(&reads, &writes).map_err(|nodes| ImportError::Cycle(names(nodes)))?;
         for node in order {
-            self.node(&mut scope, &proto.nodes[node])?;
+            self.node(&mut scope, &proto.nodes[node], counted).await?;
+            counted.pace.spend(NODE_NS).await;
         }
         outputs(&mut scope, proto)?;
         Ok(scope.graph)
     }
 
-    fn constants(&self, scope: &mut Scope<'a>, proto: &'a GraphProto<'a>) -> Result<(), ImportError> {
+    async fn constants(
+        &self,
+        scope: &mut Scope<'a>,
+        proto: &'a GraphProto<'a>,
+        counted: &mut Counted<'_>,
+    ) -> Result<(), ImportError> {
         if proto.sparse > 0 {
             let problem = "sparse initializers are not supported".into();
             return Err(ImportError::Tensor { tensor: scope.name.to_owned(), problem });
         }
         for initializer in &proto.initializers {
-            let id = scope
-                .graph
-                .add_constant(initializer.name, tensor(initializer, "initializer", self.external)?);
+            let tensor = counted.tensor(initializer, "initializer", self.external).await?;
+            let id = scope.graph.add_constant(initializer.name, tensor);
             scope.define(initializer.name, id)?;
         }
         Ok(())
@@ -110,16 +160,24 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    fn node(&self, scope: &mut Scope<'a>, proto: &'a NodeProto<'a>) -> Result<(), ImportError> {
+    async fn node(
+        &self,
+        scope: &mut Scope<'a>,
+        proto: &'a NodeProto<'a>,
+        counted: &mut Counted<'_>,
+    ) -> Result<(), ImportError> {
         let opset = self.opset_of(registry::domain(proto.domain));
         if is_constant(proto) {
-            let tensor = constant(&NodeView::new(proto, opset, self.external, &[]))?;
+            let tensor = match large_constant(proto) {
+                Some(value) => counted.tensor(value, "value", self.external).await?,
+                None => constant(&NodeView::new(proto, opset, self.external, &[]))?,
+            };
             let id = scope.graph.add_constant(proto.outputs[0], tensor);
             return scope.define(proto.outputs[0], id);
         }
 
         let mut inputs = operands(scope, proto)?;
-        let (bodies, captured) = self.bodies(proto, inputs.len())?;
+        let (bodies, captured) = self.bodies(proto, inputs.len(), counted).await?;
         let view = NodeView::new(proto, opset, self.external, &bodies);
         let import = registry::find(view.domain(), view.op_type());
         let imported = import.ok_or_else(|| view.refuse("is not supported"))?(&view)?;
@@ -164,10 +222,11 @@ impl<'a> Importer<'a> {
     /// The graphs of a node, and the names they capture. All of them share one input of the node for a value that several
     /// capture; those inputs come after the `operands` inputs that the node has itself.
     #[allow(clippy::type_complexity)] // two lists side by side
-    fn bodies(
+    async fn bodies(
         &self,
         proto: &'a NodeProto<'a>,
         operands: usize,
+        counted: &mut Counted<'_>,
     ) -> Result<(Vec<(&'a str, Body)>, Vec<&'a str>), ImportError> {
         let mut bodies = Vec::new();
         let mut carried: Vec<&str> = Vec::new();
@@ -181,10 +240,18 @@ impl<'a> Importer<'a> {
                     carried.push(name);
                 }
             }
-            bodies.push((attribute, Body { graph: self.graph(inner, &captured)?, captures: positions }));
+            let graph = self.graph(inner, &captured, counted).await?;
+            bodies.push((attribute, Body { graph, captures: positions }));
         }
         Ok((bodies, carried))
     }
+}
+
+/// The tensor of a `Constant` node without fault, when it is worth reading in pieces.
+fn large_constant<'p, 'a>(proto: &'p NodeProto<'a>) -> Option<&'p TensorProto<'a>> {
+    let value = proto.attributes.iter().find(|attribute| attribute.name == "value")?.value();
+    let AttributeValue::Tensor(tensor) = value else { return None };
+    (proto.inputs.is_empty() && proto.outputs.len() == 1 && is_large(tensor)).then_some(tensor)
 }
 
 /// The values that a node itself reads; `None` where an optional input is left out.

@@ -3,12 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
+
+use spin::Mutex;
 
 /// Where the importer gets tensor data that the model keeps in other files.
 ///
 /// The location is written in the model, so a host must not follow it out of the model's folder.
-pub trait ExternalData {
+pub trait ExternalData: Sync {
     /// The bytes `offset..offset + length` of the file at `location`, or up to its end without a length.
     fn read(&self, location: &str, offset: u64, length: Option<u64>) -> Result<Vec<u8>, ExternalError>;
 }
@@ -38,22 +39,24 @@ impl ExternalData for NoExternalData {
 pub(super) struct Metered<'a> {
     source: &'a dyn ExternalData,
     limit: u64,
-    left: Cell<u64>,
+    left: Mutex<u64>,
 }
 
 impl<'a> Metered<'a> {
     pub(super) fn new(source: &'a dyn ExternalData, limit: u64) -> Metered<'a> {
-        Metered { source, limit, left: Cell::new(limit) }
+        Metered { source, limit, left: Mutex::new(limit) }
     }
 }
 
 impl ExternalData for Metered<'_> {
     fn read(&self, location: &str, offset: u64, length: Option<u64>) -> Result<Vec<u8>, ExternalError> {
-        let Some(left) = self.left.get().checked_sub(length.unwrap_or(0)) else {
+        let mut left = self.left.lock();
+        let Some(rest) = left.checked_sub(length.unwrap_or(0)) else {
             let problem = format!("the tensors outside of the model have more than {} bytes", self.limit);
             return Err(ExternalError { location: location.into(), problem });
         };
-        self.left.set(left);
+        *left = rest;
+        drop(left);
         self.source.read(location, offset, length)
     }
 }

@@ -6,13 +6,15 @@
 use alloc::borrow::ToOwned;
 use alloc::format;
 
-use super::build::Importer;
+use inferry_core::steps::{Pace, Phase, Steps, finish};
+
+use super::build::{Counted, Importer};
 use super::error::ImportError;
 use super::external::{ExternalData, Metered, NoExternalData};
-use super::proto::{GraphProto, Merge, ModelProto};
+use super::proto::{GraphProto, ModelProto};
 use super::registry;
 use super::survey::{long_domain, unsupported};
-use super::wire::{Budget, Message};
+use super::wire::Budget;
 use crate::model::Model;
 
 /// The oldest and the newest version of the standard's operators that we read.
@@ -65,6 +67,23 @@ impl Default for Limits {
 /// # Errors
 /// Bytes that are no model, operators that we do not have (all at once), and whatever else is wrong with it.
 pub fn import(bytes: &[u8], options: &Options<'_>) -> Result<Model, ImportError> {
+    finish(import_paced(bytes, options, &mut Pace::silent()))
+}
+
+/// As [`import`], step by step. The bytes are let go of with the last step.
+pub fn import_steps<'a>(
+    bytes: impl AsRef<[u8]> + Send + Sync + 'a,
+    options: Options<'a>,
+) -> Steps<'a, Result<Model, ImportError>> {
+    Steps::new(|mut pace| async move { import_paced(bytes.as_ref(), &options, &mut pace).await })
+}
+
+/// As [`import`], with interruptions.
+pub async fn import_paced(
+    bytes: &[u8],
+    options: &Options<'_>,
+    pace: &mut Pace,
+) -> Result<Model, ImportError> {
     let limits = options.limits;
     if bytes.is_empty() {
         return Err(ImportError::Empty);
@@ -73,7 +92,8 @@ pub fn import(bytes: &[u8], options: &Options<'_>) -> Result<Model, ImportError>
         return Err(ImportError::Limit { what: "bytes", limit: limits.bytes });
     }
     let budget = Budget::new(limits.depth, limits.messages);
-    let proto = ModelProto::read(Message::file(bytes, &budget))?;
+    pace.enter(Phase::Parse, bytes.len());
+    let proto = ModelProto::read_paced(bytes, &budget, pace).await?;
     let graph_proto = proto.graph.as_ref().ok_or(ImportError::Absent("graph"))?;
     let opset = standard_opset(&proto)?;
     check_operators(graph_proto, limits.nodes)?;
@@ -81,7 +101,9 @@ pub fn import(bytes: &[u8], options: &Options<'_>) -> Result<Model, ImportError>
 
     let external = Metered::new(options.external, limits.external_bytes);
     let importer = Importer { opset, opsets: &proto.opsets, external: &external };
-    let graph = importer.graph(graph_proto, &[])?;
+    let mut counted = Counted::new(pace, bytes.len());
+    let graph = importer.graph(graph_proto, &[], &mut counted).await?;
+    pace.reach(Phase::Parse, bytes.len());
     let opsets = proto.opsets.iter();
     Ok(Model {
         graph,

@@ -31,7 +31,7 @@ mod wire;
 
 pub use error::{ImportError, UnsupportedOp};
 pub use external::{ExternalData, ExternalError, NoExternalData};
-pub use import::{Limits, Options, import};
+pub use import::{Limits, Options, import, import_paced, import_steps};
 pub(crate) use node::{Imported, NodeView};
 pub use survey::{Declaration, OperatorCount, Survey, survey};
 pub use wire::WireError;

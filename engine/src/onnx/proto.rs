@@ -8,7 +8,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::wire::{Field, Message, WireError};
+use inferry_core::steps::{Pace, Phase};
+
+use super::wire::{Budget, Field, Message, WireError};
 
 /// A message that can be read from its fields.
 pub(crate) trait Merge<'a>: Default {
@@ -41,6 +43,42 @@ pub(crate) struct ModelProto<'a> {
     pub(crate) functions: Vec<FunctionProto<'a>>,
 }
 
+impl<'a> ModelProto<'a> {
+    /// A file of at most as many messages as `budget` has, read field by field of its graph. The first half of the file's
+    /// bytes counts as done then.
+    pub(crate) async fn read_paced(
+        bytes: &'a [u8],
+        budget: &'a Budget,
+        pace: &mut Pace,
+    ) -> Result<ModelProto<'a>, WireError> {
+        let mut this = ModelProto::default();
+        for field in Message::file(bytes, budget) {
+            let field = field?;
+            if field.number != GRAPH {
+                this.field(&field)?;
+                continue;
+            }
+            let graph = this.graph.get_or_insert_default();
+            for part in field.message()? {
+                let part = part?;
+                match part.number {
+                    TENSOR => graph.initializers.push(TensorProto::read_paced(&part, budget, pace).await?),
+                    _ => graph.field(&part)?,
+                }
+                pace.reach(Phase::Parse, part.end() / 2);
+                pace.spend(budget.take_nanoseconds()).await;
+            }
+        }
+        Ok(this)
+    }
+}
+
+/// The number of the model's graph.
+const GRAPH: u32 = 7;
+
+/// The number of a graph's initializers.
+const TENSOR: u32 = 5;
+
 impl<'a> Merge<'a> for ModelProto<'a> {
     fn field(&mut self, field: &Field<'a>) -> Result<(), WireError> {
         match field.number {
@@ -48,7 +86,7 @@ impl<'a> Merge<'a> for ModelProto<'a> {
             2 => self.producer_name = field.text()?,
             3 => self.producer_version = field.text()?,
             6 => self.doc = lossy(field)?,
-            7 => self.graph.get_or_insert_default().merge(field.message()?)?,
+            GRAPH => self.graph.get_or_insert_default().merge(field.message()?)?,
             8 => self.opsets.push(OperatorSet::read(field.message()?)?),
             14 => self.metadata.push(Entry::read(field.message()?)?),
             25 => self.functions.push(FunctionProto::read(field.message()?)?),
@@ -130,7 +168,7 @@ impl<'a> Merge<'a> for GraphProto<'a> {
         match field.number {
             1 => self.nodes.push(NodeProto::read(field.message()?)?),
             2 => self.name = field.text()?,
-            5 => self.initializers.push(TensorProto::read(field.message()?)?),
+            TENSOR => self.initializers.push(TensorProto::read(field.message()?)?),
             11 => self.inputs.push(ValueInfoProto::read(field.message()?)?),
             12 => self.outputs.push(ValueInfoProto::read(field.message()?)?),
             13 => self.values.push(ValueInfoProto::read(field.message()?)?),
@@ -291,6 +329,33 @@ pub(crate) struct TensorProto<'a> {
     pub(crate) strings: Vec<&'a [u8]>,
     pub(crate) external: Vec<Entry>,
     pub(crate) is_external: bool,
+}
+
+impl<'a> TensorProto<'a> {
+    /// Long lists are decoded in pieces of so many bytes.
+    const LIST: usize = 8 << 10;
+
+    /// The tensor that `field` is, with interruptions.
+    async fn read_paced(
+        field: &Field<'a>,
+        budget: &Budget,
+        pace: &mut Pace,
+    ) -> Result<TensorProto<'a>, WireError> {
+        let mut this = TensorProto::default();
+        for part in field.message()? {
+            let part = part?;
+            // The numbers, each kind in a list of its own.
+            if !matches!(part.number, 4 | 5 | 7 | 10 | 11) {
+                this.field(&part)?;
+                continue;
+            }
+            for piece in part.pieces(Self::LIST) {
+                this.field(&piece)?;
+                pace.spend(budget.take_nanoseconds()).await;
+            }
+        }
+        Ok(this)
+    }
 }
 
 impl<'a> Merge<'a> for TensorProto<'a> {

@@ -8,6 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use half::{bf16, f16};
+use inferry_core::steps::Pace;
 use inferry_core::tensor::TensorError;
 use inferry_core::{Element, ElementType, Shape, Tensor};
 
@@ -44,6 +45,54 @@ pub(crate) fn element_type(number: i64) -> Result<ElementType, String> {
         23 => return Err("element type float4e2m1 is not supported".into()),
         other => return Err(format!("{other} is no element type")),
     })
+}
+
+/// A tensor of more bytes is copied in pieces of as many.
+const PIECE: usize = 256 << 10;
+
+/// As [`tensor`], with interruptions.
+pub(crate) async fn tensor_paced(
+    proto: &TensorProto<'_>,
+    place: &str,
+    external: &dyn ExternalData,
+    pace: &mut Pace,
+) -> Result<Tensor, ImportError> {
+    let Some((element, shape, bytes)) = large(proto) else {
+        let tensor = tensor(proto, place, external)?;
+        pace.spend(200 + copying(tensor.byte_len())).await;
+        return Ok(tensor);
+    };
+    let failed = |error: TensorError| ImportError::Tensor {
+        tensor: if proto.name.is_empty() { place } else { proto.name }.to_string(),
+        problem: error.to_string(),
+    };
+    let tensor = Tensor::zeros_paced(element, shape, pace).await.map_err(failed)?;
+    let mut lease = tensor.lease_write().map_err(|error| failed(error.into()))?;
+    for (to, from) in lease.bytes_mut().chunks_mut(PIECE).zip(bytes.chunks(PIECE)) {
+        to[..from.len()].copy_from_slice(from);
+        pace.spend(copying(from.len())).await;
+    }
+    drop(lease);
+    Ok(tensor)
+}
+
+/// Roughly the nanoseconds that copying to fresh memory takes.
+fn copying(bytes: usize) -> u64 {
+    bytes as u64 / 4
+}
+
+/// True for a tensor that [`tensor_paced`] reads in pieces, and without an error.
+pub(crate) fn is_large(proto: &TensorProto<'_>) -> bool {
+    large(proto).is_some()
+}
+
+/// Type, shape and bytes of a tensor that is large, written as bytes of the target's own order, and right.
+fn large<'a>(proto: &TensorProto<'a>) -> Option<(ElementType, Shape, &'a [u8])> {
+    let bytes = proto.raw.filter(|bytes| bytes.len() > PIECE && cfg!(target_endian = "little"))?;
+    let (element, shape) = (element_type(proto.data_type).ok()?, shape(&proto.dims).ok()?);
+    let plain = !proto.segmented && !proto.is_external;
+    let plain = plain && !matches!(element, ElementType::String | ElementType::Bool);
+    (plain && byte_count(element, &shape) == Ok(bytes.len())).then_some((element, shape, bytes))
 }
 
 /// The tensor of a message. `place` names it in errors when it has no name of its own.

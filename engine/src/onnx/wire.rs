@@ -9,7 +9,8 @@
 //! This module knows nothing of ONNX, and does not write the format: only the tests do.
 
 use alloc::vec::Vec;
-use core::cell::Cell;
+
+use spin::Mutex;
 
 /// Bytes that are no protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,13 +77,42 @@ pub enum WireError {
 pub(crate) struct Budget {
     depth: usize,
     messages: usize,
-    left: Cell<usize>,
+    spent: Mutex<Spent>,
 }
+
+/// What has been read.
+#[derive(Debug, Default)]
+struct Spent {
+    messages: usize,
+    /// By estimate, since [`Budget::take_nanoseconds`] was asked last.
+    nanoseconds: u64,
+}
+
+/// Roughly what reading a message of a few fields takes, besides long lists.
+const MESSAGE_NS: u64 = 250;
 
 impl Budget {
     /// At most `depth` messages within each other and `messages` in all.
     pub(crate) fn new(depth: usize, messages: usize) -> Budget {
-        Budget { depth, messages, left: Cell::new(messages) }
+        Budget { depth, messages, spent: Mutex::default() }
+    }
+
+    /// Roughly the time that was spent on reading since the last call.
+    pub(crate) fn take_nanoseconds(&self) -> u64 {
+        core::mem::take(&mut self.spent.lock().nanoseconds)
+    }
+
+    /// Counts another message; false when it is one too many.
+    fn message(&self) -> bool {
+        let mut spent = self.spent.lock();
+        spent.messages += 1;
+        spent.nanoseconds += MESSAGE_NS;
+        spent.messages <= self.messages
+    }
+
+    /// Counts the bytes of a list that was decoded.
+    fn decoded(&self, bytes: usize) {
+        self.spent.lock().nanoseconds += bytes as u64 * 4;
     }
 }
 
@@ -203,6 +233,43 @@ impl<'a> Field<'a> {
         WireError::Kind { field: self.number, offset: self.offset, wanted }
     }
 
+    /// Where the field ends in the file, when it is a message, text or bytes; else where it begins.
+    pub(crate) fn end(&self) -> usize {
+        match self.content {
+            Content::Bytes(bytes) => self.offset + bytes.len(),
+            _ => self.offset,
+        }
+    }
+
+    /// The field in pieces of about `most` bytes, when it is a longer list of numbers; else the field itself. Only for fields that
+    /// are lists of numbers. A piece of fixed-size numbers has whole ones.
+    pub(crate) fn pieces(&self, most: usize) -> impl Iterator<Item = Field<'a>> {
+        let (mut rest, mut offset) = match self.content {
+            Content::Bytes(bytes) => (Some(bytes), self.offset),
+            _ => (None, self.offset),
+        };
+        let mut whole = rest.is_none_or(|bytes| bytes.len() <= most).then(|| self.clone());
+        if whole.is_some() {
+            rest = None;
+        }
+        let field = self.clone();
+        core::iter::from_fn(move || {
+            let bytes = match rest.take() {
+                Some(bytes) if !bytes.is_empty() => bytes,
+                _ => return whole.take(),
+            };
+            // Fixed-size numbers have 4 or 8 bytes, and the last byte of a varint no continuation bit; what is damaged is
+            // left to the last piece.
+            let from = most.min(bytes.len());
+            let end = (from..bytes.len()).find(|end| end % 8 == 0 && bytes[end - 1] & 0x80 == 0);
+            let (piece, left) = bytes.split_at(end.unwrap_or(bytes.len()));
+            let piece = Field { content: Content::Bytes(piece), offset, ..field.clone() };
+            offset += end.unwrap_or(bytes.len());
+            rest = Some(left);
+            Some(piece)
+        })
+    }
+
     /// Signed integers and enumerations.
     pub(crate) fn int(&self) -> Result<i64, WireError> {
         match self.content {
@@ -240,8 +307,9 @@ impl<'a> Field<'a> {
         if self.depth >= budget.depth {
             return Err(WireError::Depth { limit: budget.depth, offset: self.offset });
         }
-        let left = budget.left.get().checked_sub(1).ok_or(WireError::Messages { limit: budget.messages })?;
-        budget.left.set(left);
+        if !budget.message() {
+            return Err(WireError::Messages { limit: budget.messages });
+        }
         Ok(Message { bytes, offset: self.offset, depth: self.depth + 1, budget })
     }
 
@@ -251,6 +319,7 @@ impl<'a> Field<'a> {
             Content::Varint(value) => into.push(convert(value)),
             Content::Bytes(bytes) => {
                 let mut packed = Message { bytes, offset: self.offset, depth: 0, budget: self.budget };
+                self.budget.decoded(bytes.len());
                 // Each number ends in the one byte without the continuation bit.
                 into.reserve(bytes.iter().filter(|byte| **byte & 0x80 == 0).count());
                 while !packed.bytes.is_empty() {
@@ -286,6 +355,7 @@ impl<'a> Field<'a> {
         &self,
         bytes: &'a [u8],
     ) -> Result<impl Iterator<Item = [u8; N]> + 'a, WireError> {
+        self.budget.decoded(bytes.len());
         if !bytes.len().is_multiple_of(N) {
             return Err(WireError::Truncated { offset: self.offset });
         }
@@ -324,6 +394,37 @@ mod tests {
         let mut longer = bytes;
         longer[10] = 0x02;
         assert_eq!(read(&longer), Err(WireError::Varint { offset: 1 }));
+    }
+
+    #[test]
+    fn long_lists_come_in_pieces_that_hold_the_same_numbers() {
+        let budget = Budget::new(1, 9);
+        let mut bytes = vec![];
+        for number in 0..400u32 {
+            let number = number.wrapping_mul(0x9e37_79b9) >> (number % 32);
+            bytes.extend([number as u8 | 0x80, (number >> 7) as u8 & 0x7f]);
+        }
+        let file = [&[0x0a, 0xa0, 0x06][..], &bytes].concat();
+        let field = Message::file(&file, &budget).next().unwrap().unwrap();
+        let mut whole = vec![];
+        field.ints(&mut whole, |value| value).unwrap();
+        for most in [1, 7, 64, 799, 800, 900] {
+            let (mut pieced, mut count) = (vec![], 0);
+            for piece in field.pieces(most) {
+                piece.ints(&mut pieced, |value| value).unwrap();
+                count += 1;
+            }
+            assert_eq!(pieced, whole);
+            assert!(count == 1 || most < 800, "{count} pieces of {most}");
+            assert!(count > 5 || most > 64, "{count} pieces of {most}");
+        }
+        let floats = [&[0x0a, 0x40][..], &[0x80; 64]].concat();
+        let field = Message::file(&floats, &budget).next().unwrap().unwrap();
+        let mut values = vec![];
+        field.pieces(8).for_each(|piece| piece.floats(&mut values).unwrap());
+        assert_eq!(values.len(), 16);
+        let empty = Message::file(&[0x0a, 0], &budget).next().unwrap().unwrap();
+        assert_eq!(empty.pieces(8).count(), 1);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn constant_bytes(graph: &Graph) -> usize {
 /// The outputs of a node as constants, or `None` when it has to be computed in the run.
 ///
 /// `facts` are what the operator inferred of its outputs.
-pub(super) fn fold(
+pub(super) async fn fold(
     graph: &Graph,
     node: &Node,
     facts: &[Fact],
@@ -69,7 +69,8 @@ pub(super) fn fold(
         }
     }
     let Some(bytes) = worthwhile(&inputs, facts).filter(|bytes| *bytes <= budget.0) else { return Ok(None) };
-    let Some(Ok(outputs)) = evaluate.evaluate(&*node.op, &inputs, facts) else { return Ok(None) };
+    let Some(evaluation) = evaluate.evaluate_paced(&*node.op, &inputs, facts) else { return Ok(None) };
+    let Ok(outputs) = evaluation.await else { return Ok(None) };
     check(graph, node, facts, &outputs)?;
     budget.0 -= bytes;
     Ok(Some(outputs))
@@ -104,6 +105,7 @@ mod tests {
     use crate::passes::testing::Build;
     use alloc::string::String;
     use inferry_core::ElementType;
+    use inferry_core::steps::finish;
 
     /// Gives zeros for everything.
     struct Zeros;
@@ -128,7 +130,7 @@ mod tests {
         let fact = Fact::fixed(ElementType::I64, &[count]);
         let y = build.node_of(Expand, &[Some(one), Some(shape)], "y", Some(fact.clone()));
         let graph = build.finish(&[y]);
-        fold(&graph, &graph.nodes[0], &[fact], &Zeros, budget).unwrap().is_some()
+        finish(fold(&graph, &graph.nodes[0], &[fact], &Zeros, budget)).unwrap().is_some()
     }
 
     #[test]
@@ -164,7 +166,8 @@ mod tests {
             }
         }
         let fact = Fact::fixed(ElementType::I64, &[2]);
-        let error = fold(&graph, &graph.nodes[0], &[fact], &Wrong, &mut Budget(99)).unwrap_err().to_string();
+        let error = finish(fold(&graph, &graph.nodes[0], &[fact], &Wrong, &mut Budget(99)));
+        let error = error.unwrap_err().to_string();
         assert_eq!(error, "node Expand that writes \"y\" was to give i64[2] and gave i64[]");
     }
 }

@@ -6,15 +6,28 @@
 //! Only f32, only when nobody else reads the convolution's output. Reparametrised networks (PP-OCR, MobileOne) have such a
 //! pair after every convolution.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use inferry_core::steps::{Pace, finish};
 use inferry_core::{ElementType, Shape, Tensor};
+
+use super::Work;
 
 use crate::graph::{Graph, ValueId};
 use crate::op::{Binary, Conv};
 
 /// Folds until nothing changes. Emptied nodes are removed.
 pub fn fold_affine(graph: &mut Graph) {
+    finish(paced(graph, &mut Pace::silent()));
+}
+
+/// As [`fold_affine`], with interruptions.
+pub(super) fn paced<'a>(graph: &'a mut Graph, pace: &'a mut Pace) -> Work<'a> {
+    Box::pin(fold(graph, pace))
+}
+
+async fn fold(graph: &mut Graph, pace: &mut Pace) {
     let mut readers = alloc::vec![0usize; graph.values().len()];
     let used = graph.nodes.iter().flat_map(|node| node.inputs.iter().flatten()).chain(&graph.outputs);
     for value in used {
@@ -24,10 +37,15 @@ pub fn fold_affine(graph: &mut Graph) {
     let mut writer: Vec<Option<usize>> = alloc::vec![None; graph.values().len()];
     let mut gone = alloc::vec![false; graph.nodes.len()];
     for (index, gone) in gone.iter_mut().enumerate() {
-        if let Some(folded) = affine_of(graph, index).and_then(|(conv_output, affine)| {
+        let pair = affine_of(graph, index).and_then(|(conv_output, affine)| {
             let conv = writer[conv_output.index()].filter(|_| readers[conv_output.index()] == 1)?;
-            apply(graph, conv, &affine).map(|()| conv)
-        }) {
+            Some((conv, affine))
+        });
+        let folded = match pair {
+            Some((conv, affine)) => apply(graph, conv, &affine, pace).await.map(|()| conv),
+            None => None,
+        };
+        if let Some(folded) = folded {
             let output = graph.nodes[index].outputs[0];
             graph.nodes[folded].outputs[0] = output;
             *gone = true;
@@ -90,7 +108,7 @@ fn per_channel(constant: &Tensor, rank: usize) -> Option<Vec<f32>> {
 }
 
 /// Puts the map into weights and bias of the convolution at `conv`.
-fn apply(graph: &mut Graph, conv: usize, affine: &Affine) -> Option<()> {
+async fn apply(graph: &mut Graph, conv: usize, affine: &Affine, pace: &mut Pace) -> Option<()> {
     let inputs = &graph.nodes[conv].inputs;
     let weights = graph.constant((*inputs.get(1)?)?)?.clone();
     let bias = match inputs.get(2).copied().flatten() {
@@ -104,24 +122,38 @@ fn apply(graph: &mut Graph, conv: usize, affine: &Affine) -> Option<()> {
         return None;
     }
     let at = |values: &[f32], channel: usize| if values.len() == 1 { values[0] } else { values[channel] };
-    let mut scaled = weights.to_vec::<f32>().ok()?;
-    let row = scaled.len() / channels;
-    for (channel, row) in scaled.chunks_mut(row.max(1)).enumerate() {
-        row.iter_mut().for_each(|weight| *weight *= at(&affine.scale, channel));
-    }
+    let scaled = scaled(&weights, channels, |channel| at(&affine.scale, channel), pace).await?;
     let shifted: Vec<f32> = (0..channels)
         .map(|channel| {
             let bias = bias.get(channel).copied().unwrap_or(0.0);
             bias * at(&affine.scale, channel) + at(&affine.shift, channel)
         })
         .collect();
-    let weights = Tensor::from_slice(&scaled, weights.shape()).ok()?;
     let bias = Tensor::from_slice(&shifted, Shape::from([channels])).ok()?;
-    let (weights, bias) = (graph.add_constant("", weights), graph.add_constant("", bias));
+    let (weights, bias) = (graph.add_constant("", scaled), graph.add_constant("", bias));
     let inputs = &mut graph.nodes[conv].inputs;
     inputs.resize(3, None);
     (inputs[1], inputs[2]) = (Some(weights), Some(bias));
     Some(())
+}
+
+/// The weights, those of each channel times what `factor` says.
+async fn scaled(
+    weights: &Tensor,
+    channels: usize,
+    factor: impl Fn(usize) -> f32,
+    pace: &mut Pace,
+) -> Option<Tensor> {
+    let mut scaled = Tensor::zeros_paced(ElementType::F32, weights.shape(), pace).await.ok()?;
+    let (from, mut to) = (weights.as_slice::<f32>().ok()?, scaled.as_slice_mut::<f32>().ok()?);
+    let row = (from.len() / channels).max(1);
+    for (channel, (to, from)) in to.chunks_mut(row).zip(from.chunks(row)).enumerate() {
+        let factor = factor(channel);
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = from * factor);
+        pace.spend(row as u64).await;
+    }
+    drop(to);
+    Some(scaled)
 }
 
 #[cfg(test)]

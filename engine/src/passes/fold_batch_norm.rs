@@ -9,21 +9,35 @@
 //! and nobody else may read the convolution's output. f32 and f64, computed in f64. Half floats are left alone: their
 //! scaled weights would be rounded twice.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use inferry_core::{ElementType, Shape, Tensor};
+use inferry_core::steps::{Pace, finish};
+use inferry_core::{Element, ElementType, Shape, Tensor};
+
+use super::Work;
 
 use crate::graph::{Graph, Node, ValueId};
 use crate::op::{BatchNormalization, Conv, ConvTranspose};
 
 /// Folds every pair. The convolution takes over the normalisation's output.
 pub fn fold_batch_norm(graph: &mut Graph) {
+    finish(paced(graph, &mut Pace::silent()));
+}
+
+/// As [`fold_batch_norm`], with interruptions.
+pub(super) fn paced<'a>(graph: &'a mut Graph, pace: &'a mut Pace) -> Work<'a> {
+    Box::pin(fold(graph, pace))
+}
+
+async fn fold(graph: &mut Graph, pace: &mut Pace) {
     let mut writers = graph.writers();
     let uses = graph.uses();
     for index in 0..graph.nodes.len() {
         let Some(x) = graph.nodes[index].inputs.first().copied().flatten() else { continue };
         let Some(conv) = writers[x.index()].filter(|_| uses[x.index()] == 1) else { continue };
-        let Some([weights, bias]) = folded(graph, &graph.nodes[conv], &graph.nodes[index]) else { continue };
+        let pair = folded(graph, &graph.nodes[conv], &graph.nodes[index], pace).await;
+        let Some([weights, bias]) = pair else { continue };
         // A normalisation that writes nothing any more goes below.
         let outputs = core::mem::take(&mut graph.nodes[index].outputs);
         outputs.iter().flatten().for_each(|id| writers[id.index()] = Some(conv));
@@ -37,7 +51,7 @@ pub fn fold_batch_norm(graph: &mut Graph) {
 }
 
 /// The new weights and bias of the convolution, if the two nodes are such a pair.
-fn folded(graph: &Graph, conv: &Node, norm: &Node) -> Option<[Tensor; 2]> {
+async fn folded(graph: &Graph, conv: &Node, norm: &Node, pace: &mut Pace) -> Option<[Tensor; 2]> {
     let epsilon = f64::from(norm.op.downcast::<BatchNormalization>()?.epsilon);
     let weights = graph.constant((*conv.inputs.get(1)?)?)?;
     let element = weights.element();
@@ -63,17 +77,40 @@ fn folded(graph: &Graph, conv: &Node, norm: &Node) -> Option<[Tensor; 2]> {
     if factor.iter().chain(&bias).any(|value| !value.is_finite()) {
         return None;
     }
-    let mut values = values(weights)?;
     let inner: usize = shape[axis + 1..].iter().product();
-    let share = shape[axis];
-    let rows = shape[0];
-    for (index, block) in values.chunks_mut(inner.max(1)).enumerate() {
-        // `axis` 0: block is a channel. `axis` 1: row by row of the input's channels, which the groups divide evenly.
-        let channel =
-            if axis == 0 { index } else { index / share / (rows / groups).max(1) * share + index % share };
-        block.iter_mut().for_each(|value| *value *= factor[channel]);
+    let (share, rows) = (shape[axis], shape[0]);
+    // `axis` 0: a block is a channel. `axis` 1: row by row of the input's channels, which the groups divide evenly.
+    let factor = |index: usize| match axis {
+        0 => factor[index],
+        _ => factor[index / share / (rows / groups).max(1) * share + index % share],
+    };
+    let weights = match element {
+        ElementType::F32 => {
+            scaled(weights, inner, factor, |x: f32, by| (f64::from(x) * by) as f32, pace).await?
+        }
+        _ => scaled(weights, inner, factor, |x: f64, by| x * by, pace).await?,
+    };
+    Some([weights, tensor(element, &bias, Shape::from([channels]))?])
+}
+
+/// The weights with each block of `inner` multiplied by what `factor` says of it.
+async fn scaled<T: Element>(
+    weights: &Tensor,
+    inner: usize,
+    factor: impl Fn(usize) -> f64,
+    multiply: fn(T, f64) -> T,
+    pace: &mut Pace,
+) -> Option<Tensor> {
+    let mut scaled = Tensor::zeros_paced(T::TYPE, weights.shape(), pace).await.ok()?;
+    let (from, mut to) = (weights.as_slice::<T>().ok()?, scaled.as_slice_mut::<T>().ok()?);
+    let inner = inner.max(1);
+    for (index, (to, from)) in to.chunks_mut(inner).zip(from.chunks(inner)).enumerate() {
+        let factor = factor(index);
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = multiply(*from, factor));
+        pace.spend(1 + inner as u64).await;
     }
-    Some([tensor(element, &values, shape.clone())?, tensor(element, &bias, Shape::from([channels]))?])
+    drop(to);
+    Some(scaled)
 }
 
 /// The elements of a constant vector of this type and length.

@@ -23,6 +23,7 @@ pub(crate) mod testing;
 mod widen_half;
 
 pub use bodies::everywhere;
+use bodies::everywhere_paced;
 pub use cancel_transposes::cancel_transposes;
 pub use drop_dead::drop_dead;
 pub use fold_affine::fold_affine;
@@ -32,19 +33,23 @@ pub use fuse::{Fusible, fuse};
 pub use lower_integer::lower_integer;
 pub use no_op::bypass;
 pub use pair_quantize::pair_quantize;
-pub use propagate::propagate;
-pub use specialise::specialise;
+pub use propagate::{propagate, propagate_paced};
+pub use specialise::{specialise, specialise_paced};
 pub use widen_half::widen_half;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::pin::Pin;
+
+use inferry_core::steps::{Pace, Phase, finish};
 use inferry_core::{Shape, Tensor};
 
 use crate::graph::{Fact, Graph, GraphError, verify};
 use crate::op::{Op, OpError};
 
 /// Arithmetic on constants, lent by a device.
-pub trait Evaluate {
+pub trait Evaluate: Sync {
     /// Computes the outputs of `op` from constant inputs. `outputs` are the inferred facts, of fixed shape. `None` when this
     /// device has no kernel for it; the node then stays.
     fn evaluate(
@@ -53,7 +58,24 @@ pub trait Evaluate {
         inputs: &[Option<&Tensor>],
         outputs: &[Fact],
     ) -> Option<Result<Vec<Tensor>, String>>;
+
+    /// As [`Evaluate::evaluate`], as work that can be interrupted. Without more it is one piece of work.
+    fn evaluate_paced<'a>(
+        &'a self,
+        op: &'a dyn Op,
+        inputs: &'a [Option<&'a Tensor>],
+        outputs: &'a [Fact],
+    ) -> Option<Evaluation<'a>> {
+        let outputs = self.evaluate(op, inputs, outputs)?;
+        Some(Box::pin(core::future::ready(outputs)))
+    }
 }
+
+/// The outputs of a node, as work that [`Pace::spend`] interrupts.
+pub type Evaluation<'a> = Work<'a, Result<Vec<Tensor>, String>>;
+
+/// Work of a pass.
+type Work<'a, T = ()> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Computes nothing: only what operators know by themselves is folded.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,10 +149,16 @@ pub enum PassError {
 }
 
 /// Looks at the graph after a pass of this name.
-pub type Observe<'a> = &'a mut dyn FnMut(&'static str, &Graph);
+pub type Observe<'a> = &'a mut (dyn FnMut(&'static str, &Graph) + Send);
 
-/// A pass that needs no arithmetic of a device and cannot fail, and its name.
-type Rewrite = (&'static str, fn(&mut Graph));
+/// A pass that needs no arithmetic of a device and cannot fail.
+#[derive(Clone, Copy)]
+enum Rewrite {
+    /// One that only walks along the nodes.
+    Whole(fn(&mut Graph)),
+    /// One that computes with constants.
+    Paced(for<'a> fn(&'a mut Graph, &'a mut Pace) -> Work<'a>),
+}
 
 /// What [`run`] is to do besides what is right for every device.
 #[derive(Default)]
@@ -142,45 +170,88 @@ pub struct Options<'a> {
 }
 
 /// In their order.
-const REWRITES: [Rewrite; 8] = [
-    ("bypass", bypass),
-    ("fold_pad", fold_pad),
-    ("fold_batch_norm", fold_batch_norm),
-    ("fold_affine", fold_affine),
-    ("cancel_transposes", cancel_transposes),
-    ("pair_quantize", pair_quantize),
-    ("lower_integer", lower_integer),
+const REWRITES: [(&str, Rewrite); 8] = [
+    ("bypass", Rewrite::Whole(bypass)),
+    ("fold_pad", Rewrite::Whole(fold_pad)),
+    ("fold_batch_norm", Rewrite::Paced(fold_batch_norm::paced)),
+    ("fold_affine", Rewrite::Paced(fold_affine::paced)),
+    ("cancel_transposes", Rewrite::Whole(cancel_transposes)),
+    ("pair_quantize", Rewrite::Whole(pair_quantize)),
+    ("lower_integer", Rewrite::Whole(lower_integer)),
     // Cancelled transposes leave an Identity.
-    ("bypass", bypass),
+    ("bypass", Rewrite::Whole(bypass)),
 ];
+
+/// Roughly the nanoseconds that a pass takes for a node that it leaves as it is.
+const NODE_NS: u64 = 200;
 
 /// Runs the passes that are right for every device: facts and constants first, then rewrites, then what is dead goes.
 ///
 /// # Errors
 /// What an operator refuses. The graph is then of no further use.
 pub fn run(graph: &mut Graph, evaluate: &dyn Evaluate, options: Options<'_>) -> Result<(), PassError> {
-    let mut observe = options.observe;
-    let mut done = |graph: &Graph, pass: &'static str| {
-        check(graph, pass)?;
-        if let Some(observe) = &mut observe {
-            observe(pass, graph);
-        }
-        Ok(())
-    };
-    propagate(graph, evaluate)?;
-    done(graph, "propagate")?;
+    finish(run_paced(graph, evaluate, options, &mut Pace::silent()))
+}
+
+/// As [`run`], with interruptions.
+pub async fn run_paced(
+    graph: &mut Graph,
+    evaluate: &dyn Evaluate,
+    options: Options<'_>,
+    pace: &mut Pace,
+) -> Result<(), PassError> {
+    let mut done = Done::new(graph, options.observe, pace);
+    propagate::counted(graph, evaluate, pace).await?;
+    done.pass(graph, "propagate", pace).await?;
     if options.widen_half {
-        widen_half(graph)?;
-        done(graph, "widen_half")?;
-        propagate(graph, evaluate)?;
-        done(graph, "propagate")?;
+        widen_half::paced(graph, pace).await?;
+        done.pass(graph, "widen_half", pace).await?;
+        propagate_paced(graph, evaluate, pace).await?;
+        done.pass(graph, "propagate", pace).await?;
     }
     for (name, rewrite) in REWRITES {
-        everywhere(graph, &rewrite);
-        done(graph, name)?;
+        everywhere_paced(graph, rewrite, pace).await;
+        done.pass(graph, name, pace).await?;
     }
     drop_dead(graph);
-    done(graph, "drop_dead")
+    done.pass(graph, "drop_dead", pace).await?;
+    done.all(pace);
+    Ok(())
+}
+
+/// The passes that are over.
+struct Done<'a> {
+    observe: Option<Observe<'a>>,
+    /// The nodes at the beginning, by which progress is counted.
+    nodes: usize,
+    passes: usize,
+}
+
+impl<'a> Done<'a> {
+    /// [`propagate`] twice, [`widen_half`] and [`drop_dead`] besides the rewrites.
+    const PASSES: usize = REWRITES.len() + 4;
+
+    fn new(graph: &Graph, observe: Option<Observe<'a>>, pace: &mut Pace) -> Done<'a> {
+        let nodes = graph.nodes.len();
+        pace.enter(Phase::Optimise, nodes.saturating_mul(Self::PASSES));
+        Done { observe, nodes, passes: 0 }
+    }
+
+    /// A pass of this name has left the graph so.
+    async fn pass(&mut self, graph: &Graph, name: &'static str, pace: &mut Pace) -> Result<(), PassError> {
+        check(graph, name)?;
+        if let Some(observe) = &mut self.observe {
+            observe(name, graph);
+        }
+        self.passes += 1;
+        pace.reach(Phase::Optimise, self.passes.saturating_mul(self.nodes));
+        pace.spend(NODE_NS.saturating_mul(graph.nodes.len() as u64)).await;
+        Ok(())
+    }
+
+    fn all(&self, pace: &mut Pace) {
+        pace.reach(Phase::Optimise, usize::MAX);
+    }
 }
 
 /// Verifies a graph after a pass, in debug builds.

@@ -17,9 +17,11 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::{Pace, Phase, finish};
+
 use super::fold::{Budget, fold};
 use super::inline_if::inline;
-use super::{Evaluate, PassError};
+use super::{Evaluate, PassError, Work};
 use crate::graph::{Body, Dim, Fact, Graph, Node, ShapeFact, ValueId};
 use crate::op::{If, Inputs};
 
@@ -28,16 +30,68 @@ use crate::op::{If, Inputs};
 /// # Errors
 /// What an operator refuses. The graph is then left without its nodes and of no further use.
 pub fn propagate(graph: &mut Graph, evaluate: &dyn Evaluate) -> Result<(), PassError> {
-    follow(graph, evaluate, &mut Budget::of(graph))
+    finish(propagate_paced(graph, evaluate, &mut Pace::silent()))
 }
 
-fn follow(graph: &mut Graph, evaluate: &dyn Evaluate, budget: &mut Budget) -> Result<(), PassError> {
+/// As [`propagate`], with interruptions.
+///
+/// # Errors
+/// As [`propagate`].
+pub async fn propagate_paced(
+    graph: &mut Graph,
+    evaluate: &dyn Evaluate,
+    pace: &mut Pace,
+) -> Result<(), PassError> {
+    let mut budget = Budget::of(graph);
+    follow(graph, Means { evaluate, budget: &mut budget, pace, counts: false }).await
+}
+
+/// As [`propagate_paced`]; counts the nodes as done.
+pub(super) async fn counted(
+    graph: &mut Graph,
+    evaluate: &dyn Evaluate,
+    pace: &mut Pace,
+) -> Result<(), PassError> {
+    let mut budget = Budget::of(graph);
+    follow(graph, Means { evaluate, budget: &mut budget, pace, counts: true }).await
+}
+
+/// Roughly the nanoseconds that inference takes for a node.
+const NODE_NS: u64 = 1_000;
+
+/// What following a graph takes along.
+struct Means<'a> {
+    evaluate: &'a dyn Evaluate,
+    budget: &'a mut Budget,
+    pace: &'a mut Pace,
+    /// Whether the nodes of this graph count as progress.
+    counts: bool,
+}
+
+impl Means<'_> {
+    /// The same for a graph inside of a node.
+    fn inner(&mut self) -> Means<'_> {
+        Means { evaluate: self.evaluate, budget: self.budget, pace: self.pace, counts: false }
+    }
+}
+
+fn follow<'a>(graph: &'a mut Graph, means: Means<'a>) -> Work<'a, Result<(), PassError>> {
+    Box::pin(follow_here(graph, means))
+}
+
+async fn follow_here(graph: &mut Graph, mut means: Means<'_>) -> Result<(), PassError> {
     if let Some(id) = graph.inputs.iter().find(|id| graph.fact(**id).is_none()) {
         return Err(PassError::Unknown(graph.value(*id).name.as_ref().into()));
     }
     let mut queue: VecDeque<Node> = core::mem::take(&mut graph.nodes).into();
     let mut done = Vec::with_capacity(queue.len());
+    let all = queue.len();
     while let Some(mut node) = queue.pop_front() {
+        if means.counts {
+            // Branches that take the place of their node make the queue longer.
+            means.pace.reach(Phase::Optimise, all.saturating_sub(queue.len()));
+        }
+        means.pace.spend(NODE_NS).await;
         if let Some(branch) = inline(graph, &node) {
             branch.into_iter().rev().for_each(|node| queue.push_front(node));
             continue;
@@ -45,11 +99,11 @@ fn follow(graph: &mut Graph, evaluate: &dyn Evaluate, budget: &mut Budget) -> Re
         let only = if node.op.bodies().is_empty() {
             None
         } else {
-            follow_bodies(graph, &mut node, evaluate, budget)?
+            follow_bodies(graph, &mut node, &mut means).await?
         };
         match only {
             Some(body) => adopt(graph, &node, body),
-            None if infer(graph, &node, evaluate, budget)? => continue,
+            None if infer(graph, &node, &mut means).await? => continue,
             None => {}
         }
         done.push(node);
@@ -59,16 +113,11 @@ fn follow(graph: &mut Graph, evaluate: &dyn Evaluate, budget: &mut Budget) -> Re
 }
 
 /// Infers the facts of a node's outputs; true when they are constant, so that the node can go.
-fn infer(
-    graph: &mut Graph,
-    node: &Node,
-    evaluate: &dyn Evaluate,
-    budget: &mut Budget,
-) -> Result<bool, PassError> {
+async fn infer(graph: &mut Graph, node: &Node, means: &mut Means<'_>) -> Result<bool, PassError> {
     let inputs: Vec<Option<&Fact>> = node.inputs.iter().map(|id| graph.fact((*id)?)).collect();
     let facts = node.op.infer(&Inputs::new(&inputs, node.outputs.len()));
     let facts = facts.map_err(|source| PassError::Op { node: graph.describe(node), source })?;
-    let folded = fold(graph, node, &facts, evaluate, budget)?;
+    let folded = fold(graph, node, &facts, means.evaluate, means.budget).await?;
     if let Some(tensors) = folded {
         for (id, tensor) in node.outputs.iter().zip(tensors) {
             if let Some(id) = id {
@@ -125,16 +174,15 @@ fn keep_names(shape: &mut ShapeFact, declared: &ShapeFact) {
 ///
 /// A branch of an If that cannot run on such captures is left as it is: perhaps the condition never leads there. Then this
 /// gives the branch that can run: in every run that does not fail, the outputs are what that branch gives.
-fn follow_bodies(
+async fn follow_bodies(
     graph: &Graph,
     node: &mut Node,
-    evaluate: &dyn Evaluate,
-    budget: &mut Budget,
+    means: &mut Means<'_>,
 ) -> Result<Option<usize>, PassError> {
     let mut bodies: Vec<Body> = node.op.bodies().to_vec();
     let mut misfits = Vec::new();
     for (index, body) in bodies.iter_mut().enumerate() {
-        match follow_body(graph, node, body, evaluate, budget) {
+        match follow_body(graph, node, body, means.inner()).await {
             Ok(()) => {}
             Err(error) => {
                 body.clone_from(&node.op.bodies()[index]);
@@ -157,13 +205,7 @@ fn follow_bodies(
     Ok(only)
 }
 
-fn follow_body(
-    graph: &Graph,
-    node: &Node,
-    body: &mut Body,
-    evaluate: &dyn Evaluate,
-    budget: &mut Budget,
-) -> Result<(), PassError> {
+async fn follow_body(graph: &Graph, node: &Node, body: &mut Body, means: Means<'_>) -> Result<(), PassError> {
     let formal = body.graph.inputs.len().saturating_sub(body.captures.len());
     for (capture, input) in body.captures.iter().enumerate() {
         let inner = body.graph.inputs[formal + capture];
@@ -171,7 +213,7 @@ fn follow_body(
             body.graph.value_mut(inner).fact = Some(fact.clone());
         }
     }
-    follow(&mut body.graph, evaluate, budget)
+    follow(&mut body.graph, means).await
 }
 
 #[cfg(test)]

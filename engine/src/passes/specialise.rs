@@ -13,9 +13,10 @@
 
 use alloc::string::ToString;
 use inferry_core::Shape;
+use inferry_core::steps::{Pace, finish};
 
 use super::bodies::everywhere;
-use super::{Evaluate, PassError, bypass, cancel_transposes, check, drop_dead, propagate};
+use super::{Evaluate, NODE_NS, PassError, bypass, cancel_transposes, check, drop_dead, propagate_paced};
 use crate::graph::{Dim, Graph, ShapeFact};
 
 /// The graph for inputs of these shapes, in the order of its inputs.
@@ -23,6 +24,19 @@ use crate::graph::{Dim, Graph, ShapeFact};
 /// # Errors
 /// A shape that the model does not admit, or that an operator refuses.
 pub fn specialise(graph: &Graph, shapes: &[Shape], evaluate: &dyn Evaluate) -> Result<Graph, PassError> {
+    finish(specialise_paced(graph, shapes, evaluate, &mut Pace::silent()))
+}
+
+/// As [`specialise`], with interruptions.
+///
+/// # Errors
+/// As [`specialise`].
+pub async fn specialise_paced(
+    graph: &Graph,
+    shapes: &[Shape],
+    evaluate: &dyn Evaluate,
+    pace: &mut Pace,
+) -> Result<Graph, PassError> {
     let mut graph = graph.clone();
     if shapes.len() != graph.inputs.len() {
         return Err(PassError::InputCount { given: shapes.len(), wanted: graph.inputs.len() });
@@ -36,11 +50,15 @@ pub fn specialise(graph: &Graph, shapes: &[Shape], evaluate: &dyn Evaluate) -> R
         }
         fact.shape = ShapeFact(Some(shape.iter().copied().map(Dim::Fixed).collect()));
     }
-    propagate(&mut graph, evaluate)?;
-    everywhere(&mut graph, &bypass);
-    everywhere(&mut graph, &cancel_transposes);
-    everywhere(&mut graph, &bypass);
+    let pass = NODE_NS.saturating_mul(graph.nodes.len() as u64);
+    pace.spend(pass).await;
+    propagate_paced(&mut graph, evaluate, pace).await?;
+    for rewrite in [bypass, cancel_transposes, bypass] {
+        everywhere(&mut graph, &rewrite);
+        pace.spend(pass).await;
+    }
     drop_dead(&mut graph);
+    pace.spend(pass).await;
     check(&graph, "specialise")?;
     Ok(graph)
 }

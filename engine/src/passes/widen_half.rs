@@ -12,15 +12,17 @@
 //! than those of arithmetic in half floats; a Cast to a half float inside of the graph rounds no longer either. The types
 //! of all values must have been inferred before; shapes stay as they are.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use half::{bf16, f16};
-use inferry_core::{ElementType, Tensor};
+use inferry_core::steps::{Pace, finish};
+use inferry_core::{Element, ElementType, Tensor};
 
-use super::PassError;
+use super::{PassError, Work};
 use crate::graph::{Fact, Graph, Node, ValueId};
 use crate::op::{Cast, ConstantOfShape, Op};
 
@@ -29,12 +31,17 @@ use crate::op::{Cast, ConstantOfShape, Op};
 /// # Errors
 /// A value of which nothing is known.
 pub fn widen_half(graph: &mut Graph) -> Result<(), PassError> {
+    finish(paced(graph, &mut Pace::silent()))
+}
+
+/// As [`widen_half`], with interruptions.
+pub(super) async fn paced(graph: &mut Graph, pace: &mut Pace) -> Result<(), PassError> {
     // The outside keeps the half floats: their values get a wide twin that the nodes use.
     let mut twin: Vec<Option<ValueId>> = vec![None; graph.values().len()];
     for id in graph.inputs.iter().chain(&graph.outputs).copied().collect::<Vec<_>>() {
         let fact = graph.fact(id).ok_or_else(|| PassError::Unknown(graph.value(id).name.to_string()))?;
         if is_half(fact.element) && twin[id.index()].is_none() {
-            let wide = widened(fact);
+            let wide = widened(fact, pace).await;
             twin[id.index()] = Some(graph.add_value("", Some(wide)));
         }
     }
@@ -50,7 +57,7 @@ pub fn widen_half(graph: &mut Graph) -> Result<(), PassError> {
         nodes.extend(twin[id.index()].map(|wide| cast(*id, wide, ElementType::F32)));
     }
     for mut node in core::mem::take(&mut graph.nodes) {
-        node.op = widened_op(node.op)?;
+        node.op = widened_op(node.op, pace).await?;
         for id in node.inputs.iter_mut().chain(&mut node.outputs).flatten() {
             *id = twin.get(id.index()).copied().flatten().unwrap_or(*id);
         }
@@ -66,42 +73,46 @@ pub fn widen_half(graph: &mut Graph) -> Result<(), PassError> {
         }
     }
     graph.nodes = nodes;
-    widen_facts(graph, &twin);
+    widen_facts(graph, &twin, pace).await;
     Ok(())
 }
 
 /// All values but those with a twin.
-fn widen_facts(graph: &mut Graph, twin: &[Option<ValueId>]) {
+async fn widen_facts(graph: &mut Graph, twin: &[Option<ValueId>], pace: &mut Pace) {
     for (index, value) in graph.values_mut().iter_mut().enumerate() {
         if let (Some(fact), None) = (&value.fact, twin.get(index).copied().flatten())
             && is_half(fact.element)
         {
-            value.fact = Some(widened(fact));
+            value.fact = Some(widened(fact, pace).await);
         }
     }
 }
 
 /// A graph inside of a node: everything in it is wide, what comes in and what goes out too.
-fn widen_body(graph: &mut Graph) -> Result<(), PassError> {
-    for node in &mut graph.nodes {
-        node.op = widened_op(node.op.clone())?;
-    }
-    widen_facts(graph, &[]);
-    Ok(())
+fn widen_body<'a>(graph: &'a mut Graph, pace: &'a mut Pace) -> Work<'a, Result<(), PassError>> {
+    Box::pin(async move {
+        for node in &mut graph.nodes {
+            node.op = widened_op(node.op.clone(), pace).await?;
+        }
+        widen_facts(graph, &[], pace).await;
+        Ok(())
+    })
 }
 
-fn widened_op(op: Arc<dyn Op>) -> Result<Arc<dyn Op>, PassError> {
+async fn widened_op(op: Arc<dyn Op>, pace: &mut Pace) -> Result<Arc<dyn Op>, PassError> {
     if let Some(cast) = op.downcast::<Cast>().filter(|cast| is_half(cast.to)) {
         return Ok(Arc::new(Cast { to: ElementType::F32, ..*cast }));
     }
     if let Some(filled) = op.downcast::<ConstantOfShape>().filter(|op| is_half(op.value.element())) {
-        return Ok(Arc::new(ConstantOfShape { value: widened_tensor(&filled.value) }));
+        return Ok(Arc::new(ConstantOfShape { value: widened_tensor(&filled.value, pace).await }));
     }
     if op.bodies().is_empty() {
         return Ok(op);
     }
     let mut bodies = op.bodies().to_vec();
-    bodies.iter_mut().try_for_each(|body| widen_body(&mut body.graph))?;
+    for body in &mut bodies {
+        widen_body(&mut body.graph, pace).await?;
+    }
     Ok(op.with_bodies(bodies).unwrap_or(op))
 }
 
@@ -109,22 +120,34 @@ fn is_half(element: ElementType) -> bool {
     matches!(element, ElementType::F16 | ElementType::Bf16)
 }
 
-fn widened(fact: &Fact) -> Fact {
+async fn widened(fact: &Fact, pace: &mut Pace) -> Fact {
     match &fact.constant {
-        Some(tensor) => Fact::constant(widened_tensor(tensor)),
+        Some(tensor) => Fact::constant(widened_tensor(tensor, pace).await),
         None => Fact::new(ElementType::F32, fact.shape.clone()),
     }
 }
 
-fn widened_tensor(tensor: &Tensor) -> Tensor {
-    let values: Vec<f32> = match tensor.element() {
-        ElementType::F16 => {
-            tensor.to_vec::<f16>().map(|values| values.into_iter().map(f16::to_f32).collect())
-        }
-        _ => tensor.to_vec::<bf16>().map(|values| values.into_iter().map(bf16::to_f32).collect()),
+async fn widened_tensor(tensor: &Tensor, pace: &mut Pace) -> Tensor {
+    match tensor.element() {
+        ElementType::F16 => converted(tensor, f16::to_f32, pace).await,
+        _ => converted(tensor, bf16::to_f32, pace).await,
     }
-    .expect("constants are dense and never written");
-    Tensor::from_slice(&values, tensor.shape()).expect("as many as before")
+}
+
+/// So many numbers are converted between two looks.
+const PIECE: usize = 8 << 10;
+
+async fn converted<T: Element>(tensor: &Tensor, convert: fn(T) -> f32, pace: &mut Pace) -> Tensor {
+    let wide = Tensor::zeros_paced(ElementType::F32, tensor.shape(), pace).await;
+    let mut wide = wide.expect("memory for twice as many bytes");
+    let from = tensor.as_slice::<T>().expect("constants are dense and never written");
+    let mut to = wide.as_slice_mut::<f32>().expect("just made");
+    for (to, from) in to.chunks_mut(PIECE).zip(from.chunks(PIECE)) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = convert(*from));
+        pace.spend(3 * from.len() as u64).await;
+    }
+    drop(to);
+    wide
 }
 
 #[cfg(test)]

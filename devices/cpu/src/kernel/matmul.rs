@@ -13,6 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
 use inferry_core::{ElementType, Shape};
 use inferry_engine::op::{Gemm, MatMul};
 
@@ -26,6 +27,7 @@ use crate::kernel::gemm::{Init, Sizes};
 use crate::kernel::number::Number;
 use crate::kernel::simple::{simple, spread_rows};
 use crate::kernel::{BuildError, Builder, Built, Kernel, Operand, Phase};
+use crate::pack::Numbers;
 use crate::simd::{self, Simd, Vectorized};
 
 /// Builds MatMul.
@@ -313,10 +315,10 @@ impl Product {
             .ok_or_else(|| form(format!("a product over {} elements", problem.depth)))?;
         let constant = node.optional(1).and_then(|operand| operand.constant);
         let packed = constant.filter(|_| problem.batch.len() == 1).and_then(|tensor| {
-            let data = tensor.as_slice::<f32>().ok()?;
+            let data = Numbers::of(tensor)?;
             let mut tag = 0x6d61_746d_756c ^ sizes.tag() << 48 ^ u64::from(problem.alpha.to_bits()) << 1;
             tag ^= (problem.right[0] as u64) << 20 ^ problem.depth as u64;
-            Some(node.packs.get(tensor, tag, || pack(&problem, &data, sizes)))
+            Some(node.packs.get(tensor, tag, |pace| pack(problem.clone(), data, sizes, pace)))
         });
         let scratch = if packed.is_some() { 0 } else { 4 * scratch_len(problem.depth, sizes) };
         let phases = if problem.count() == 0 { vec![] } else { vec![phase] };
@@ -392,11 +394,18 @@ impl Product {
     }
 }
 
-fn pack(problem: &Problem, data: &[f32], sizes: Sizes) -> Floats {
-    let mut packed = Floats::zeros(right_len(problem.columns, problem.depth, sizes));
-    pack_right(problem.right_matrix(data, 0), sizes, packed.as_mut());
+/// So many numbers are scaled between two looks.
+const PIECE: usize = 16 << 10;
+
+async fn pack(problem: Problem, data: Numbers, sizes: Sizes, mut pace: Pace) -> Floats {
+    let len = right_len(problem.columns, problem.depth, sizes);
+    let mut packed = Floats::zeros_paced(len, &mut pace).await;
+    pack_right(problem.right_matrix(&data, 0), sizes, packed.as_mut(), &mut pace).await;
     if problem.alpha != 1.0 {
-        packed.as_mut().iter_mut().for_each(|value| *value *= problem.alpha);
+        for piece in packed.as_mut().chunks_mut(PIECE) {
+            piece.iter_mut().for_each(|value| *value *= problem.alpha);
+            pace.spend(piece.len() as u64).await;
+        }
     }
     packed
 }

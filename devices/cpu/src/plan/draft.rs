@@ -14,13 +14,14 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
 use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::graph::{Fact, Graph, Node, ValueId};
 use inferry_engine::op::{Inputs, Op};
 
 use super::alias::keeps_bytes;
 use super::facts::{self, Bodies, Facts};
-use super::{Label, NodeCause, NodeError, PlanError, PlannedOutput, Planning};
+use super::{Label, NodeCause, NodeError, PlanError, PlannedOutput, Planning, Walk, Work};
 use crate::arena::{Constant, OutOfMemory, can_be_had};
 use crate::kernel::{self, Builder, Kernel, Operand};
 
@@ -113,9 +114,22 @@ pub(super) struct Scope<'a> {
     pub(super) planning: Planning<'a>,
 }
 
+/// Where a graph is drafted, and with what.
+pub(super) struct Inside<'a> {
+    pub(super) block: usize,
+    pub(super) path: String,
+    pub(super) planning: Planning<'a>,
+}
+
 impl Draft {
     /// The draft of a model's graph.
-    pub(super) fn of_graph(graph: &Graph, facts: &Facts, planning: Planning<'_>) -> Result<Draft, PlanError> {
+    pub(super) async fn of_graph(
+        graph: &Graph,
+        facts: &Facts,
+        planning: Planning<'_>,
+        walk: Walk,
+        pace: &mut Pace,
+    ) -> Result<Draft, PlanError> {
         let mut draft = Draft { depth: 1, ..Draft::default() };
         let block = draft.block();
         let inputs = graph.inputs.iter().enumerate().map(|(port, id)| {
@@ -130,7 +144,8 @@ impl Draft {
             })
         });
         let inputs = inputs.collect::<Result<_, PlanError>>()?;
-        let results = draft.graph(graph, facts, inputs, block, String::new(), planning)?;
+        let place = Inside { block, path: String::new(), planning };
+        let results = draft.nodes(graph, facts, inputs, place, walk, pace).await?;
         for (port, result) in results.into_iter().enumerate() {
             draft.output(port as u32, result)?;
         }
@@ -162,14 +177,14 @@ impl Draft {
     }
 
     /// Drafts the steps of a graph into a block and gives the values of the graph's outputs.
-    fn graph(
+    async fn nodes(
         &mut self,
         graph: &Graph,
         facts: &Facts,
         inputs: Vec<Value>,
-        block: usize,
-        path: String,
-        planning: Planning<'_>,
+        Inside { block, path, planning }: Inside<'_>,
+        walk: Walk,
+        pace: &mut Pace,
     ) -> Result<Vec<Value>, PlanError> {
         let needed = needs::of(graph, facts);
         let mut values: Vec<Option<Value>> = vec![None; graph.values().len()];
@@ -178,22 +193,37 @@ impl Draft {
         }
         let mut scope = Scope { graph, facts, needed, values, block, path, planning };
         for (index, node) in graph.nodes.iter().enumerate() {
-            if (planning.stop)() {
-                return Err(PlanError::Stopped);
-            }
+            walk.node(index, pace).await;
             if node.outputs.iter().flatten().any(|id| scope.needed[id.index()] && !scope.is_constant(*id)) {
-                self.node(&mut scope, index, node)?;
+                self.node(&mut scope, index, node, pace).await?;
             }
         }
         graph.outputs.iter().map(|id| Ok(scope.value(*id))).collect()
     }
 
-    fn node(&mut self, scope: &mut Scope<'_>, index: usize, node: &Node) -> Result<(), PlanError> {
+    /// As [`Draft::nodes`], for the graph of a body.
+    fn inside<'a>(
+        &'a mut self,
+        body: (&'a Graph, &'a Facts),
+        inputs: Vec<Value>,
+        place: Inside<'a>,
+        pace: &'a mut Pace,
+    ) -> Work<'a, Vec<Value>> {
+        Box::pin(self.nodes(body.0, body.1, inputs, place, Walk::INNER, pace))
+    }
+
+    async fn node(
+        &mut self,
+        scope: &mut Scope<'_>,
+        index: usize,
+        node: &Node,
+        pace: &mut Pace,
+    ) -> Result<(), PlanError> {
         let facts = scope.facts;
         let made = match &facts.bodies[index] {
-            Bodies::None => self.operator(scope, index, node),
-            Bodies::Always(taken, body) => self.inline(scope, index, node, *taken, body),
-            Bodies::Choice(bodies) => self.branch(scope, index, node, bodies),
+            Bodies::None => self.operator(scope, index, node).await,
+            Bodies::Always(taken, body) => self.inline(scope, index, node, (*taken, body), pace).await,
+            Bodies::Choice(bodies) => self.branch(scope, index, node, bodies, pace).await,
         }?;
         for (id, value) in node.outputs.iter().zip(made) {
             if let Some(id) = id {
@@ -204,7 +234,7 @@ impl Draft {
     }
 
     /// Drafts an ordinary node and gives its outputs.
-    fn operator(
+    async fn operator(
         &mut self,
         scope: &mut Scope<'_>,
         index: usize,
@@ -238,7 +268,7 @@ impl Draft {
             can_be_had(bytes_of(*element, shape)?)
                 .map_err(|OutOfMemory(bytes)| scope.error(index, NodeCause::OutOfMemory(bytes)))?;
         }
-        let kernel = scope.build(index, node, &inputs, &outputs)?;
+        let kernel = scope.build(index, node, &inputs, &outputs).await?;
         let made = self.made(outputs)?;
         let reads = inputs.iter().map(|value| value.as_ref()?.bytes).collect();
         let writes = made.iter().map(|value| value.bytes.expect("just made")).collect();
@@ -403,7 +433,8 @@ impl Scope<'_> {
         Ok(facts.map_err(|error| self.error(index, error.into()))?.iter().map(of).collect())
     }
 
-    fn build(
+    /// Builds the kernel of a node, and packs what it needs packed.
+    async fn build(
         &self,
         index: usize,
         node: &Node,
@@ -424,9 +455,21 @@ impl Scope<'_> {
                 Some(Operand { element: *element, shape: shape.clone(), constant: constant.as_ref() })
             })
             .collect();
-        let Planning { isa, packs, .. } = self.planning;
-        let builder = Builder { inputs: &operands, outputs, isa, packs };
-        kernel::build(&*node.op, &builder).map_err(|error| self.error(index, error.into()))
+        let Planning { isa, packs } = self.planning;
+        let packs = packs.later();
+        let builder = Builder { inputs: &operands, outputs, isa, packs: &packs };
+        loop {
+            let kernel = kernel::build(&*node.op, &builder);
+            let kernel = kernel.map_err(|error| self.error(index, error.into()))?;
+            let jobs = packs.take_jobs();
+            if jobs.is_empty() {
+                return Ok(kernel);
+            }
+            drop(kernel);
+            for job in jobs {
+                job.await;
+            }
+        }
     }
 }
 

@@ -4,16 +4,18 @@
 //! is computed here is the arithmetic on shapes that has become constant now, so only small values are. A body that cannot
 //! run on these shapes is no error yet: the condition may never lead there.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
 use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::graph::{Body, Dim, Fact, Graph, Node, ShapeFact};
 use inferry_engine::op::Inputs;
 use inferry_engine::passes::Evaluate;
 
-use super::{NodeCause, NodeError, PlanError, Planning};
+use super::{NodeCause, NodeError, PlanError, Planning, Walk, Work};
 use crate::evaluate::Evaluator;
 
 /// Constants larger than this are left to the run: folding them would cost memory for ever.
@@ -38,14 +40,35 @@ pub(super) enum Bodies {
 }
 
 /// The facts of a model's graph for inputs of these shapes.
-pub(super) fn of_graph(graph: &Graph, inputs: &[Shape], planning: Planning<'_>) -> Result<Facts, PlanError> {
+pub(super) async fn of_graph(
+    graph: &Graph,
+    inputs: &[Shape],
+    planning: Planning<'_>,
+    walk: Walk,
+    pace: &mut Pace,
+) -> Result<Facts, PlanError> {
     let element =
         |index: usize| graph.fact(graph.inputs[index]).map_or(ElementType::F32, |fact| fact.element);
     let inputs = inputs.iter().enumerate().map(|(index, shape)| Fact::fixed(element(index), shape));
-    of_body(graph, inputs.collect(), planning)
+    of_nodes(graph, inputs.collect(), planning, walk, pace).await
 }
 
-fn of_body(graph: &Graph, inputs: Vec<Fact>, planning: Planning<'_>) -> Result<Facts, PlanError> {
+fn of_body<'a>(
+    graph: &'a Graph,
+    inputs: Vec<Fact>,
+    planning: Planning<'a>,
+    pace: &'a mut Pace,
+) -> Work<'a, Facts> {
+    Box::pin(of_nodes(graph, inputs, planning, Walk::INNER, pace))
+}
+
+async fn of_nodes(
+    graph: &Graph,
+    inputs: Vec<Fact>,
+    planning: Planning<'_>,
+    walk: Walk,
+    pace: &mut Pace,
+) -> Result<Facts, PlanError> {
     let mut values: Vec<Option<Fact>> = vec![None; graph.values().len()];
     for (index, value) in graph.values().iter().enumerate() {
         values[index] = value.fact.as_ref().filter(|fact| fact.constant.is_some()).cloned();
@@ -55,10 +78,8 @@ fn of_body(graph: &Graph, inputs: Vec<Fact>, planning: Planning<'_>) -> Result<F
     }
     let mut bodies = Vec::with_capacity(graph.nodes.len());
     for (index, node) in graph.nodes.iter().enumerate() {
-        if (planning.stop)() {
-            return Err(PlanError::Stopped);
-        }
-        let (outputs, inside) = of_step(node, index, &values, planning)?;
+        walk.node(index, pace).await;
+        let (outputs, inside) = of_step(node, index, &values, planning, pace).await?;
         for (id, fact) in node.outputs.iter().zip(outputs) {
             if let Some(id) = id {
                 values[id.index()] = Some(fact);
@@ -70,17 +91,18 @@ fn of_body(graph: &Graph, inputs: Vec<Fact>, planning: Planning<'_>) -> Result<F
 }
 
 /// What is known of the outputs of a node, and what control flow does there.
-fn of_step(
+async fn of_step(
     node: &Node,
     index: usize,
     values: &[Option<Fact>],
     planning: Planning<'_>,
+    pace: &mut Pace,
 ) -> Result<(Vec<Fact>, Bodies), PlanError> {
     let inputs: Vec<Option<&Fact>> = node.inputs.iter().map(|id| values[(*id)?.index()].as_ref()).collect();
     let at = |cause| node_error(node, index, &inputs, cause);
     let (outputs, inside) = match node.op.bodies() {
         [] => (of_node(node, &inputs, planning).map_err(at)?, Bodies::None),
-        bodies => of_choice(bodies, &inputs, planning, at, &label(node, index))?,
+        bodies => of_choice(bodies, &inputs, planning, at, &label(node, index), pace).await?,
     };
     match outputs.iter().find(|fact| fact.element == ElementType::String) {
         Some(text) => Err(at(NodeCause::Element(text.element))),
@@ -112,19 +134,20 @@ fn of_node(node: &Node, inputs: &[Option<&Fact>], planning: Planning<'_>) -> Res
 }
 
 /// The facts of a node with bodies of which one runs, and what is known of its results.
-fn of_choice(
+async fn of_choice(
     bodies: &[Body],
     inputs: &[Option<&Fact>],
     planning: Planning<'_>,
     at: impl Fn(NodeCause) -> PlanError,
     label: &str,
+    pace: &mut Pace,
 ) -> Result<(Vec<Fact>, Bodies), PlanError> {
-    let of = |body: &Body| {
+    let of = async |body: &Body, pace: &mut Pace| {
         let captured = body.captures.iter().map(|input| {
             inputs[*input].cloned().ok_or(at(inferry_engine::op::OpError::Missing { input: *input }.into()))
         });
-        of_body(&body.graph, captured.collect::<Result<_, _>>()?, planning)
-            .map_err(|error| error.within(label))
+        let facts = of_body(&body.graph, captured.collect::<Result<_, _>>()?, planning, pace).await;
+        facts.map_err(|error| error.within(label))
     };
     let results = |body: &Body, facts: &Facts| -> Vec<Fact> {
         let fact = |id: &inferry_engine::graph::ValueId| facts.values[id.index()].clone();
@@ -133,13 +156,12 @@ fn of_choice(
     let condition = inputs.first().copied().flatten().and_then(truth);
     if let Some(condition) = condition {
         let taken = if condition { 0 } else { 1 };
-        let facts = of(&bodies[taken])?;
+        let facts = of(&bodies[taken], pace).await?;
         return Ok((results(&bodies[taken], &facts), Bodies::Always(taken, facts)));
     }
-    let facts: Vec<Result<Facts, PlanError>> = bodies.iter().map(of).collect();
-    if let Some(Err(PlanError::Stopped)) = facts.iter().find(|facts| matches!(facts, Err(PlanError::Stopped)))
-    {
-        return Err(PlanError::Stopped);
+    let mut facts: Vec<Result<Facts, PlanError>> = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        facts.push(of(body, pace).await);
     }
     let mut joined: Option<Vec<Fact>> = None;
     for (body, facts) in bodies.iter().zip(&facts) {

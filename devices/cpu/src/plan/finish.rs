@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
+
 use super::check;
 use super::draft::{Bytes, Draft, DraftStep, LateDraft, RootKind};
 use super::memory::{Lifetime, arrange};
@@ -12,8 +14,8 @@ use crate::arena::{Place, Region};
 use crate::late::{LateOperand, LateStep};
 
 /// Gives every root and workspace its place.
-pub(super) fn finish(draft: Draft) -> Result<Plan, PlanError> {
-    let layout = Layout::of(&draft)?;
+pub(super) async fn finish(draft: Draft, pace: &mut Pace) -> Result<Plan, PlanError> {
+    let layout = Layout::of(&draft, pace).await?;
     if cfg!(debug_assertions) {
         check::check(&draft, &layout);
     }
@@ -65,7 +67,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    fn of(draft: &Draft) -> Result<Layout, PlanError> {
+    async fn of(draft: &Draft, pace: &mut Pace) -> Result<Layout, PlanError> {
         // The lifetimes of the computed roots, then those of the workspaces.
         let mut lives: Vec<Option<Lifetime>> = vec![None; draft.roots.len()];
         for (moment, step) in draft.steps.iter().enumerate() {
@@ -85,7 +87,7 @@ impl Layout {
             let bytes = if let DraftStep::Kernel { kernel, .. } = step { kernel.workspace() } else { 0 };
             Lifetime { begin: moment, end: moment, bytes }
         }));
-        let (offsets, arena) = arrange(&values).ok_or(PlanError::TooLarge)?;
+        let (offsets, arena) = arrange(&values, pace).await.ok_or(PlanError::TooLarge)?;
         let place =
             |index: usize| Place { region: Region::Arena, start: offsets[index], len: values[index].bytes };
         let mut roots: Vec<Place> = (0..draft.roots.len()).map(|root| elsewhere(draft, root)).collect();

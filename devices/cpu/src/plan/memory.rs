@@ -7,6 +7,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
+
 use crate::arena::ALIGNMENT;
 
 /// Bytes that are needed from one moment to another.
@@ -29,7 +31,7 @@ impl Lifetime {
 
 /// The offset of each value, a multiple of [`ALIGNMENT`], and the size of the arena that holds them all. `None` when the
 /// sizes overflow.
-pub(crate) fn arrange(values: &[Lifetime]) -> Option<(Vec<usize>, usize)> {
+pub(crate) async fn arrange(values: &[Lifetime], pace: &mut Pace) -> Option<(Vec<usize>, usize)> {
     let mut order: Vec<usize> = (0..values.len()).filter(|value| values[*value].bytes > 0).collect();
     order.sort_by_key(|value| (core::cmp::Reverse(values[*value].bytes), values[*value].begin));
     let mut offsets = vec![0; values.len()];
@@ -43,6 +45,8 @@ pub(crate) fn arrange(values: &[Lifetime]) -> Option<(Vec<usize>, usize)> {
         size = size.max(offset.checked_add(bytes).filter(|end| *end <= isize::MAX as usize)?);
         let at = placed.partition_point(|other| offsets[*other] <= offset);
         placed.insert(at, value);
+        // Each value is compared with all that have a place.
+        pace.spend(10 + placed.len() as u64).await;
     }
     Some((offsets, size))
 }
@@ -73,6 +77,11 @@ fn tightest_gap(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use inferry_core::steps::finish;
+
+    fn arrange(values: &[Lifetime]) -> Option<(Vec<usize>, usize)> {
+        finish(super::arrange(values, &mut Pace::silent()))
+    }
 
     fn life(begin: usize, end: usize, bytes: usize) -> Lifetime {
         Lifetime { begin, end, bytes }

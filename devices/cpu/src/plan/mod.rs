@@ -26,7 +26,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::pin::Pin;
 
+use inferry_core::steps::{Pace, Phase};
 use inferry_core::tensor::InUse;
 use inferry_core::{ElementType, Shape};
 use inferry_engine::graph::Graph;
@@ -133,9 +135,6 @@ pub enum PlanError {
     /// The values together need more memory than can be addressed.
     #[error("the values of the model need more memory than can be addressed")]
     TooLarge,
-    /// Somebody asked the run to stop while it was being planned.
-    #[error("stopped while planning")]
-    Stopped,
 }
 
 impl PlanError {
@@ -205,16 +204,50 @@ pub enum NodeCause {
 pub(crate) struct Planning<'a> {
     pub(crate) isa: Isa,
     pub(crate) packs: &'a Packs,
-    /// Asked between nodes: true to give up.
-    pub(crate) stop: &'a dyn Fn() -> bool,
+}
+
+/// Planning of a graph inside of another.
+type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, PlanError>> + Send + 'a>>;
+
+/// Roughly the nanoseconds that one walk along the nodes takes for a node, besides packing.
+const NODE_NS: u64 = 3_000;
+
+/// Counts the nodes of the model's own graph that planning has walked along.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// The nodes of the walks before, or `None` inside of control flow.
+    before: Option<usize>,
+}
+
+impl Walk {
+    /// Inside of a node nothing is counted.
+    const INNER: Walk = Walk { before: None };
+
+    /// The walk is about to come to node `index`.
+    async fn node(self, index: usize, pace: &mut Pace) {
+        if let Some(before) = self.before {
+            pace.reach(Phase::Plan, before.saturating_add(index));
+        }
+        pace.spend(NODE_NS).await;
+    }
 }
 
 impl Plan {
     /// A plan of `graph` for inputs of these shapes.
-    pub(crate) fn new(graph: &Graph, inputs: &[Shape], planning: Planning<'_>) -> Result<Plan, PlanError> {
-        let graph = rewrite::for_shapes(graph, inputs, planning.isa);
-        let facts = facts::of_graph(&graph, inputs, planning)?;
-        let draft = draft::Draft::of_graph(&graph, &facts, planning)?;
-        finish::finish(draft)
+    pub(crate) async fn new(
+        graph: &Graph,
+        inputs: &[Shape],
+        planning: Planning<'_>,
+        pace: &mut Pace,
+    ) -> Result<Plan, PlanError> {
+        let nodes = graph.nodes.len();
+        let walk = |number: usize| Walk { before: Some(nodes.saturating_mul(number)) };
+        pace.enter(Phase::Plan, nodes.saturating_mul(3));
+        let graph = rewrite::for_shapes(graph, inputs, planning.isa, pace).await;
+        let facts = facts::of_graph(&graph, inputs, planning, walk(1), pace).await?;
+        let draft = draft::Draft::of_graph(&graph, &facts, planning, walk(2), pace).await?;
+        let plan = finish::finish(draft, pace).await?;
+        pace.reach(Phase::Plan, usize::MAX);
+        Ok(plan)
     }
 }

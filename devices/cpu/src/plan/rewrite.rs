@@ -7,6 +7,7 @@
 use alloc::borrow::Cow;
 
 use inferry_core::Shape;
+use inferry_core::steps::Pace;
 use inferry_engine::graph::Graph;
 use inferry_engine::passes;
 
@@ -14,11 +15,20 @@ use crate::evaluate::Evaluator;
 use crate::isa::Isa;
 use crate::kernel::program::FUSIBLE;
 
+/// Roughly the nanoseconds that fusing takes for a node.
+const FUSE_NS: u64 = 1_000;
+
 /// The graph for inputs of these shapes.
-pub(super) fn for_shapes<'a>(graph: &'a Graph, inputs: &[Shape], isa: Isa) -> Cow<'a, Graph> {
-    match passes::specialise(graph, inputs, &Evaluator(isa)) {
+pub(super) async fn for_shapes<'a>(
+    graph: &'a Graph,
+    inputs: &[Shape],
+    isa: Isa,
+    pace: &mut Pace,
+) -> Cow<'a, Graph> {
+    match passes::specialise_paced(graph, inputs, &Evaluator(isa), pace).await {
         Ok(mut graph) => {
             passes::everywhere(&mut graph, &|graph| passes::fuse(graph, FUSIBLE));
+            pace.spend(FUSE_NS.saturating_mul(graph.nodes.len() as u64)).await;
             Cow::Owned(graph)
         }
         Err(_) => Cow::Borrowed(graph),

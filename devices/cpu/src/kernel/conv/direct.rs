@@ -19,16 +19,19 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
+
 use super::Problem;
 use super::geometry::{Place, Plane, largest};
 use super::region::{Region, SLACK};
 use crate::io::{Io, Shared};
 use crate::isa::Isa;
 use crate::kernel::epilogue::Tail;
-use crate::kernel::gemm::pack::{Floats, Matrix, pack_left};
+use crate::kernel::gemm::pack::{Floats, Matrix, pack_left, pack_left_paced};
 use crate::kernel::gemm::{Init, Left, Right, Sizes, Tile, compute, steps};
 use crate::kernel::matmul::gigaflops;
 use crate::kernel::{Builder, Kernel, Phase};
+use crate::pack::Numbers;
 use crate::simd::{self, Simd, Vectorized};
 
 /// Builds the kernel, or gives the tail back when a region would be absurdly large.
@@ -54,9 +57,9 @@ pub(super) fn build(
     let panels = [whole, last];
     let in_place = if plane.is_pointwise() { steps(depth, plane.input()) } else { None };
     let packed = node.input(1).ok().and_then(|operand| operand.constant).and_then(|tensor| {
-        let data = tensor.as_slice::<f32>().ok()?;
+        let data = Numbers::of(tensor)?;
         let tag = 0x636f_6e76 << 24 ^ (height as u64) << 16 ^ (problem.groups as u64) << 40;
-        Some(node.packs.get(tensor, tag, || pack(problem, depth, height, &data)))
+        Some(node.packs.get(tensor, tag, |pace| pack(problem.clone(), [depth, height], data, pace)))
     });
     let across = Across::choose(&grid, &plane, &region, sizes);
     let scratch = region.len() + SLACK + sizes.rows * sizes.columns();
@@ -206,11 +209,11 @@ impl Across {
     }
 }
 
-fn pack(problem: &Problem, depth: usize, height: usize, weights: &[f32]) -> Floats {
-    let mut packed = Floats::zeros(weights.len());
+async fn pack(problem: Problem, [depth, height]: [usize; 2], weights: Numbers, mut pace: Pace) -> Floats {
+    let mut packed = Floats::zeros_paced(weights.len(), &mut pace).await;
     let size = problem.features * depth;
     for (group, to) in packed.as_mut().chunks_exact_mut(size.max(1)).enumerate() {
-        pack_left(weights_of(problem, depth, weights, group), height, to);
+        pack_left_paced(weights_of(&problem, depth, &weights, group), height, to, &mut pace).await;
     }
     packed
 }

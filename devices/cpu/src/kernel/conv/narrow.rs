@@ -20,6 +20,8 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
+
 use super::Problem;
 use super::geometry::{Axis, Place, Plane};
 use super::region::{Region, SLACK};
@@ -31,6 +33,7 @@ use crate::kernel::gemm::product::{Block, RightFactor, Tables, multiply};
 use crate::kernel::gemm::{Init, Sizes};
 use crate::kernel::matmul::gigaflops;
 use crate::kernel::{Builder, Kernel, Phase};
+use crate::pack::Numbers;
 use crate::simd::{self, Simd, Vectorized};
 
 /// Whether vectors along the channels are so much fuller than vectors along the outputs that this path pays.
@@ -91,20 +94,21 @@ fn parts(problem: &Problem, plane: Plane, node: &Builder<'_>, sizes: Sizes) -> O
     let region = Region::new(&lines, problem.depth, plane.rows.output, under)?;
     let tables = Tables::with_left(region.table(&lines), sizes)?;
     let tensor = node.input(1).ok()?.constant?;
-    let weights = tensor.as_slice::<f32>().ok()?;
+    let weights = Numbers::of(tensor)?;
     let tag = 0x6e61_7272 << 24 ^ (problem.groups as u64) << 56 ^ sizes.tag();
-    let packed = node.packs.get(tensor, tag, || pack(problem, problem.depth * plane.taps(), &weights, sizes));
+    let depth = problem.depth * plane.taps();
+    let packed = node.packs.get(tensor, tag, |pace| pack(problem.clone(), depth, weights, sizes, pace));
     Some((region, lines, tables, packed))
 }
 
-fn pack(problem: &Problem, depth: usize, weights: &[f32], sizes: Sizes) -> Floats {
+async fn pack(problem: Problem, depth: usize, weights: Numbers, sizes: Sizes, mut pace: Pace) -> Floats {
     let size = right_len(problem.features, depth, sizes);
-    let mut packed = Floats::zeros(problem.groups * size);
+    let mut packed = Floats::zeros_paced(problem.groups * size, &mut pace).await;
     for (group, to) in packed.as_mut().chunks_exact_mut(size.max(1)).enumerate() {
         let data = &weights[group * problem.features * depth..];
         let matrix =
             Matrix { data, rows: depth, columns: problem.features, row_stride: 1, column_stride: depth };
-        pack_right(matrix, sizes, to);
+        pack_right(matrix, sizes, to, &mut pace).await;
     }
     packed
 }

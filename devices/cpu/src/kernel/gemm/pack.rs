@@ -5,9 +5,10 @@
 //! kernel is built and shared through [`Packs`](crate::pack::Packs); what changes from run to run is packed panel by
 //! panel in scratch.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Deref;
+
+use inferry_core::steps::Pace;
 
 use super::Sizes;
 
@@ -22,6 +23,7 @@ pub(crate) struct Matrix<'a> {
 }
 
 /// Numbers that begin at a multiple of 64 bytes, so that no vector of a panel crosses a cache line.
+#[derive(Default)]
 pub(crate) struct Floats {
     lines: Vec<Line>,
     len: usize,
@@ -34,7 +36,21 @@ struct Line([f32; 16]);
 impl Floats {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> Floats {
-        Floats { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+        Floats { lines: bytemuck::zeroed_vec(len.div_ceil(16)), len }
+    }
+
+    /// As [`Floats::zeros`], with interruptions.
+    pub(crate) async fn zeros_paced(len: usize, pace: &mut Pace) -> Floats {
+        /// So many lines are cleared between two looks.
+        const CLEARED: usize = 1 << 10;
+        let count = len.div_ceil(16);
+        let mut lines = Vec::with_capacity(count);
+        while lines.len() < count {
+            let piece = CLEARED.min(count - lines.len());
+            lines.resize(lines.len() + piece, Line([0.0; 16]));
+            pace.spend(piece as u64 * 20).await;
+        }
+        Floats { lines, len }
     }
 
     /// The numbers, to write.
@@ -56,11 +72,29 @@ impl Deref for Floats {
 pub(crate) fn pack_left(from: Matrix<'_>, height: usize, to: &mut [f32]) {
     let panels = to.chunks_mut((height * from.columns).max(1));
     for (panel, first) in panels.zip((0..from.rows).step_by(height)) {
-        let rows = height.min(from.rows - first);
-        for (k, column) in panel.chunks_exact_mut(rows).enumerate() {
-            for (row, slot) in column.iter_mut().enumerate() {
-                *slot = from.data[(first + row) * from.row_stride + k * from.column_stride];
-            }
+        pack_left_panel(from, first, height.min(from.rows - first), panel);
+    }
+}
+
+/// As [`pack_left`], with interruptions.
+pub(crate) async fn pack_left_paced(from: Matrix<'_>, height: usize, to: &mut [f32], pace: &mut Pace) {
+    let panels = to.chunks_mut((height * from.columns).max(1));
+    for (panel, first) in panels.zip((0..from.rows).step_by(height)) {
+        pack_left_panel(from, first, height.min(from.rows - first), panel);
+        pace.spend(packing(panel.len())).await;
+    }
+}
+
+/// Roughly the nanoseconds that it takes to pack so many numbers.
+fn packing(numbers: usize) -> u64 {
+    2 * numbers as u64
+}
+
+/// Packs the panel of `rows` rows from `first` on.
+fn pack_left_panel(from: Matrix<'_>, first: usize, rows: usize, to: &mut [f32]) {
+    for (k, column) in to.chunks_exact_mut(rows).enumerate() {
+        for (row, slot) in column.iter_mut().enumerate() {
+            *slot = from.data[(first + row) * from.row_stride + k * from.column_stride];
         }
     }
 }
@@ -77,10 +111,11 @@ pub(crate) fn right_panel(column: usize, columns: usize, depth: usize, sizes: Si
 }
 
 /// Packs a right factor into panels of `sizes.columns()` columns. See [`right_panel`].
-pub(crate) fn pack_right(from: Matrix<'_>, sizes: Sizes, to: &mut [f32]) {
+pub(crate) async fn pack_right(from: Matrix<'_>, sizes: Sizes, to: &mut [f32], pace: &mut Pace) {
     for column in (0..from.columns).step_by(sizes.columns()) {
         let (start, width) = right_panel(column, from.columns, from.rows, sizes);
         pack_right_panel(from, column, width, &mut to[start..start + width * from.rows]);
+        pace.spend(packing(width * from.rows)).await;
     }
 }
 

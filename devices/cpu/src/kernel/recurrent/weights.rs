@@ -4,12 +4,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use inferry_core::Tensor;
+use inferry_core::steps::Pace;
 
 use super::{Kind, Layer};
 use crate::kernel::Builder;
 use crate::kernel::gemm::pack::{Floats, Matrix, pack_right, right_len};
 use crate::kernel::gemm::product::Tables;
 use crate::kernel::gemm::{Sizes, steps};
+use crate::pack::Numbers;
 
 /// Weights of all directions, packed.
 pub(super) struct Weights {
@@ -28,27 +30,37 @@ impl Weights {
         node: &Builder<'_>,
     ) -> Option<Weights> {
         let sizes = Sizes::of(node.isa);
-        let data = tensor.as_slice::<f32>().ok()?;
+        let data = Numbers::of(tensor)?;
         let tag = 0x7265_6375_7272 ^ sizes.tag() << 48 ^ (split.len() as u64) << 16;
-        let pack = || {
-            let mut packed = Vec::new();
-            for (direction, _) in data.chunks_exact((rows * depth).max(1)).enumerate() {
-                let mut first = direction * rows;
-                for columns in split {
-                    let data = &data[first * depth..];
-                    let matrix =
-                        Matrix { data, rows: depth, columns: *columns, row_stride: 1, column_stride: depth };
-                    let mut floats = Floats::zeros(right_len(*columns, depth, sizes));
-                    pack_right(matrix, sizes, floats.as_mut());
-                    packed.push(floats);
-                    first += columns;
-                }
-            }
-            packed
-        };
+        let split = split.iter().copied().collect();
+        let pack = |pace| pack(data, [rows, depth], split, sizes, pace);
         let tables = Tables::with_left(steps(depth, 1)?, sizes)?;
         Some(Weights { packed: node.packs.get(tensor, tag, pack), tables })
     }
+}
+
+/// For each direction, of `rows` rows and `depth` columns, its matrices of as many rows as `split` says.
+async fn pack(
+    data: Numbers,
+    [rows, depth]: [usize; 2],
+    split: heapless::Vec<usize, 2>,
+    sizes: Sizes,
+    mut pace: Pace,
+) -> Vec<Floats> {
+    let mut packed = Vec::new();
+    for (direction, _) in data.chunks_exact((rows * depth).max(1)).enumerate() {
+        let mut first = direction * rows;
+        for columns in &split {
+            let data = &data[first * depth..];
+            let matrix = Matrix { data, rows: depth, columns: *columns, row_stride: 1, column_stride: depth };
+            let len = right_len(*columns, depth, sizes);
+            let mut floats = Floats::zeros_paced(len, &mut pace).await;
+            pack_right(matrix, sizes, floats.as_mut(), &mut pace).await;
+            packed.push(floats);
+            first += columns;
+        }
+    }
+    packed
 }
 
 /// Rows of the recurrent weights that are multiplied at once. Where the reset gate acts before the product, the last gate

@@ -6,34 +6,37 @@
 
 use alloc::vec::Vec;
 
+use inferry_core::steps::Pace;
 use inferry_engine::graph::{Body, Node};
 
-use super::{Bytes, Draft, DraftStep, Facts, RootKind, Scope, Value};
+use super::{Bytes, Draft, DraftStep, Facts, Inside, RootKind, Scope, Value};
 use crate::plan::PlanError;
 
 impl Draft {
     /// Drafts the body that always runs in place of the node.
-    pub(super) fn inline(
+    pub(super) async fn inline(
         &mut self,
         scope: &mut Scope<'_>,
         index: usize,
         node: &Node,
-        taken: usize,
-        facts: &Facts,
+        (taken, facts): (usize, &Facts),
+        pace: &mut Pace,
     ) -> Result<Vec<Value>, PlanError> {
         let body = &node.op.bodies()[taken];
         let inputs = captures(scope, node, body);
         let path = scope.label(index, node).name.as_ref().into();
-        self.graph(&body.graph, facts, inputs, scope.block, path, scope.planning)
+        let place = Inside { block: scope.block, path, planning: scope.planning };
+        self.inside((&body.graph, facts), inputs, place, pace).await
     }
 
     /// Drafts a choice between two bodies.
-    pub(super) fn branch(
+    pub(super) async fn branch(
         &mut self,
         scope: &mut Scope<'_>,
         index: usize,
         node: &Node,
         bodies: &[Result<Facts, PlanError>],
+        pace: &mut Pace,
     ) -> Result<Vec<Value>, PlanError> {
         let condition = node.inputs.first().copied().flatten().expect("a choice has a condition");
         let condition = self.placed(scope, index, condition)?.bytes.expect("placed");
@@ -53,7 +56,7 @@ impl Draft {
         for (taken, (facts, block)) in bodies.iter().zip(blocks).enumerate() {
             self.depth = depth + 1;
             match facts {
-                Ok(facts) => self.body(scope, index, node, taken, facts, block, &results)?,
+                Ok(facts) => self.body(scope, index, node, (taken, facts), block, &results, pace).await?,
                 Err(broken) => self.blocks[block].1 = Some(broken.clone()),
             }
             deepest = deepest.max(self.depth);
@@ -64,24 +67,24 @@ impl Draft {
 
     /// Drafts one body into its block, with its results in the bytes of the outer node's outputs.
     #[allow(clippy::too_many_arguments)]
-    fn body(
+    async fn body(
         &mut self,
         scope: &mut Scope<'_>,
         index: usize,
         node: &Node,
-        taken: usize,
-        facts: &Facts,
+        (taken, facts): (usize, &Facts),
         block: usize,
         results: &[Value],
+        pace: &mut Pace,
     ) -> Result<(), PlanError> {
         let body = &node.op.bodies()[taken];
         let inputs = captures(scope, node, body);
         let own = self.roots.len();
         let label = scope.label(index, node);
         let path = scope.label(index, node).name.as_ref().into();
-        let made = match self.graph(&body.graph, facts, inputs, block, path, scope.planning) {
+        let place = Inside { block, path, planning: scope.planning };
+        let made = match self.inside((&body.graph, facts), inputs, place, pace).await {
             Ok(made) => made,
-            Err(PlanError::Stopped) => return Err(PlanError::Stopped),
             // A kernel that cannot be built matters only when the condition leads here.
             Err(broken) => {
                 self.blocks[block].1 = Some(broken);
