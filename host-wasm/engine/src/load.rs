@@ -1,23 +1,24 @@
 //! From the bytes of a file to a loaded model, step by step.
 //!
 //! ```text
-//!  begin, bytes ─▶ Parse ─▶ Compile ─▶ WarmUp ─▶ done: the model is in `models`
+//!  begin, bytes ─▶ Make (read, optimise, plan) ─▶ WarmUp ─▶ done: the model is in `models`
 //! ```
 //!
-//! A step does what it can within its budget, or one phase where a phase cannot be cut, and tells how far it came; between two
-//! steps the worker reads its messages and may [`stop`]. The bytes are freed as soon as they have been read. A load is
+//! A step does what it can within its budget and tells how far it came; between two steps the worker reads its messages and may
+//! [`stop`]. The bytes are freed as soon as they have been read. A load is
 //! another thing than its model: it fails without a trace.
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use inferry_core::{CompiledModel, Device};
+use inferry_core::steps::{self, Pace};
+use inferry_core::{Clock, CompiledModel, Serial, Slice, Step, Steps, Stop, Turn};
 use inferry_cpu::{Cpu, Isa};
-use inferry_engine::{Model, onnx};
+use inferry_engine::onnx;
 use spin::Mutex;
 
-use crate::host::{HostClock, progressed};
+use crate::host::{HostClock, SliceClock, progressed};
 use crate::memory::{self, Block};
 use crate::models::{self, Loaded};
 use crate::session::{Progress, Session};
@@ -27,10 +28,7 @@ use crate::trouble::Trouble;
 
 static LOADS: Table<Load> = Table::new("load");
 
-/// The phases as the import `progressed` counts them.
-const PARSE: u32 = 0;
-const OPTIMISE: u32 = 1;
-const PACK: u32 = 2;
+/// The last phase as the import `progressed` counts them; before it come those of [`steps::Phase`].
 const WARM_UP: u32 = 3;
 
 /// A load under way.
@@ -41,17 +39,29 @@ struct Load {
     shapes: Vec<Fixed>,
     /// `None` before there are bytes, after a failure, and while a step works on it.
     phase: Option<Phase>,
+    /// What was told last.
+    told: steps::Progress,
 }
 
 enum Phase {
-    Parse(Block),
-    Compile(Model),
-    WarmUp { compiled: Arc<dyn CompiledModel>, session: Session, runs: usize, running: bool },
+    /// Nothing is done yet, and shapes may be fixed.
+    Begun(Block),
+    Make(Make),
+    WarmUp {
+        compiled: Arc<dyn CompiledModel>,
+        session: Session,
+        runs: usize,
+        running: bool,
+    },
 }
+
+/// From the file to the compiled model.
+type Make = Steps<'static, Result<Arc<dyn CompiledModel>, Trouble>>;
 
 /// Begins to load model `number`. A model or a load that has the number already is an error with the code `busy`.
 pub(crate) fn begin(number: u32, profiling: bool, warm_ups: usize) -> Result<(), Trouble> {
-    LOADS.insert(number, Load { number, profiling, warm_ups, shapes: Vec::new(), phase: None })?;
+    let told = steps::Progress::default();
+    LOADS.insert(number, Load { number, profiling, warm_ups, shapes: Vec::new(), phase: None, told })?;
     // Asked after the number has been taken: another agent that had it gives it back when its model is there.
     if models::get(number).is_ok() {
         stop(number)?;
@@ -63,7 +73,7 @@ pub(crate) fn begin(number: u32, profiling: bool, warm_ups: usize) -> Result<(),
 /// Gives a load the file's bytes, in a block that is now ours. Nothing is read yet.
 pub(crate) fn bytes(number: u32, block: usize) -> Result<(), Trouble> {
     let block = memory::claim(block)?;
-    LOADS.with(number, |load| load.phase = Some(Phase::Parse(block)))
+    LOADS.with(number, |load| load.phase = Some(Phase::Begun(block)))
 }
 
 /// Fixes open extents. Counts only before the first step.
@@ -107,8 +117,11 @@ pub(crate) fn stop(number: u32) -> Result<(), Trouble> {
 impl Load {
     fn step(&mut self, budget: u64) -> Result<Option<Loaded>, Trouble> {
         match self.phase.take() {
-            Some(Phase::Parse(block)) => self.parse(block).map(|()| None),
-            Some(Phase::Compile(model)) => self.compile(model),
+            Some(Phase::Begun(block)) => {
+                let make = self.make(block);
+                self.go_on(make, budget)
+            }
+            Some(Phase::Make(make)) => self.go_on(make, budget),
             Some(Phase::WarmUp { compiled, session, runs, running }) => {
                 Ok(self.warm_up(compiled, session, runs, running, budget))
             }
@@ -116,30 +129,28 @@ impl Load {
         }
     }
 
-    fn parse(&mut self, block: Block) -> Result<(), Trouble> {
-        let total = block.bytes().len();
-        progressed(self.number, PARSE, 0, total);
-        let mut model = onnx::import(block.bytes(), &onnx::Options::default())?;
-        drop(block);
-        shapes::fix(&mut model, &self.shapes)?;
-        progressed(self.number, PARSE, total, total);
-        progressed(self.number, OPTIMISE, 0, model.graph.nodes.len());
-        self.phase = Some(Phase::Compile(model));
-        Ok(())
-    }
-
-    fn compile(&mut self, model: Model) -> Result<Option<Loaded>, Trouble> {
-        let nodes = model.graph.nodes.len();
+    fn make(&mut self, block: Block) -> Make {
+        let shapes = core::mem::take(&mut self.shapes);
         let mut options = inferry_cpu::Options::default();
         if self.profiling {
             options.profile = Some(Arc::new(HostClock));
         }
-        // Which vectors the kernels use was decided when this module was built.
-        let compiled = Cpu::new(Isa::portable()).compile(&model, &options)?;
-        drop(model);
-        for phase in [OPTIMISE, PACK] {
-            progressed(self.number, phase, nodes, nodes);
-        }
+        Steps::new(|mut pace| async move { make(block, shapes, options, &mut pace).await })
+    }
+
+    fn go_on(&mut self, mut make: Make, budget: u64) -> Result<Option<Loaded>, Trouble> {
+        let clock = &SliceClock;
+        let slice = Slice::Until { clock, until: clock.now().saturating_add(budget) };
+        let step = make.step(&Turn::new(Stop::never(), slice, &Serial));
+        self.tell(make.progress());
+        let compiled = match step {
+            Step::Pending => {
+                self.phase = Some(Phase::Make(make));
+                return Ok(None);
+            }
+            Step::Stopped => return Err(Trouble::new("cancelled", "the load was given up")),
+            Step::Done(compiled) => compiled?,
+        };
         let fixed = compiled.inputs().iter().all(|port| port.shape.fixed().is_some());
         if self.warm_ups == 0 || !fixed {
             return Ok(Some(Loaded { compiled, spare: Mutex::new(None) }));
@@ -148,6 +159,17 @@ impl Load {
         let session = Session::new(compiled.clone())?;
         self.phase = Some(Phase::WarmUp { compiled, session, runs: 0, running: false });
         Ok(None)
+    }
+
+    /// Tells how far it came, and that a phase which went by since then is over.
+    fn tell(&mut self, now: steps::Progress) {
+        let told = core::mem::replace(&mut self.told, now);
+        if now.phase != told.phase && told.done < told.total {
+            progressed(self.number, told.phase as u32, told.total, told.total);
+        }
+        if now != told {
+            progressed(self.number, now.phase as u32, now.done, now.total);
+        }
     }
 
     /// Runs the model on the zeros that a fresh request has. What goes wrong with them says nothing about the model.
@@ -179,4 +201,18 @@ impl Load {
         progressed(self.number, WARM_UP, self.warm_ups, self.warm_ups);
         Some(Loaded { compiled, spare: Mutex::new(Some(session)) })
     }
+}
+
+/// Reads the file, frees it, and compiles the model.
+async fn make(
+    block: Block,
+    shapes: Vec<Fixed>,
+    options: inferry_cpu::Options,
+    pace: &mut Pace,
+) -> Result<Arc<dyn CompiledModel>, Trouble> {
+    let mut model = onnx::import_paced(block.bytes(), &onnx::Options::default(), pace).await?;
+    drop(block);
+    shapes::fix(&mut model, &shapes)?;
+    // Which vectors the kernels use was decided when this module was built.
+    Ok(Cpu::new(Isa::portable()).compile_paced(model, options, pace).await?)
 }

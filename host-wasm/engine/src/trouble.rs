@@ -98,7 +98,6 @@ impl From<CompileError> for Trouble {
                 Trouble { code, message, node: Some(node) }
             }
             CompileError::Plan(PlanError::TooLarge) => Trouble::new("out-of-memory", message),
-            CompileError::Plan(PlanError::Stopped) => Trouble::new("cancelled", message),
             _ => Trouble::new("invalid-model", message),
         }
     }
