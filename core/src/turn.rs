@@ -5,9 +5,11 @@
 //! `poll_stage` and keeps nothing afterwards; it does not wait and cannot wake anybody.
 
 use core::cell::Cell;
+use core::task::{Context, Poll};
 
 use crate::clock::Clock;
 use crate::parallel::{Parallel, Serial};
+use crate::request::Failure;
 use crate::sync::{AtomicBool, Ordering};
 
 /// Asks, from inside a stage, whether the run should end early.
@@ -110,6 +112,19 @@ impl<'a> Turn<'a> {
                 self.looks.get() >= limit
             }
         }
+    }
+
+    /// Asked between two blocks, or two stages, of one call that polls: `Ready` to go on, [`Failure::stopped`] when the run
+    /// was cancelled, or `Pending` with the waker called when the slice is used up.
+    pub fn poll_between(&self, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.stop_requested() {
+            return Poll::Ready(Err(Failure::stopped()));
+        }
+        if self.used_up() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// True when there is no limit, so a stage may take larger blocks.

@@ -24,6 +24,7 @@ fn main() {
                     let stem = Path::new(file).file_stem().expect("a file").to_string_lossy();
                     println!("test\tT{row:03}\t{stem}\t{function}");
                 }
+                Place::Package(file) => println!("open\tT{row:03}\tproved by the package's tests, {file}"),
                 Place::NotYet(why) => println!("open\tT{row:03}\tnot yet: {why}"),
                 Place::Never(why) => println!("open\tT{row:03}\tnever: {why}"),
             }

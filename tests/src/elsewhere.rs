@@ -9,13 +9,16 @@ pub enum Place {
     /// An ordinary test: the file, from the root of the repository, and the function. For rows that need a host (threads to
     /// name, blocking, files), a counting allocator, or the compiler: those in `by_type.rs` are documentation tests.
     Test(&'static str, &'static str),
+    /// A case of the npm package's tests, in pages and in Node: the file, from the root of the repository; its title begins with
+    /// the row.
+    Package(&'static str),
     /// Not proved yet, and what it waits for.
     NotYet(&'static str),
     /// It means nothing here, or we have chosen otherwise, and why.
     Never(&'static str),
 }
 
-use Place::{Never, NotYet, Test};
+use Place::{Never, NotYet, Package, Test};
 
 const THREADS: &str = "tests/tests/threads.rs";
 const WAITING: &str = "tests/tests/waiting.rs";
@@ -27,10 +30,12 @@ const FACADE: &str = "tests/tests/facade.rs";
 const PROFILE: &str = "tests/tests/profile.rs";
 const POOL: &str = "tests/tests/pool.rs";
 const STATE: &str = "tests/tests/state.rs";
+const RUNS: &str = "host-wasm/npm/test/cases/runs.mjs";
+const FEEDS: &str = "host-wasm/npm/test/cases/feeds.mjs";
+const BROKEN: &str = "host-wasm/npm/test/cases/failure.mjs";
 const BY_TYPE: &str = "tests/src/by_type.rs";
 
 const EXPORT: &str = "compiled models cannot be exported";
-const BROWSER: &str = "the browser's surface: proved there";
 const PROPERTIES: &str =
     "there are no properties by name: options are typed, and an unknown one does not compile";
 const SUB_BYTE: &str = "there are no element types smaller than a byte";
@@ -41,7 +46,7 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (18, 18, Test(WAITING, "a_callback_may_infer_and_may_not_wait_for_what_needs_its_thread")),
     (19, 19, Test(WAITING, "a_wait_in_its_own_callback_is_an_error_and_not_a_hang")),
     (36, 36, Test("tests/tests/cpu.rs", "a_run_is_stopped_in_the_middle_and_the_next_one_is_right")),
-    (43, 43, NotYet(BROWSER)),
+    (43, 43, Package(RUNS)),
     (44, 44, Test(WAITING, "what_timed_out_and_was_cancelled_is_dropped_at_once")),
     (58, 58, Test(PROFILE, "a_run_under_way_has_no_profile_yet")),
     (62, 62, Test(BY_TYPE, "a_limit_is_never_negative")),
@@ -121,12 +126,17 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (302, 302, Test(FACADE, "memory_is_shared_exactly_as_asked")),
     (303, 303, Test(BY_TYPE, "an_input_is_a_tensor")),
     (304, 304, Never("Python's interpreter lock: there is none here")),
-    (305, 312, NotYet(BROWSER)),
+    (305, 311, Package(FEEDS)),
+    (312, 312, Package(RUNS)),
     (313, 314, Test(POOL, "jobs_are_submitted_and_taken_by_await")),
-    (315, 315, NotYet(BROWSER)),
+    (315, 315, Package(RUNS)),
     (316, 316, Test(POOL, "a_closed_pool_finishes_and_takes_nothing_more")),
     (317, 317, Test(POOL, "errors_and_panics_leave_the_pool_as_good_as_new")),
-    (318, 324, NotYet(BROWSER)),
+    (318, 319, Package(FEEDS)),
+    (320, 320, Package(RUNS)),
+    (321, 321, Package(BROKEN)),
+    (322, 322, NotYet("how long the page stands still is measured by `cargo xtask bench-web`, not tested")),
+    (323, 324, Package(BROKEN)),
 ];
 
 /// How many rows the catalogue has.
@@ -151,11 +161,30 @@ mod tests {
 
     #[test]
     fn tests_that_are_named_are_there() {
-        for (first, _, place) in ELSEWHERE {
-            if let Test(file, function) = place {
-                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file);
-                let text = std::fs::read_to_string(path).unwrap();
-                assert!(text.contains(&format!("fn {function}(")), "T{first:03}: {file} has no {function}");
+        let text = |file: &str| {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file);
+            std::fs::read_to_string(path).unwrap()
+        };
+        for (first, last, place) in ELSEWHERE {
+            match place {
+                Test(file, function) => {
+                    assert!(
+                        text(file).contains(&format!("fn {function}(")),
+                        "T{first:03}: {file} has no {function}"
+                    );
+                }
+                Package(file) => {
+                    let titles: Vec<String> =
+                        text(file).lines().filter(|line| line.starts_with("test(")).map(Into::into).collect();
+                    for row in *first..=*last {
+                        let row = format!("T{row:03} ");
+                        assert!(
+                            titles.iter().any(|title| title.contains(&row)),
+                            "{file} has no case for {row}"
+                        );
+                    }
+                }
+                NotYet(_) | Never(_) => {}
             }
         }
     }

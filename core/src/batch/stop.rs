@@ -49,9 +49,11 @@ pub(super) enum Next {
 
 impl Stop {
     pub(super) fn new(size: usize, limit: u64, timer: Arc<dyn Timer>, buses: usize) -> Stop {
+        // What a full batch needs is reserved: how many wait at once is a matter of timing, and a warm run allocates nothing.
+        let room = size.min(1024);
         let line = Line {
-            tasks: VecDeque::new(),
-            aboard: VecDeque::new(),
+            tasks: VecDeque::with_capacity(room),
+            aboard: VecDeque::with_capacity(room),
             buses: (0..buses).map(|_| None).collect(),
             boarding: None,
             open: buses,

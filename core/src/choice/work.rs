@@ -108,13 +108,7 @@ impl Work for ChoiceWork {
             self.next = if self.work.is_over() { self.stages() } else { self.next + 1 };
             // Between two stages that stand on one.
             if self.next < end {
-                if turn.stop_requested() {
-                    return Poll::Ready(Err(Failure::stopped()));
-                }
-                if turn.used_up() {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                ready!(turn.poll_between(cx))?;
             }
         }
         Poll::Ready(Ok(()))

@@ -140,13 +140,7 @@ impl Work for JoinedWork {
             self.advance();
             // Between two stages that have become one.
             if self.next < end {
-                if turn.stop_requested() {
-                    return Poll::Ready(Err(Failure::stopped()));
-                }
-                if turn.used_up() {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                ready!(turn.poll_between(cx))?;
             }
         }
         Poll::Ready(Ok(()))

@@ -9,7 +9,8 @@ import type { EnginePhase, PortInfo } from "./messages.js";
 import { Model, type QueueOptions, type StateOption } from "./model.js";
 import type { Platform } from "./platform.js";
 import { Runtime, type RuntimeOptions } from "./runtime.js";
-import { type CacheOption, type Source, bytes, nameOf } from "./source.js";
+import { type CacheOption, type Source, WHAT, bytes, nameOf } from "./source.js";
+import { aborted, onAbort } from "./stop.js";
 
 /** How far a compilation is. `done` never falls within a phase, and phases follow each other in this order. */
 export interface Progress {
@@ -47,20 +48,33 @@ const shared = new Map<string, Promise<Runtime>>();
 
 /** Compiles a model; see `index.ts`. */
 export async function compileOn(platform: Platform, source: Source, options: CompileOptions): Promise<Model> {
+  const { signal } = options;
+  if (signal?.aborted) throw aborted(signal, WHAT);
+  // Workers that are made in a way of one's own cannot be shared: they end with the model.
+  const owned = !options.runtime && options.worker !== undefined;
+  const runtime = options.runtime ?? (await (owned ? Runtime.create(platform, options) : sharedRuntime(platform, options)));
+  try {
+    return await compiledOn(runtime, source, options, owned);
+  } catch (error) {
+    if (owned) runtime.dispose();
+    throw error;
+  }
+}
+
+async function compiledOn(runtime: Runtime, source: Source, options: CompileOptions, owned: boolean): Promise<Model> {
   const { signal, onprogress } = options;
-  if (signal?.aborted) throw cancelled(signal);
-  const runtime = options.runtime ? options.runtime : await sharedRuntime(platform, options);
+  const { platform } = runtime;
   // The engine is fetched and compiled beside the model; a failure is told when it is needed.
   platform.engine(runtime.flavour).catch(() => undefined);
   const arrived = (phase: "fetch" | "cache", done: number, total: number | undefined): void => onprogress?.({ phase, done, total });
   const { cache = true } = options;
   const blob = await bytes(source, { signal, cache, arrived, readFile: platform.readFile });
-  if (signal?.aborted) throw cancelled(signal);
+  if (signal?.aborted) throw aborted(signal, WHAT);
   if (runtime.disposed) throw new InferError("disposed", "the runtime was disposed");
   const { inputs, outputs, id } = await load(runtime, blob, nameOf(source), options);
   try {
     const images = options.images && new (await import("./image.js")).ImageInputs(inputs, options.images);
-    return new Model(runtime, id, inputs, outputs, { ...options, images, owned: false });
+    return new Model(runtime, id, inputs, outputs, { ...options, images, owned });
   } catch (error) {
     runtime.host.models.delete(id);
     runtime.host.raw.remove(id);
@@ -83,10 +97,9 @@ function load(runtime: Runtime, source: Blob, name: string, options: CompileOpti
     const stop = (): void => {
       host.models.delete(id);
       host.raw.remove(id);
-      reject(cancelled(signal as AbortSignal));
+      reject(aborted(signal as AbortSignal, WHAT));
     };
-    signal?.addEventListener("abort", stop, { once: true });
-    const settled = (): void => signal?.removeEventListener("abort", stop);
+    const deaf = onAbort(signal, stop);
     const model: Loading = {
       id,
       name,
@@ -94,13 +107,13 @@ function load(runtime: Runtime, source: Blob, name: string, options: CompileOpti
       options: { profiling, warmUps, ...(shapes && { shapes }) },
       progress: ({ phase, done, total }) => onprogress?.({ phase, done, total }),
       loaded: (inputs, outputs) => {
-        settled();
+        deaf();
         // A worker that loads it later has nothing to tell the user.
         model.progress = model.loaded = () => undefined;
         resolve({ id, inputs, outputs });
       },
       refused: (error) => {
-        settled();
+        deaf();
         reject(error);
       },
     };
@@ -110,8 +123,7 @@ function load(runtime: Runtime, source: Blob, name: string, options: CompileOpti
 }
 
 function sharedRuntime(platform: Platform, options: RuntimeOptions): Promise<Runtime> {
-  const { executor = "auto", workers, threads, worker } = options;
-  if (worker) return Runtime.create(platform, options);
+  const { executor = "auto", workers, threads } = options;
   const key = JSON.stringify([executor, workers, threads]);
   let runtime = shared.get(key);
   if (!runtime) {
@@ -124,8 +136,4 @@ function sharedRuntime(platform: Platform, options: RuntimeOptions): Promise<Run
     shared.delete(key);
     return sharedRuntime(platform, options);
   });
-}
-
-function cancelled(signal: AbortSignal): InferError {
-  return new InferError("cancelled", "the compilation was cancelled", { cause: signal.reason });
 }

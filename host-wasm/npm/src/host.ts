@@ -58,8 +58,8 @@ export interface Hands {
   stop(worker: number): Int32Array | undefined;
   /** True when all workers are one domain of failure: a broken one takes the others with it. */
   readonly together: boolean;
-  /** Called when a worker has been lost. */
-  lost?(worker: number, message: string): void;
+  /** Called when the workers of one domain of failure have ended: one that was lost, or all at the close. */
+  ended?(): void;
   /** Called when a job is over, for traces. */
   over?(job: Job, outcome: string): void;
 }
@@ -137,7 +137,8 @@ export class Workers {
     if (this.#closed) return;
     this.#closed = true;
     this.raw.close();
-    for (const post of this.#posts) this.#end(post);
+    for (const post of this.#posts) if (post) this.#end(post);
+    this.#hands.ended?.();
     for (const resolve of this.#asked.values()) resolve(0);
   }
 
@@ -289,7 +290,7 @@ export class Workers {
       delete this.#posts[index];
       return true;
     });
-    if (ended.length > 0) this.#hands.lost?.(worker, message);
+    if (ended.length > 0) this.#hands.ended?.();
     for (const index of ended) this.raw.lost(index);
   }
 

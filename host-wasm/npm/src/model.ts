@@ -13,7 +13,7 @@ import { InferRequest } from "./request.js";
 import { whole, type Runtime } from "./runtime.js";
 import { aborted, late, onAbort } from "./stop.js";
 import { type StreamItem, type StreamOptions, streamOf } from "./stream.js";
-import { type Feed, type Packed, type Tensor, letGo, pack, show, unpack, zeros } from "./tensor.js";
+import { type Feed, type Packed, type Tensor, fitting, letGo, pack, show, unpack, zeros } from "./tensor.js";
 
 /** What becomes of a run for which there is no room in the queue. */
 export type Overflow = "block" | "reject" | "drop-oldest" | "latest";
@@ -368,7 +368,7 @@ function joined(inputs: readonly PortInfo[], outputs: readonly PortInfo[], optio
     }
     const value = initial ?? zeros(from);
     if (!value) throw new InferError("invalid-input", `the variable ${JSON.stringify(name)} has open extents: give its initial value`);
-    pack(from, input, value, false);
+    fitting(from, input, value);
     return { input, output, name, initial: value };
   });
 }

@@ -11,7 +11,8 @@ import { type CompileOptions, compileOn } from "./compile.js";
 import { InferError } from "./errors.js";
 import type { FromWorker } from "./messages.js";
 import type { Model } from "./model.js";
-import type { Agent, Flavour, Platform } from "./platform.js";
+import { once } from "./modules.js";
+import type { Agent, Platform } from "./platform.js";
 import { Runtime, type RuntimeOptions } from "./runtime.js";
 import type { Source } from "./source.js";
 
@@ -29,20 +30,13 @@ export function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   return Runtime.create(node, options);
 }
 
-const ENGINES: Readonly<Record<Flavour, () => URL>> = {
-  simd: () => new URL("./engine.wasm", import.meta.url),
-  relaxed: () => new URL("./engine.relaxed.wasm", import.meta.url),
-  threads: () => new URL("./engine.threads.wasm", import.meta.url),
-  "relaxed-threads": () => new URL("./engine.relaxed.threads.wasm", import.meta.url),
-};
-
-const compiled = new Map<string, Promise<WebAssembly.Module>>();
+const module = once((address) => readFile(address).then((bytes) => WebAssembly.compile(bytes)));
 
 const node: Platform = {
   cores: availableParallelism(),
   shared: true,
-  page: () => module(new URL("./inferry.wasm", import.meta.url)),
-  engine: (flavour) => module(ENGINES[flavour]()),
+  page: () => module("page"),
+  engine: module,
   worker: (name) => {
     const worker = new Worker(new URL("./node-worker.js", import.meta.url), { name });
     return agent(worker, () => void worker.terminate());
@@ -94,15 +88,5 @@ function agent(end: Worker | MessagePort, terminate: () => void): Agent {
   });
   end.on("error", (error: Error) => made.onlost(error.message));
   end.on("exit", (code: number) => made.onlost(`it ended with the code ${code}`));
-  return made;
-}
-
-function module(address: URL): Promise<WebAssembly.Module> {
-  let made = compiled.get(address.href);
-  if (!made) {
-    made = readFile(address).then((bytes) => WebAssembly.compile(bytes));
-    compiled.set(address.href, made);
-    made.catch(() => compiled.delete(address.href));
-  }
   return made;
 }

@@ -8,7 +8,7 @@ import type { Job } from "./host.js";
 import type { NodeProfile, PortInfo } from "./messages.js";
 import { type Feeds, type Model, type Outputs, type RunOptions, unknown } from "./model.js";
 import { aborted, late, onAbort } from "./stop.js";
-import { type Feed, type Tensor, pack, unpack } from "./tensor.js";
+import { type Feed, type Tensor, fitting, unpack } from "./tensor.js";
 
 /** What a request is doing. */
 export type RequestStatus = "idle" | "queued" | "running" | "delivering" | "done" | "failed" | "cancelled" | "timed-out";
@@ -71,7 +71,7 @@ export class InferRequest {
     this.#idle();
     const port = find("input", this.#model.inputs, key);
     const index = this.#model.ports.inputs.indexOf(port);
-    if (!this.#model.images?.takes(port, tensor)) pack(port, index, tensor, false);
+    if (!this.#model.images?.takes(port, tensor)) fitting(port, index, tensor);
     this.#inputs.set(port.name, tensor);
   }
 
@@ -140,9 +140,11 @@ export class InferRequest {
     }
     this.#jobs.push(job);
     const stop = (error: InferError): void => {
-      if (!this.#jobs.includes(job)) return;
+      // One that a callback follows with the next run is over but for its promise; a cancel would hit the next.
+      if (this.#jobs.at(-1) !== job) return;
       job.error ??= error;
-      if (this.#jobs[0] === job) this.#raw.cancel();
+      if (error.code === "timeout") this.#raw.expire();
+      else this.#raw.cancel();
     };
     const timer = timeout === undefined ? undefined : setTimeout(() => stop(late(timeout)), timeout);
     const deaf = onAbort(signal, () => stop(aborted(signal as AbortSignal)));
@@ -210,10 +212,8 @@ export class InferRequest {
   /** Sets a variable for the next run. */
   setState(name: string, value: Tensor): void {
     this.#idle();
-    const state = this.#model.states.find((state) => state.name === name);
-    if (!state) throw unknown("variable", name, this.#model.states.map((state) => ({ ...state, type: "float32", dims: null })));
-    const port = this.#model.ports.inputs[state.input] as PortInfo;
-    pack(port, state.input, value, false);
+    const state = this.#model.states.find((state) => state.name === name) ?? raiseUnknown(name, this.#model);
+    fitting(this.#model.ports.inputs[state.input] as PortInfo, state.input, value);
     this.#states.set(name, value);
   }
 
@@ -315,6 +315,6 @@ function find(side: string, ports: readonly PortInfo[], key: string | number): P
   return port;
 }
 
-function raiseUnknown(name: string, model: Model): never {
-  throw unknown("variable", name, model.states.map((state) => ({ ...state, type: "float32", dims: null })));
+function raiseUnknown(name: string, { states, ports }: Model): never {
+  throw unknown("variable", name, states.map((state) => ({ ...(ports.inputs[state.input] as PortInfo), name: state.name })));
 }

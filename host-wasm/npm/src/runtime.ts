@@ -29,8 +29,8 @@ export interface RuntimeOptions {
   readonly worker?: () => Worker;
 }
 
-/** The longest that a run computes before messages are read, in milliseconds, by whether the thread is somebody else's too. */
-const SLICE = { worker: 4, inline: 4 };
+/** The longest that a run computes before messages are read, in milliseconds. */
+const SLICE = 4;
 
 let page: Promise<unknown> | undefined;
 
@@ -140,7 +140,7 @@ export class Runtime {
       together: mode === "shared",
       stop,
       over: (job: Job, outcome: string) => this.trace.add(job, outcome),
-      lost: () => {
+      ended: () => {
         void shared?.then((pool) => pool.end(), () => {});
         shared = undefined;
       },
@@ -148,11 +148,11 @@ export class Runtime {
         const module = await platform.engine(this.flavour);
         if (mode === "shared") {
           shared ??= import("./shared.js").then(({ SharedPool }) => new SharedPool(platform, module, (this.threads - 1) * this.limit));
-          return (await shared).stream(`inferry ${worker}`, SLICE.worker, stop(worker));
+          return (await shared).stream(`inferry ${worker}`, SLICE, stop(worker));
         }
         const agent = mode === "inline" ? await platform.inline() : platform.worker(`inferry ${worker}`, options.worker);
         const word = stop(worker);
-        agent.channel.send({ kind: "open", module, slice: mode === "inline" ? SLICE.inline : SLICE.worker, ...(word && { stop: word }) });
+        agent.channel.send({ kind: "open", module, slice: SLICE, ...(word && { stop: word }) });
         return agent;
       },
     };

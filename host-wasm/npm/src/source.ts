@@ -3,6 +3,7 @@
  */
 
 import { InferError } from "./errors.js";
+import { aborted } from "./stop.js";
 
 /** What {@link compile} takes. A string is an address; in Node, a path too. */
 export type Source = string | URL | Request | Response | ReadableStream<Uint8Array> | Blob | ArrayBuffer | ArrayBufferView;
@@ -21,6 +22,9 @@ export interface FetchOptions {
   /** Reads what is no address of the web; Node's paths. */
   readonly readFile?: ((source: string | URL) => Promise<Blob> | undefined) | undefined;
 }
+
+/** What an abort stops here, for its error. */
+export const WHAT = "the compilation";
 
 /** The name of the cache in which models are kept. */
 export const CACHE = "inferry-models";
@@ -42,7 +46,7 @@ export async function bytes(source: Source, options: FetchOptions): Promise<Blob
     if (source instanceof Response) return await read(source, "fetch", options);
     return await fetched(source as string | URL | Request, options);
   } catch (cause) {
-    if (signal?.aborted) throw new InferError("cancelled", "the compilation was cancelled", { cause: signal.reason });
+    if (signal?.aborted) throw aborted(signal, WHAT);
     if (cause instanceof InferError) throw cause;
     throw new InferError("network", `the model could not be fetched: ${(cause as Error)?.message ?? cause}`, { cause });
   }

@@ -115,12 +115,21 @@ export interface Packed {
 }
 
 /**
- * Makes of what a user gave for a port what is sent to a worker: a copy, or with `move` the user's own buffer.
- * @throws InferError `invalid-input`, naming the port.
+ * What a user gave for a port as a tensor that fits it. Nothing is copied.
+ * @throws InferError `invalid-input`, naming the port; `in-use`, when its data was moved away.
  */
-export function pack(port: PortInfo, index: number, feed: Feed, move: boolean): Packed {
+export function fitting(port: PortInfo, index: number, feed: Feed): Tensor {
   const tensor = asTensor(port, index, feed);
   fit(port, index, tensor);
+  return tensor;
+}
+
+/**
+ * Makes of what a user gave for a port what is sent to a worker: a copy, or with `move` the user's own buffer.
+ * @throws InferError as {@link fitting}.
+ */
+export function pack(port: PortInfo, index: number, feed: Feed, move: boolean): Packed {
+  const tensor = fitting(port, index, feed);
   const { type, dims } = tensor;
   if (type === "string") return { tensor: { type, dims, data: [...(tensor.data as string[])] }, transfer: [] };
   const view = tensor.data as Exclude<TypedArray, never>;

@@ -4,17 +4,10 @@
 
 import { InferError } from "./errors.js";
 import type { FromWorker, ToWorker } from "./messages.js";
-import type { Agent, Flavour, Platform } from "./platform.js";
+import { once } from "./modules.js";
+import type { Agent, Platform } from "./platform.js";
 
-/** The addresses stand here literally, for bundlers to see. */
-const ENGINES: Readonly<Record<Flavour, () => URL>> = {
-  simd: () => new URL("./engine.wasm", import.meta.url),
-  relaxed: () => new URL("./engine.relaxed.wasm", import.meta.url),
-  threads: () => new URL("./engine.threads.wasm", import.meta.url),
-  "relaxed-threads": () => new URL("./engine.relaxed.threads.wasm", import.meta.url),
-};
-
-const compiled = new Map<string, Promise<WebAssembly.Module>>();
+const module = once(fetched);
 
 /** Browsers. */
 export const web: Platform = {
@@ -24,47 +17,37 @@ export const web: Platform = {
   get shared() {
     return globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== "undefined";
   },
-  page: () => module(new URL("./inferry.wasm", import.meta.url)),
-  engine: (flavour) => module(ENGINES[flavour]()),
-  worker: (name, make) => agent(make ? make() : start(name)),
+  page: () => module("page"),
+  engine: module,
+  worker: (name, make) => {
+    const worker = make ? make() : start(name);
+    const made = agent(worker, () => worker.terminate());
+    worker.onerror = (event) => {
+      event.preventDefault();
+      made.onlost(event.message || "its script could not be loaded");
+    };
+    return made;
+  },
   inline: async () => {
     const { servePort } = await import("./engine/inline.js");
-    return inlineAgent(servePort);
+    const { port1, port2 } = new MessageChannel();
+    servePort(port2);
+    return agent(port1, () => {
+      port1.close();
+      port2.close();
+    });
   },
 };
 
-/** A worker at the end of a channel. */
-function agent(worker: Worker): Agent {
+/** The end of a channel, whichever kind of worker is behind it. */
+function agent(end: Worker | MessagePort, terminate: () => void): Agent {
   const made: Agent = {
-    channel: {
-      send: (message: ToWorker, transfer: Transferable[] = []) => worker.postMessage(message, transfer),
-      receive: () => {},
-    },
+    channel: { send: (message: ToWorker, transfer: Transferable[] = []) => end.postMessage(message, transfer), receive: () => {} },
     onlost: () => {},
-    terminate: () => worker.terminate(),
+    terminate,
   };
-  worker.onmessage = (event: MessageEvent<FromWorker>) => made.channel.receive(event.data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    made.onlost(event.message || "its script could not be loaded");
-  };
-  worker.onmessageerror = () => made.onlost("a message could not be read");
-  return made;
-}
-
-/** The other end on this thread. */
-function inlineAgent(serve: (port: MessagePort) => void): Agent {
-  const { port1, port2 } = new MessageChannel();
-  serve(port2);
-  const made: Agent = {
-    channel: { send: (message, transfer = []) => port1.postMessage(message, transfer), receive: () => {} },
-    onlost: () => {},
-    terminate: () => {
-      port1.close();
-      port2.close();
-    },
-  };
-  port1.onmessage = (event: MessageEvent<FromWorker>) => made.channel.receive(event.data);
+  end.onmessage = (event: MessageEvent<FromWorker>) => made.channel.receive(event.data);
+  end.onmessageerror = () => made.onlost("a message could not be read");
   return made;
 }
 
@@ -84,18 +67,7 @@ function start(name: string): Worker {
   }
 }
 
-function module(address: URL): Promise<WebAssembly.Module> {
-  const { href } = address;
-  let made = compiled.get(href);
-  if (!made) {
-    made = fetched(href);
-    compiled.set(href, made);
-    made.catch(() => compiled.delete(href));
-  }
-  return made;
-}
-
-async function fetched(address: string): Promise<WebAssembly.Module> {
+async function fetched({ href: address }: URL): Promise<WebAssembly.Module> {
   let response: Response;
   try {
     response = await fetch(address);

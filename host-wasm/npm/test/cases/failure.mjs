@@ -70,6 +70,29 @@ test("disposing of a runtime rejects everything that is pending", async (t) => {
   equal([runtime.workers, await runtime.memory(), runtime.status()], [0, 0, []]);
 });
 
+test("every worker that a runtime began ends with it", async (t) => {
+  const { constructor: Runtime, platform } = await t.inferry.createRuntime(t.options);
+  const workers = [];
+  const counted = (name, make) => {
+    const agent = platform.worker(name, make);
+    const worker = { name, ended: false };
+    workers.push(worker);
+    const { terminate } = agent;
+    agent.terminate = () => {
+      worker.ended = true;
+      terminate();
+    };
+    return agent;
+  };
+  const runtime = await Runtime.create({ ...platform, worker: counted }, { ...t.options, workers: 2, threads: 2 });
+  const model = await t.inferry.compile(t.url("small/slow.onnx"), { runtime });
+  await Promise.all([model.run(slow(t, 1)), model.run(slow(t, 1))]);
+  ok(runtime.mode === "inline" || workers.length >= 2, `${runtime.mode}: ${workers.length} workers`);
+  runtime.dispose();
+  while (workers.some(({ ended }) => !ended)) await turn();
+  equal(runtime.workers, 0);
+});
+
 test("a source that is no model is an error with a name", async (t) => {
   const { compile } = t.inferry;
   const missing = await rejects(compile(t.url("small/there-is-none.onnx"), t.options), "network");

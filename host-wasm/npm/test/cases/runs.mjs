@@ -114,7 +114,7 @@ test("a request is one run at a time, and says what it does", async (t) => {
   model.dispose();
 });
 
-test("an abort stops a run in its middle, and one in the queue", async (t) => {
+test("T043 an abort stops a run in its middle, and one in the queue", async (t) => {
   const model = await compile(t, "slow", { slots: 1 });
   const controllers = [new AbortController(), new AbortController()];
   const [first, second] = controllers.map(({ signal }) => model.run(slow(t, FOREVER), { signal }));
@@ -125,6 +125,40 @@ test("an abort stops a run in its middle, and one in the queue", async (t) => {
   equal((await rejects(first, "cancelled")).cause.name, "AbortError");
   await rejects(model.run(slow(t, 1), { signal: AbortSignal.abort("before") }), "cancelled");
   equal((await model.run(slow(t, 2))).most.data[0], 3);
+  model.dispose();
+});
+
+test("T043 an abort of a request's run rejects it, and never hits the run that its callback began", async (t) => {
+  const model = await compile(t, "slow");
+  const request = model.createInferRequest();
+  request.setTensor("x", slow(t, FOREVER).x);
+  const stop = new AbortController();
+  const first = request.startAsync({ signal: stop.signal });
+  stop.abort("enough");
+  equal((await rejects(first, "cancelled")).cause, "enough");
+
+  request.setTensor("x", slow(t, 1).x);
+  const late = new AbortController();
+  let second;
+  request.setCallback((error, request) => {
+    request.setCallback(null);
+    second = request.startAsync();
+    late.abort();
+  });
+  equal((await request.startAsync({ signal: late.signal })).most.data[0], 3);
+  equal((await second).most.data[0], 3);
+  model.dispose();
+});
+
+test("a request whose time is up says so", async (t) => {
+  const model = await compile(t, "slow");
+  const request = model.createInferRequest();
+  request.setTensor("x", slow(t, FOREVER).x);
+  await rejects(request.startAsync({ timeout: 1 }), "timeout");
+  equal(request.status, "timed-out");
+  request.setTensor("x", slow(t, 1).x);
+  equal((await request.startAsync({ timeout: 60_000 })).most.data[0], 3);
+  equal(request.status, "done");
   model.dispose();
 });
 
