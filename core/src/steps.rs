@@ -78,10 +78,12 @@ impl<'a, T> Steps<'a, T> {
     }
 
     /// Goes on until the turn is used up or stopped, or the work over. Does one piece of work at least, unless it is stopped.
+    /// With a limited turn it also ends where a phase begins, so that who shows them sees each, however short.
     ///
     /// After the end it gives [`Step::Stopped`].
     pub fn step(&mut self, turn: &Turn<'_>) -> Step<T> {
         let mut context = Context::from_waker(Waker::noop());
+        let begun = self.progress();
         while let Some(work) = &mut self.work {
             if turn.stop_requested() {
                 self.work = None;
@@ -91,7 +93,9 @@ impl<'a, T> Steps<'a, T> {
                 self.work = None;
                 return Step::Done(result);
             }
-            if turn.used_up() {
+            let now = self.progress();
+            let entered = (now.phase, now.total > 0) != (begun.phase, begun.total > 0);
+            if turn.used_up() || (entered && !turn.is_unlimited()) {
                 return Step::Pending;
             }
         }
@@ -149,13 +153,19 @@ impl Pace {
         Look { due }
     }
 
-    /// Begins a phase. An earlier phase than that under way is not begun: passes run again while a plan is made.
+    /// Begins a phase; a look is due then. An earlier phase than that under way is not begun: passes run again while a plan
+    /// is made.
     pub fn enter(&mut self, phase: Phase, total: usize) {
+        let mut begun = false;
         self.tell(|progress| {
-            if phase > progress.phase || progress.total == 0 {
+            begun = phase > progress.phase || progress.total == 0;
+            if begun {
                 *progress = Progress { phase, done: 0, total };
             }
         });
+        if begun {
+            self.spent = BETWEEN_LOOKS;
+        }
     }
 
     /// So much of `phase` is done; what is less than before, more than the total, or of another phase does not count.
@@ -222,7 +232,7 @@ mod tests {
                 Step::Stopped => panic!("nobody stops it"),
             }
         };
-        assert_eq!((result, &seen[..]), (5, &[1, 3][..]));
+        assert_eq!((result, &seen[..]), (5, &[0, 2, 4][..]));
         assert_eq!(steps.progress(), Progress { phase: Phase::Optimise, done: 5, total: 5 });
         assert!(matches!(steps.step(&looks(1)), Step::Stopped), "it is over");
     }
@@ -256,6 +266,22 @@ mod tests {
         });
         assert!(matches!(steps.step(&looks(1)), Step::Done(())));
         assert_eq!(steps.progress(), Progress { phase: Phase::Plan, done: 10, total: 10 });
+    }
+
+    #[test]
+    fn a_step_ends_where_a_phase_begins() {
+        let mut steps = Steps::new(|mut pace| async move {
+            for phase in [Phase::Parse, Phase::Optimise, Phase::Plan] {
+                pace.enter(phase, 1);
+                pace.spend(1).await;
+                pace.reach(phase, 1);
+            }
+        });
+        for phase in [Phase::Parse, Phase::Optimise, Phase::Plan] {
+            assert!(matches!(steps.step(&looks(99)), Step::Pending));
+            assert_eq!(steps.progress(), Progress { phase, done: 0, total: 1 });
+        }
+        assert!(matches!(steps.step(&looks(99)), Step::Done(())));
     }
 
     #[test]
