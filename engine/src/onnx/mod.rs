@@ -34,4 +34,5 @@ pub use external::{ExternalData, ExternalError, NoExternalData};
 pub use import::{Limits, Options, import, import_paced, import_steps};
 pub(crate) use node::{Imported, NodeView};
 pub use survey::{Declaration, OperatorCount, Survey, survey};
+pub use tensor::read_tensor;
 pub use wire::WireError;

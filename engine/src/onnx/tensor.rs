@@ -13,8 +13,10 @@ use inferry_core::tensor::TensorError;
 use inferry_core::{Element, ElementType, Shape, Tensor};
 
 use super::error::ImportError;
-use super::external::ExternalData;
-use super::proto::TensorProto;
+use super::external::{ExternalData, NoExternalData};
+use super::import::Limits;
+use super::proto::{Merge, TensorProto};
+use super::wire::{Budget, Message};
 
 /// The element type of an ONNX data-type number, or what to say of it.
 pub(crate) fn element_type(number: i64) -> Result<ElementType, String> {
@@ -45,6 +47,17 @@ pub(crate) fn element_type(number: i64) -> Result<ElementType, String> {
         23 => return Err("element type float4e2m1 is not supported".into()),
         other => return Err(format!("{other} is no element type")),
     })
+}
+
+/// Reads a file that holds one tensor, a `TensorProto`: what the standard's test suites keep inputs and outputs in.
+///
+/// # Errors
+/// Bytes that are no tensor, or one of an element type that we do not have.
+pub fn read_tensor(bytes: &[u8]) -> Result<Tensor, ImportError> {
+    let limits = Limits::default();
+    let budget = Budget::new(limits.depth, limits.messages);
+    let proto = TensorProto::read(Message::file(bytes, &budget))?;
+    tensor(&proto, "of the file", &NoExternalData)
 }
 
 /// A tensor of more bytes is copied in pieces of as many.

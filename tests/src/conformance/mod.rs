@@ -1,0 +1,117 @@
+//! The runner of conformance suites: folders of ONNX models with inputs and the outputs that they should give.
+//!
+//! ```text
+//!  parent:  suite (finds cases) ─▶ pool (hands them to children) ─▶ report (table, JSON, closing line)
+//!  child:   worker (a case a line) ─▶ case (compile, run) ─▶ compare, random (is it right?)
+//! ```
+//!
+//! Cases run in child processes, one case after the other in each and as many children as cores, so that a case that
+//! overflows the stack or never ends takes nothing down but its own child. A case goes through the public API alone: compile
+//! on the CPU device, a request, a start, a wait with a limit. What is expected of a case is the suite's own tolerance;
+//! [`known`] lists the cases that fail with reasons, and the run fails for those that heal, too.
+//!
+//! What this does *not* do: it fetches no suite (`cargo xtask models` does), and it measures no speed.
+
+mod case;
+mod compare;
+mod declared;
+pub mod known;
+mod pool;
+mod random;
+mod report;
+mod suite;
+mod value;
+mod wire;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub use case::{Failure, Kind, Ran};
+pub use suite::Case;
+
+const USAGE: &str = "\
+conformance [DIR]... [--filter TEXT] [--json]
+
+Runs every folder test_* below each DIR, and every light_*.onnx with its expected output beside it. Without DIR: the suites
+that cargo xtask models fetches. --filter runs the cases whose SUITE/NAME contains TEXT and prints details of each; --json
+prints every case with its outcome and reason.";
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq)]
+struct Arguments {
+    folders: Vec<PathBuf>,
+    filter: Option<String>,
+    json: bool,
+}
+
+/// The whole program: the parent's part, or with `--worker` a child's.
+pub fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["--worker"] {
+        worker::serve();
+        return ExitCode::SUCCESS;
+    }
+    match parse(&arguments).and_then(run) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("conformance: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<Arguments, String> {
+    let mut parsed = Arguments::default();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--filter" => {
+                parsed.filter = Some(rest.next().ok_or("--filter needs a text")?.clone());
+            }
+            "--json" => parsed.json = true,
+            option if option.starts_with('-') => return Err(format!("no such option: {option}\n\n{USAGE}")),
+            folder => parsed.folders.push(folder.into()),
+        }
+    }
+    Ok(parsed)
+}
+
+/// True when nothing failed but what is known.
+fn run(arguments: Arguments) -> Result<bool, String> {
+    let all = arguments.folders.is_empty() && arguments.filter.is_none();
+    let mut cases = suite::find(&arguments.folders)?;
+    if let Some(text) = &arguments.filter {
+        cases.retain(|case| case.to_string().contains(text));
+    }
+    if cases.is_empty() {
+        return Err("no such case".into());
+    }
+    let results = pool::run(&cases)?;
+    let report = report::Report::new(results, known::KNOWN, all);
+    if arguments.json {
+        println!("{}", report.json());
+    } else {
+        if arguments.filter.is_some() {
+            report.print_details();
+        }
+        report.print();
+    }
+    Ok(report.is_good())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_read() {
+        let parsed = |line: &str| parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let wanted =
+            Arguments { folders: vec!["a".into(), "b".into()], filter: Some("conv".into()), json: true };
+        assert_eq!(parsed("a --filter conv --json b"), Ok(wanted));
+        assert!(parsed("--filter").unwrap_err().contains("needs a text"));
+        assert!(parsed("--fast").unwrap_err().starts_with("no such option: --fast"));
+    }
+}

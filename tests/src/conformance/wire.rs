@@ -1,0 +1,69 @@
+//! The fields of a protobuf message, for the few messages around tensors that the runner reads by itself.
+//!
+//! Tensors are read by the engine. Here are no limits against hostile files: the suites are pinned by their digest.
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Part<'a> {
+    /// A varint.
+    Number(u64),
+    /// Text, bytes or a message.
+    Bytes(&'a [u8]),
+    /// A number of fixed width, which nobody here asks for.
+    Fixed,
+}
+
+/// The numbers and contents of all fields of a message, in the order of the file.
+pub(super) fn fields(mut bytes: &[u8]) -> Result<Vec<(u64, Part<'_>)>, String> {
+    let mut fields = Vec::new();
+    while !bytes.is_empty() {
+        let tag = varint(&mut bytes)?;
+        let part = match tag & 7 {
+            0 => Part::Number(varint(&mut bytes)?),
+            2 => {
+                let length = varint(&mut bytes)?;
+                Part::Bytes(take(&mut bytes, usize::try_from(length).unwrap_or(usize::MAX))?)
+            }
+            kind @ (1 | 5) => {
+                take(&mut bytes, if kind == 1 { 8 } else { 4 })?;
+                Part::Fixed
+            }
+            kind => return Err(format!("wire type {kind} in a protobuf message")),
+        };
+        fields.push((tag >> 3, part));
+    }
+    Ok(fields)
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = take(bytes, 1)?[0];
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err("a number of more than 64 bits in a protobuf message".into())
+}
+
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], String> {
+    let (head, tail) = bytes.split_at_checked(length).ok_or("a protobuf message that ends within a field")?;
+    *bytes = tail;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_come_in_order_and_damage_is_an_error() {
+        let message = [0x08, 0x96, 0x01, 0x12, 2, b'h', b'i', 0x1d, 0, 0, 0, 0];
+        let wanted = [(1, Part::Number(150)), (2, Part::Bytes(b"hi")), (3, Part::Fixed)];
+        assert_eq!(fields(&message).unwrap(), wanted);
+        assert!(fields(&message[..5]).unwrap_err().contains("ends within"));
+        assert!(fields(&[0x0b]).unwrap_err().contains("wire type 3"));
+        assert!(fields(&[0xff; 11]).unwrap_err().contains("64 bits"));
+    }
+}
