@@ -3,7 +3,8 @@
 //! A graph is built in three steps: its names are written down (inputs, constants, what nodes write), its nodes are put
 //! in an order in which they can run, and each node is turned into an operator by its importer. A graph inside a node may
 //! read names of the graphs around it: those *captures* become inputs of the inner graph and inputs of the node, level by
-//! level, so that every graph is complete in itself.
+//! level, so that every graph is complete in itself. A node that calls a function of the model is replaced by the
+//! function's nodes, in the same graph and under names of their own.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -20,10 +21,12 @@ use inferry_core::steps::{Pace, Phase};
 use super::constant::constant;
 use super::error::ImportError;
 use super::external::ExternalData;
+use super::fragment::name_output;
+use super::function::{Functions, Setting, title};
 use super::node::{Imported, NodeView, label};
 use super::order::topological;
-use super::proto::{AttributeValue, GraphProto, NodeProto, OperatorSet, TensorProto, ValueInfoProto};
-use super::registry;
+use super::proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
+use super::registry::{self, Import};
 use super::survey::{inner_graphs, is_constant};
 use super::tensor::{is_large, tensor_paced};
 use super::value::declared;
@@ -31,24 +34,38 @@ use crate::graph::{Body, Graph, Node, ValueId};
 
 /// What is the same for all graphs of a file.
 pub(super) struct Importer<'a> {
-    pub(super) opset: i64,
-    pub(super) opsets: &'a [OperatorSet<'a>],
+    pub(super) functions: &'a Functions<'a>,
     pub(super) external: &'a dyn ExternalData,
 }
 
 /// Roughly what making an operator of a node takes.
 const NODE_NS: u64 = 2_000;
 
-/// The pace of building, which counts the second half of the file's bytes: those of the tensors.
+/// What building has used up: its pace, which counts the second half of the file's bytes (those of the tensors), and nodes.
 pub(super) struct Counted<'p> {
     pace: &'p mut Pace,
     total: usize,
     built: usize,
+    nodes: usize,
+    most_nodes: usize,
+    /// Tensors of `Constant` nodes, which calls of a function share, by where in memory the file's message lies.
+    shared: BTreeMap<usize, Tensor>,
 }
 
 impl Counted<'_> {
-    pub(super) fn new(pace: &mut Pace, total: usize) -> Counted<'_> {
-        Counted { pace, total, built: 0 }
+    /// For a file of `total` bytes and at most so many nodes.
+    pub(super) fn new(pace: &mut Pace, total: usize, most_nodes: usize) -> Counted<'_> {
+        Counted { pace, total, built: 0, nodes: 0, most_nodes, shared: BTreeMap::new() }
+    }
+
+    /// Counts another node.
+    async fn node(&mut self) -> Result<(), ImportError> {
+        self.nodes += 1;
+        if self.nodes > self.most_nodes {
+            return Err(ImportError::Limit { what: "nodes", limit: self.most_nodes });
+        }
+        self.pace.spend(NODE_NS).await;
+        Ok(())
     }
 
     async fn tensor(
@@ -62,6 +79,25 @@ impl Counted<'_> {
         self.pace.reach(Phase::Parse, (self.total / 2).saturating_add(self.built.min(self.total) / 2));
         Ok(tensor)
     }
+
+    /// The tensor of a `Constant` node. A function may be called many times; its tensors are read once.
+    async fn constant(
+        &mut self,
+        view: &NodeView<'_>,
+        external: &dyn ExternalData,
+    ) -> Result<Tensor, ImportError> {
+        let Some(value) = view.tensor_message("value") else { return constant(view) };
+        let place = core::ptr::from_ref(value).addr();
+        if let Some(tensor) = self.shared.get(&place) {
+            return Ok(tensor.clone());
+        }
+        let tensor = match view.inputs() == 0 && view.outputs() == 1 && is_large(value) {
+            true => self.tensor(value, "value", external).await?,
+            false => constant(view)?,
+        };
+        self.shared.insert(place, tensor.clone());
+        Ok(tensor)
+    }
 }
 
 type Future<'s, T> = Pin<Box<dyn core::future::Future<Output = T> + Send + 's>>;
@@ -69,7 +105,10 @@ type Future<'s, T> = Pin<Box<dyn core::future::Future<Output = T> + Send + 's>>;
 /// A graph under construction, and the names of its values.
 struct Scope<'a> {
     graph: Graph,
-    name: &'a str,
+    /// How errors call the graph or function.
+    name: String,
+    /// What goes before the names of nodes and values: in a function the name of the call.
+    prefix: String,
     ids: BTreeMap<&'a str, ValueId>,
 }
 
@@ -77,13 +116,24 @@ impl<'a> Scope<'a> {
     fn define(&mut self, name: &'a str, id: ValueId) -> Result<(), ImportError> {
         match self.ids.insert(name, id) {
             None => Ok(()),
-            Some(_) => Err(ImportError::Duplicate { graph: self.name.to_owned(), name: name.to_owned() }),
+            Some(_) => Err(ImportError::Duplicate { graph: self.name.clone(), name: name.to_owned() }),
         }
     }
 
     fn find(&self, name: &str, reader: impl FnOnce() -> String) -> Result<ValueId, ImportError> {
         let found = self.ids.get(name).copied();
         found.ok_or_else(|| ImportError::Dangling { reader: reader(), name: name.to_owned() })
+    }
+
+    /// How the graph calls a node or value that the file calls `name`. Names that have grown very long in calls within calls
+    /// are left out: they are for people.
+    fn named(&self, name: &str) -> String {
+        match name {
+            _ if self.prefix.is_empty() => name.to_owned(),
+            "" => String::new(),
+            _ if self.prefix.len() + name.len() > 200 => String::new(),
+            _ => format!("{}/{name}", self.prefix),
+        }
     }
 }
 
@@ -93,31 +143,53 @@ impl<'a> Importer<'a> {
         &'s self,
         proto: &'a GraphProto<'a>,
         captured: &'s [&'a str],
+        setting: &'s Setting<'a>,
         counted: &'s mut Counted<'_>,
     ) -> Future<'s, Result<Graph, ImportError>> {
-        Box::pin(self.graph_here(proto, captured, counted))
+        Box::pin(self.graph_here(proto, captured, setting, counted))
     }
 
     async fn graph_here(
         &self,
         proto: &'a GraphProto<'a>,
         captured: &[&'a str],
+        setting: &Setting<'a>,
         counted: &mut Counted<'_>,
     ) -> Result<Graph, ImportError> {
-        let mut scope = Scope { graph: Graph::default(), name: proto.name, ids: BTreeMap::new() };
+        let mut scope = Scope {
+            graph: Graph::default(),
+            name: proto.name.to_owned(),
+            prefix: String::new(),
+            ids: BTreeMap::new(),
+        };
         self.constants(&mut scope, proto, counted).await?;
         self.inputs(&mut scope, proto, captured)?;
-
-        let reads: Vec<Vec<&str>> = proto.nodes.iter().map(reads).collect();
-        let writes: Vec<Vec<&str>> = proto.nodes.iter().map(|node| node.outputs.clone()).collect();
-        let names = |nodes: Vec<usize>| nodes.into_iter().map(|node| label(&proto.nodes[node])).collect();
-        let order = topological(&reads, &writes).map_err(|nodes| ImportError::Cycle(names(nodes)))?;
-        for node in order {
-            self.node(&mut scope, &proto.nodes[node], counted).await?;
-            counted.pace.spend(NODE_NS).await;
-        }
+        self.nodes(&mut scope, &proto.nodes, setting, counted).await?;
         outputs(&mut scope, proto)?;
         Ok(scope.graph)
+    }
+
+    async fn nodes(
+        &self,
+        scope: &mut Scope<'a>,
+        nodes: &'a [NodeProto<'a>],
+        setting: &Setting<'a>,
+        counted: &mut Counted<'_>,
+    ) -> Result<(), ImportError> {
+        let reads: Vec<Vec<&str>> = nodes.iter().map(reads).collect();
+        let writes: Vec<Vec<&str>> = nodes.iter().map(|node| node.outputs.clone()).collect();
+        let names = |order: Vec<usize>| order.into_iter().map(|node| label(&nodes[node])).collect();
+        let order = topological(&reads, &writes).map_err(|nodes| ImportError::Cycle(names(nodes)))?;
+        for node in order {
+            counted.node().await?;
+            match self.functions.of(&nodes[node]) {
+                Some(function) => {
+                    Box::pin(self.call(scope, &nodes[node], function, setting, counted)).await?
+                }
+                None => self.node(scope, &nodes[node], setting, counted).await?,
+            }
+        }
+        Ok(())
     }
 
     async fn constants(
@@ -128,7 +200,7 @@ impl<'a> Importer<'a> {
     ) -> Result<(), ImportError> {
         if proto.sparse > 0 {
             let problem = "sparse initializers are not supported".into();
-            return Err(ImportError::Tensor { tensor: scope.name.to_owned(), problem });
+            return Err(ImportError::Tensor { tensor: scope.name.clone(), problem });
         }
         for initializer in &proto.initializers {
             let tensor = counted.tensor(initializer, "initializer", self.external).await?;
@@ -164,59 +236,75 @@ impl<'a> Importer<'a> {
         &self,
         scope: &mut Scope<'a>,
         proto: &'a NodeProto<'a>,
+        setting: &Setting<'a>,
         counted: &mut Counted<'_>,
     ) -> Result<(), ImportError> {
-        let opset = self.opset_of(registry::domain(proto.domain));
+        let opset = setting.opset_of(registry::domain(proto.domain))?;
         if is_constant(proto) {
-            let tensor = match large_constant(proto) {
-                Some(value) => counted.tensor(value, "value", self.external).await?,
-                None => constant(&NodeView::new(proto, opset, self.external, &[]))?,
-            };
-            let id = scope.graph.add_constant(proto.outputs[0], tensor);
+            let view = NodeView::new(proto, opset, self.external, &[], setting);
+            let tensor = counted.constant(&view, self.external).await?;
+            let id = scope.graph.add_constant(scope.named(proto.outputs[0]), tensor);
             return scope.define(proto.outputs[0], id);
         }
 
-        let mut inputs = operands(scope, proto)?;
-        let (bodies, captured) = self.bodies(proto, inputs.len(), counted).await?;
-        let view = NodeView::new(proto, opset, self.external, &bodies);
-        let import = registry::find(view.domain(), view.op_type());
-        let imported = import.ok_or_else(|| view.refuse("is not supported"))?(&view)?;
-        inputs = imported.arrange(inputs);
-        let Imported { op, constants, prepare, .. } = imported;
-        for name in captured {
-            inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
-        }
-        for (position, tensor) in constants {
-            if position >= inputs.len() {
-                inputs.resize(position + 1, None);
+        let inputs = operands(scope, proto, setting)?;
+        let (bodies, captured) = self.bodies(proto, inputs.len(), setting, counted).await?;
+        let view = NodeView::new(proto, opset, self.external, &bodies, setting);
+        match registry::find(view.domain(), view.op_type()).ok_or_else(|| view.refuse("is not supported"))? {
+            Import::One(import) => single(scope, proto, &view, import(&view)?, inputs, captured),
+            Import::Several(expand) => {
+                let outputs = &proto.outputs[..view.outputs()];
+                let names: Vec<String> = outputs.iter().map(|name| scope.named(name)).collect();
+                let name = scope.named(proto.name);
+                let placed = expand(&view)?.place(&mut scope.graph, &name, &inputs, &names);
+                let missing = |output| view.refuse(format!("output {output} is not supported"));
+                for (name, id) in outputs.iter().zip(placed.map_err(missing)?) {
+                    id.map_or(Ok(()), |id| scope.define(name, id))?;
+                }
+                Ok(())
             }
-            if inputs[position].replace(scope.graph.add_constant("", tensor)).is_some() {
-                return Err(view.refuse(format!("input {position} is given twice, once by an attribute")));
-            }
         }
-        for (position, op) in prepare {
-            let prepared = scope.graph.add_value("", None);
-            let reads = [position, 0].map(|input| inputs.get(input).copied().flatten()).to_vec();
-            let outputs = alloc::vec![Some(prepared)];
-            scope.graph.nodes.push(Node { name: Arc::from(proto.name), op, inputs: reads, outputs });
-            inputs[position] = Some(prepared);
-        }
-
-        let mut outputs = Vec::with_capacity(view.outputs());
-        for name in &proto.outputs[..view.outputs()] {
-            let id = (!name.is_empty()).then(|| scope.graph.add_value(*name, None));
-            outputs.push(id);
-            id.map_or(Ok(()), |id| scope.define(name, id))?;
-        }
-        scope.graph.nodes.push(Node { name: Arc::from(proto.name), op, inputs, outputs });
-        Ok(())
     }
 
-    fn opset_of(&self, domain: &str) -> i64 {
-        match domain {
-            "" => self.opset,
-            domain => self.opsets.iter().find(|set| set.domain == domain).map_or(1, |set| set.version),
+    /// Puts the nodes of a function in the place of a node that calls it.
+    async fn call(
+        &self,
+        scope: &mut Scope<'a>,
+        proto: &'a NodeProto<'a>,
+        function: &'a FunctionProto<'a>,
+        setting: &Setting<'a>,
+        counted: &mut Counted<'_>,
+    ) -> Result<(), ImportError> {
+        let inputs = operands(scope, proto, setting)?;
+        check_call(proto, function, inputs.len())?;
+        let mut inside = setting.call(proto, function)?;
+        let first = proto.outputs.iter().copied().find(|output| !output.is_empty()).unwrap_or("");
+        let mut inner = Scope {
+            name: function.name.to_owned(),
+            prefix: scope.named(if proto.name.is_empty() { first } else { proto.name }),
+            graph: core::mem::take(&mut scope.graph),
+            ids: BTreeMap::new(),
+        };
+        let known = inner.graph.values().len();
+        for (index, name) in function.inputs.iter().enumerate() {
+            match inputs.get(index).copied().flatten() {
+                Some(id) => inner.define(name, id)?,
+                None => _ = inside.absent.insert(name),
+            }
         }
+        self.nodes(&mut inner, &function.nodes, &inside, counted).await?;
+        let mut named = Vec::new();
+        for (formal, name) in function.outputs.iter().zip(&proto.outputs) {
+            if name.is_empty() {
+                continue;
+            }
+            let id = inner.find(formal, || format!("function {}", title(function)))?;
+            let ours = id.index() >= known && inner.graph.constant(id).is_none();
+            let id = name_output(&mut inner.graph, id, &scope.named(name), ours, &mut named);
+            scope.define(name, id)?;
+        }
+        scope.graph = inner.graph;
+        Ok(())
     }
 
     /// The graphs of a node, and the names they capture. All of them share one input of the node for a value that several
@@ -226,6 +314,7 @@ impl<'a> Importer<'a> {
         &self,
         proto: &'a NodeProto<'a>,
         operands: usize,
+        setting: &Setting<'a>,
         counted: &mut Counted<'_>,
     ) -> Result<(Vec<(&'a str, Body)>, Vec<&'a str>), ImportError> {
         let mut bodies = Vec::new();
@@ -240,27 +329,78 @@ impl<'a> Importer<'a> {
                     carried.push(name);
                 }
             }
-            let graph = self.graph(inner, &captured, counted).await?;
+            let graph = self.graph(inner, &captured, setting, counted).await?;
             bodies.push((attribute, Body { graph, captures: positions }));
         }
         Ok((bodies, carried))
     }
 }
 
-/// The tensor of a `Constant` node without fault, when it is worth reading in pieces.
-fn large_constant<'p, 'a>(proto: &'p NodeProto<'a>) -> Option<&'p TensorProto<'a>> {
-    let value = proto.attributes.iter().find(|attribute| attribute.name == "value")?.value();
-    let AttributeValue::Tensor(tensor) = value else { return None };
-    (proto.inputs.is_empty() && proto.outputs.len() == 1 && is_large(tensor)).then_some(tensor)
+/// Adds the one operator of a node to the graph.
+fn single<'a>(
+    scope: &mut Scope<'a>,
+    proto: &'a NodeProto<'a>,
+    view: &NodeView<'_>,
+    imported: Imported,
+    inputs: Vec<Option<ValueId>>,
+    captured: Vec<&'a str>,
+) -> Result<(), ImportError> {
+    let mut inputs = imported.arrange(inputs);
+    let Imported { op, constants, prepare, .. } = imported;
+    for name in captured {
+        inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
+    }
+    for (position, tensor) in constants {
+        if position >= inputs.len() {
+            inputs.resize(position + 1, None);
+        }
+        if inputs[position].replace(scope.graph.add_constant("", tensor)).is_some() {
+            return Err(view.refuse(format!("input {position} is given twice, once by an attribute")));
+        }
+    }
+    let name: Arc<str> = scope.named(proto.name).into();
+    for (position, op) in prepare {
+        let prepared = scope.graph.add_value("", None);
+        let reads = [position, 0].map(|input| inputs.get(input).copied().flatten()).to_vec();
+        let outputs = alloc::vec![Some(prepared)];
+        scope.graph.nodes.push(Node { name: name.clone(), op, inputs: reads, outputs });
+        inputs[position] = Some(prepared);
+    }
+
+    let mut outputs = Vec::with_capacity(view.outputs());
+    for name in &proto.outputs[..view.outputs()] {
+        let id = (!name.is_empty()).then(|| scope.graph.add_value(scope.named(name), None));
+        outputs.push(id);
+        id.map_or(Ok(()), |id| scope.define(name, id))?;
+    }
+    scope.graph.nodes.push(Node { name, op, inputs, outputs });
+    Ok(())
+}
+
+/// Refuses a call with more inputs or outputs than the function has.
+fn check_call(proto: &NodeProto<'_>, function: &FunctionProto<'_>, inputs: usize) -> Result<(), ImportError> {
+    let refuse = |problem: String| Err(ImportError::Node { node: label(proto), problem });
+    if inputs > function.inputs.len() {
+        return refuse(format!("{inputs} inputs where at most {} are taken", function.inputs.len()));
+    }
+    if proto.outputs.len() > function.outputs.len() {
+        return refuse(format!("{} outputs where there are {}", proto.outputs.len(), function.outputs.len()));
+    }
+    Ok(())
 }
 
 /// The values that a node itself reads; `None` where an optional input is left out.
-fn operands(scope: &Scope<'_>, proto: &NodeProto<'_>) -> Result<Vec<Option<ValueId>>, ImportError> {
+fn operands(
+    scope: &Scope<'_>,
+    proto: &NodeProto<'_>,
+    setting: &Setting<'_>,
+) -> Result<Vec<Option<ValueId>>, ImportError> {
+    let there = |name: &&str| setting.is_there(name);
     // Empty names at the end are no inputs at all.
-    let count = proto.inputs.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
-    let find = |name: &&str| match *name {
-        "" => Ok(None),
-        name => scope.find(name, || format!("node {}", label(proto))).map(Some),
+    let count = proto.inputs.iter().rposition(there).map_or(0, |last| last + 1);
+    let find = |name: &&str| match setting.is_there(name) {
+        false => Ok(None),
+        true => scope.find(name, || format!("node {}", label(proto))).map(Some),
     };
     proto.inputs[..count].iter().map(find).collect()
 }

@@ -93,6 +93,9 @@ pub enum ImportError {
         /// The value.
         name: String,
     },
+    /// Functions of the model that call each other in a circle.
+    #[error("functions of the model call each other in a circle: {}", .0.join(", "))]
+    Recursion(Vec<String>),
     /// Nodes that wait for each other.
     #[error("these nodes wait for each other: {}", .0.join(", "))]
     Cycle(Vec<String>),

@@ -11,6 +11,7 @@ use inferry_core::steps::{Pace, Phase, Steps, finish};
 use super::build::{Counted, Importer};
 use super::error::ImportError;
 use super::external::{ExternalData, Metered, NoExternalData};
+use super::function::{Functions, Setting};
 use super::proto::{GraphProto, ModelProto};
 use super::registry;
 use super::survey::{long_domain, unsupported};
@@ -47,7 +48,7 @@ pub struct Limits {
     pub messages: usize,
     /// Messages within messages. Each graph within a graph takes three.
     pub depth: usize,
-    /// Nodes, those of inner graphs included.
+    /// Nodes, those of inner graphs included, those of the model's functions once for each call.
     pub nodes: usize,
     /// Bytes of all tensors outside of the file.
     pub external_bytes: u64,
@@ -96,13 +97,17 @@ pub async fn import_paced(
     let proto = ModelProto::read_paced(bytes, &budget, pace).await?;
     let graph_proto = proto.graph.as_ref().ok_or(ImportError::Absent("graph"))?;
     let opset = standard_opset(&proto)?;
-    check_operators(graph_proto, limits.nodes)?;
-    let opset = opset.ok_or(ImportError::Absent("operator set of ai.onnx"))?;
+    let functions = Functions::new(&proto.functions);
+    check_operators(graph_proto, &functions, limits.nodes)?;
+    if opset.is_none() && proto.opsets.is_empty() {
+        return Err(ImportError::Absent("operator set of ai.onnx"));
+    }
 
     let external = Metered::new(options.external, limits.external_bytes);
-    let importer = Importer { opset, opsets: &proto.opsets, external: &external };
-    let mut counted = Counted::new(pace, bytes.len());
-    let graph = importer.graph(graph_proto, &[], &mut counted).await?;
+    let importer = Importer { functions: &functions, external: &external };
+    let mut counted = Counted::new(pace, bytes.len(), limits.nodes);
+    let setting = Setting::of_model(opset, &proto.opsets);
+    let graph = importer.graph(graph_proto, &[], &setting, &mut counted).await?;
     pace.reach(Phase::Parse, bytes.len());
     let opsets = proto.opsets.iter();
     Ok(Model {
@@ -121,18 +126,23 @@ pub async fn import_paced(
 fn standard_opset(proto: &ModelProto<'_>) -> Result<Option<i64>, ImportError> {
     let own = proto.opsets.iter().filter(|set| registry::domain(set.domain).is_empty());
     let version = own.map(|set| set.version).max();
+    version.map_or(Ok(()), check_opset)?;
+    Ok(version)
+}
+
+/// Refuses a version of the standard's own operators that we do not read.
+pub(super) fn check_opset(version: i64) -> Result<(), ImportError> {
     let (least, most) = OPSETS;
-    match version {
-        Some(version) if !(least..=most).contains(&version) => {
-            Err(ImportError::Opset { version, least, most })
-        }
-        version => Ok(version),
-    }
+    if (least..=most).contains(&version) { Ok(()) } else { Err(ImportError::Opset { version, least, most }) }
 }
 
 /// Finds all operators that the registry does not have, before anything else is looked at.
-fn check_operators(graph: &GraphProto<'_>, limit: usize) -> Result<(), ImportError> {
-    let (unknown, nodes) = unsupported(graph);
+fn check_operators<'a>(
+    graph: &'a GraphProto<'a>,
+    functions: &Functions<'a>,
+    limit: usize,
+) -> Result<(), ImportError> {
+    let (unknown, nodes) = unsupported(graph, functions);
     if nodes > limit {
         return Err(ImportError::Limit { what: "nodes", limit });
     }

@@ -6,7 +6,8 @@
 //!
 //! `wire` reads protobuf, `proto` the messages we know, `import` resolves names, sorts nodes, makes captures of inner
 //! graphs explicit and asks the `registry` for each operator's importer, which lives with the operator and sees its
-//! node as a `NodeView`. After this room nothing knows of ONNX, protobuf or names.
+//! node as a `NodeView` and gives one operator, or a `Fragment` of several. Functions that the model defines are put in
+//! the place of the nodes that call them. After this room nothing knows of ONNX, protobuf or names.
 //!
 //! `survey` looks through a file without importing it, for people who ask what is in it.
 //!
@@ -17,6 +18,8 @@ mod build;
 mod constant;
 mod error;
 mod external;
+mod fragment;
+mod function;
 mod import;
 mod node;
 mod order;
@@ -31,6 +34,7 @@ mod wire;
 
 pub use error::{ImportError, UnsupportedOp};
 pub use external::{ExternalData, ExternalError, NoExternalData};
+pub(crate) use fragment::{Fragment, Wire};
 pub use import::{Limits, Options, import, import_paced, import_steps};
 pub(crate) use node::{Imported, NodeView};
 pub use survey::{Declaration, OperatorCount, Survey, survey};

@@ -15,7 +15,8 @@ use inferry_core::{ElementType, Tensor};
 
 use super::error::ImportError;
 use super::external::ExternalData;
-use super::proto::{AttributeValue, NodeProto};
+use super::function::Setting;
+use super::proto::{AttributeValue, NodeProto, TensorProto};
 use super::tensor::{element_type, tensor};
 use crate::graph::Body;
 use crate::op::Op;
@@ -28,6 +29,7 @@ pub(crate) struct NodeView<'a> {
     external: &'a dyn ExternalData,
     /// The graphs among the attributes, already imported.
     bodies: &'a [(&'a str, Body)],
+    setting: &'a Setting<'a>,
 }
 
 /// An operator and the inputs that its node did not have as inputs.
@@ -106,14 +108,15 @@ fn one_line(problem: String) -> String {
 }
 
 impl<'a> NodeView<'a> {
-    /// A node of which `bodies` are the graphs among the attributes.
+    /// A node of which `bodies` are the graphs among the attributes, in a function's `setting`.
     pub(super) fn new(
         proto: &'a NodeProto<'a>,
         opset: i64,
         external: &'a dyn ExternalData,
         bodies: &'a [(&'a str, Body)],
+        setting: &'a Setting<'a>,
     ) -> NodeView<'a> {
-        NodeView { proto, opset, external, bodies }
+        NodeView { proto, opset, external, bodies, setting }
     }
 
     /// The operator's name.
@@ -134,12 +137,12 @@ impl<'a> NodeView<'a> {
     /// The number of inputs, left-out ones before the last included.
     pub(crate) fn inputs(&self) -> usize {
         // Trailing empty names are inputs that are left out as well.
-        self.proto.inputs.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1)
+        self.proto.inputs.iter().rposition(|name| self.setting.is_there(name)).map_or(0, |last| last + 1)
     }
 
     /// True when this input is there.
     pub(crate) fn has_input(&self, index: usize) -> bool {
-        self.proto.inputs.get(index).is_some_and(|name| !name.is_empty())
+        self.proto.inputs.get(index).is_some_and(|name| self.setting.is_there(name))
     }
 
     /// The number of outputs, left-out ones before the last included.
@@ -280,6 +283,14 @@ impl<'a> NodeView<'a> {
         proto.map(|proto| tensor(proto, &place(), self.external)).transpose()
     }
 
+    /// The message of a tensor.
+    pub(super) fn tensor_message(&self, name: &str) -> Option<&'a TensorProto<'a>> {
+        match self.value(name)? {
+            AttributeValue::Tensor(proto) => Some(proto),
+            _ => None,
+        }
+    }
+
     /// An element type, by its number in the standard.
     pub(crate) fn element(&self, name: &str) -> Result<Option<ElementType>, ImportError> {
         let number = self.int(name)?;
@@ -293,7 +304,8 @@ impl<'a> NodeView<'a> {
     }
 
     fn value(&self, name: &str) -> Option<AttributeValue<'a, 'a>> {
-        Some(self.proto.attributes.iter().find(|attribute| attribute.name == name)?.value())
+        let attribute = self.proto.attributes.iter().find(|attribute| attribute.name == name)?;
+        self.setting.value(attribute)
     }
 
     fn get<T>(

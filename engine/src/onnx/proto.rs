@@ -132,18 +132,34 @@ impl<'a> Merge<'a> for Entry {
     }
 }
 
-/// A function that the model defines: only its name, for the list of what is not supported.
+/// A function that the model defines: nodes with names of its own, put in the place of every node that calls it.
 #[derive(Debug, Default)]
 pub(crate) struct FunctionProto<'a> {
     pub(crate) name: &'a str,
     pub(crate) domain: &'a str,
+    pub(crate) overload: &'a str,
+    pub(crate) inputs: Vec<&'a str>,
+    pub(crate) outputs: Vec<&'a str>,
+    /// Attributes without a default.
+    pub(crate) attributes: Vec<&'a str>,
+    /// Attributes with their defaults.
+    pub(crate) defaults: Vec<AttributeProto<'a>>,
+    pub(crate) nodes: Vec<NodeProto<'a>>,
+    pub(crate) opsets: Vec<OperatorSet<'a>>,
 }
 
 impl<'a> Merge<'a> for FunctionProto<'a> {
     fn field(&mut self, field: &Field<'a>) -> Result<(), WireError> {
         match field.number {
             1 => self.name = field.text()?,
+            4 => self.inputs.push(field.text()?),
+            5 => self.outputs.push(field.text()?),
+            6 => self.attributes.push(field.text()?),
+            7 => self.nodes.push(NodeProto::read(field.message()?)?),
+            9 => self.opsets.push(OperatorSet::read(field.message()?)?),
             10 => self.domain = field.text()?,
+            11 => self.defaults.push(AttributeProto::read(field.message()?)?),
+            13 => self.overload = field.text()?,
             _ => {}
         }
         Ok(())
@@ -185,6 +201,8 @@ pub(crate) struct NodeProto<'a> {
     pub(crate) name: &'a str,
     pub(crate) op_type: &'a str,
     pub(crate) domain: &'a str,
+    /// Which of the functions of this name is called.
+    pub(crate) overload: &'a str,
     pub(crate) inputs: Vec<&'a str>,
     pub(crate) outputs: Vec<&'a str>,
     pub(crate) attributes: Vec<AttributeProto<'a>>,
@@ -199,6 +217,7 @@ impl<'a> Merge<'a> for NodeProto<'a> {
             4 => self.op_type = field.text()?,
             5 => self.attributes.push(AttributeProto::read(field.message()?)?),
             7 => self.domain = field.text()?,
+            8 => self.overload = field.text()?,
             _ => {}
         }
         Ok(())
@@ -209,6 +228,8 @@ impl<'a> Merge<'a> for NodeProto<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct AttributeProto<'a> {
     pub(crate) name: &'a str,
+    /// In the body of a function: the attribute of the function whose value this is.
+    pub(crate) reference: Option<&'a str>,
     kind: i64,
     float: Option<f32>,
     int: Option<i64>,
@@ -269,7 +290,7 @@ impl<'a> Merge<'a> for AttributeProto<'a> {
             11 => self.other = Some("several graphs"),
             14 | 15 => self.other = Some("a type"),
             20 => self.kind = field.int()?,
-            21 => self.other = Some("a reference to an attribute of a function"),
+            21 => self.reference = Some(field.text()?).filter(|name| !name.is_empty()),
             22 | 23 => self.other = Some("a sparse tensor"),
             _ => {}
         }
@@ -281,6 +302,9 @@ impl<'a> AttributeProto<'a> {
     /// The value, by the kind that the attribute states; files of the first versions state none, then by what is there.
     pub(crate) fn value(&self) -> AttributeValue<'_, 'a> {
         use AttributeValue::*;
+        if self.reference.is_some() {
+            return Other("a reference to an attribute of a function");
+        }
         if let Some(other) = self.other {
             return Other(other);
         }

@@ -1,14 +1,21 @@
 //! The operators we import: one line each. The importers live with their operators.
 
 use super::error::ImportError;
+use super::fragment::Fragment;
 use super::node::{Imported, NodeView};
 use crate::op::{
-    binary, cast, concat, control, conv, expand, gather, matmul, norm, pad, pool, quantize, reduce, reshape,
-    resize, rnn, shape, slice, softmax, split, transpose, unary,
+    binary, blocks, cast, concat, control, conv, expand, gather, loss, matmul, norm, normalise, pad, pool,
+    quantize, reduce, reshape, resize, rnn, shape, slice, softmax, split, transpose, unary,
 };
 
-/// Makes the operator of a node.
-pub(crate) type Import = fn(&NodeView<'_>) -> Result<Imported, ImportError>;
+/// Makes what a node does.
+#[derive(Clone, Copy)]
+pub(crate) enum Import {
+    /// One operator.
+    One(fn(&NodeView<'_>) -> Result<Imported, ImportError>),
+    /// Other operators put together.
+    Several(fn(&NodeView<'_>) -> Result<Fragment, ImportError>),
+}
 
 struct Entry {
     domain: &'static str,
@@ -16,8 +23,21 @@ struct Entry {
     import: Import,
 }
 
-const fn entry(domain: &'static str, name: &'static str, import: Import) -> Entry {
-    Entry { domain, name, import }
+const fn entry(
+    domain: &'static str,
+    name: &'static str,
+    import: fn(&NodeView<'_>) -> Result<Imported, ImportError>,
+) -> Entry {
+    Entry { domain, name, import: Import::One(import) }
+}
+
+/// An operator that is others put together, at least in some of its forms.
+const fn several(
+    domain: &'static str,
+    name: &'static str,
+    expand: fn(&NodeView<'_>) -> Result<Fragment, ImportError>,
+) -> Entry {
+    Entry { domain, name, import: Import::Several(expand) }
 }
 
 /// The name of a domain as the registry has it: the standard's own has two spellings.
@@ -50,11 +70,12 @@ static OPERATORS: &[Entry] = &[
     entry("", "Atan", unary::import),
     entry("", "Atanh", unary::import),
     entry("", "AveragePool", pool::import_average_pool),
-    entry("", "BatchNormalization", norm::import_batch),
+    several("", "BatchNormalization", normalise::import_batch),
     entry("", "Cast", cast::import_cast),
     entry("", "CastLike", cast::import_cast_like),
     entry("", "Ceil", unary::import),
     entry("", "Celu", unary::import),
+    several("", "CenterCropPad", blocks::import_center_crop_pad),
     entry("", "Clip", binary::import_clip),
     entry("", "Concat", concat::import),
     entry("", "ConstantOfShape", shape::import_constant_of_shape),
@@ -63,6 +84,7 @@ static OPERATORS: &[Entry] = &[
     entry("", "ConvTranspose", conv::import_conv_transpose),
     entry("", "Cos", unary::import),
     entry("", "Cosh", unary::import),
+    several("", "DepthToSpace", blocks::import_depth_to_space),
     entry("", "DequantizeLinear", quantize::import_dequantize),
     entry("", "Div", binary::import),
     entry("", "Dropout", cast::import_dropout),
@@ -83,6 +105,7 @@ static OPERATORS: &[Entry] = &[
     entry("", "GlobalMaxPool", pool::import_global),
     entry("", "Greater", binary::import),
     entry("", "GreaterOrEqual", binary::import),
+    several("", "GroupNormalization", normalise::import_group),
     entry("", "GRU", rnn::import_gru),
     entry("", "HardSigmoid", unary::import),
     entry("", "HardSwish", unary::import),
@@ -97,17 +120,21 @@ static OPERATORS: &[Entry] = &[
     entry("", "LessOrEqual", binary::import),
     entry("", "Log", unary::import),
     entry("", "LogSoftmax", softmax::import),
+    several("", "LpNormalization", normalise::import_lp),
+    several("", "LRN", normalise::import_lrn),
     entry("", "LSTM", rnn::import_lstm),
     entry("", "MatMul", matmul::import_matmul),
     entry("", "MatMulInteger", matmul::import_matmul_integer),
     entry("", "Max", binary::import_variadic),
     entry("", "MaxPool", pool::import_max_pool),
     entry("", "Mean", binary::import_variadic),
+    several("", "MeanVarianceNormalization", normalise::import_mean_variance),
     entry("", "Min", binary::import_variadic),
     entry("", "Mish", unary::import),
     entry("", "Mod", binary::import),
     entry("", "Mul", binary::import),
     entry("", "Neg", unary::import),
+    several("", "NegativeLogLikelihoodLoss", loss::import_nll),
     entry("", "Not", unary::import),
     entry("", "Or", binary::import),
     entry("", "Pad", pad::import),
@@ -142,8 +169,10 @@ static OPERATORS: &[Entry] = &[
     entry("", "Size", shape::import_size),
     entry("", "Slice", slice::import),
     entry("", "Softmax", softmax::import),
+    several("", "SoftmaxCrossEntropyLoss", loss::import_cross_entropy),
     entry("", "Softplus", unary::import),
     entry("", "Softsign", unary::import),
+    several("", "SpaceToDepth", blocks::import_space_to_depth),
     entry("", "Split", split::import),
     entry("", "Sqrt", unary::import),
     entry("", "Squeeze", reshape::import_squeeze),

@@ -11,6 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::error::{ImportError, UnsupportedOp};
+use super::function::Functions;
 use super::import::Limits;
 use super::proto::{AttributeValue, GraphProto, Merge, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::registry;
@@ -35,7 +36,7 @@ pub struct Survey {
     pub inputs: Vec<Declaration>,
     /// The outputs.
     pub outputs: Vec<Declaration>,
-    /// Every operator that a node of the model or of its inner graphs uses, by domain and name.
+    /// Every operator that a node of the model, of its inner graphs or of the functions they call uses, by domain and name.
     pub operators: Vec<OperatorCount>,
     /// The numbers in initializers and `Constant` nodes: for each element type, how many.
     pub parameters: Vec<(String, u64)>,
@@ -59,7 +60,7 @@ pub struct OperatorCount {
     pub name: String,
     /// Nodes that use it.
     pub count: usize,
-    /// Whether the registry has it.
+    /// Whether the registry has it, or the model itself defines it.
     pub supported: bool,
 }
 
@@ -69,7 +70,7 @@ impl Survey {
         self.operators.iter().filter(|operator| !operator.supported)
     }
 
-    /// Nodes of the model and of its inner graphs.
+    /// Nodes of the model, of its inner graphs and of the functions that they call, each function once.
     pub fn nodes(&self) -> usize {
         self.operators.iter().map(|operator| operator.count).sum()
     }
@@ -86,6 +87,7 @@ pub fn survey(bytes: &[u8], limits: &Limits) -> Result<Survey, ImportError> {
     let budget = Budget::new(limits.depth, limits.messages);
     let proto = ModelProto::read(Message::file(bytes, &budget))?;
     let graph = proto.graph.as_ref().ok_or(ImportError::Absent("graph"))?;
+    let functions = Functions::new(&proto.functions);
     let constants: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name).collect();
     let inputs = graph.inputs.iter().filter(|input| !constants.contains(input.name));
     Ok(Survey {
@@ -95,14 +97,17 @@ pub fn survey(bytes: &[u8], limits: &Limits) -> Result<Survey, ImportError> {
         opsets: proto.opsets.iter().map(|set| (long_domain(set.domain).to_owned(), set.version)).collect(),
         inputs: inputs.map(declaration).collect(),
         outputs: graph.outputs.iter().map(declaration).collect(),
-        operators: operators(graph),
-        parameters: parameters(graph),
+        operators: operators(graph, &functions),
+        parameters: parameters(graph, &functions),
     })
 }
 
-/// The operators that the registry does not have, and the number of all nodes, inner graphs included.
-pub(super) fn unsupported(graph: &GraphProto<'_>) -> (Vec<UnsupportedOp>, usize) {
-    let operators = operators(graph);
+/// The operators that neither the registry nor the model has, and the number of all nodes, inner graphs included.
+pub(super) fn unsupported<'a>(
+    graph: &'a GraphProto<'a>,
+    functions: &Functions<'a>,
+) -> (Vec<UnsupportedOp>, usize) {
+    let operators = operators(graph, functions);
     let nodes = operators.iter().map(|operator| operator.count).sum();
     let unknown = operators.into_iter().filter(|operator| !operator.supported);
     let unknown =
@@ -134,14 +139,15 @@ fn declaration(value: &ValueInfoProto<'_>) -> Declaration {
     Declaration { name: value.name.to_owned(), fact: declared(&value.kind) }
 }
 
-fn operators(graph: &GraphProto<'_>) -> Vec<OperatorCount> {
+fn operators<'a>(graph: &'a GraphProto<'a>, functions: &Functions<'a>) -> Vec<OperatorCount> {
     let mut counts: BTreeMap<(&str, &str), (usize, bool)> = BTreeMap::new();
-    for graph in all_graphs(graph) {
-        for node in &graph.nodes {
-            let domain = registry::domain(node.domain);
-            let known = || is_constant(node) || registry::find(domain, node.op_type).is_some();
-            counts.entry((domain, node.op_type)).or_insert_with(|| (0, known())).0 += 1;
-        }
+    for node in all_nodes(graph, functions).into_iter().flatten() {
+        let domain = registry::domain(node.domain);
+        let known = functions.of(node).is_some()
+            || is_constant(node)
+            || registry::find(domain, node.op_type).is_some();
+        let entry = counts.entry((domain, node.op_type)).or_insert((0, true));
+        *entry = (entry.0 + 1, entry.1 && known);
     }
     let operator = |((domain, name), (count, supported)): ((&str, &str), (usize, bool))| OperatorCount {
         domain: long_domain(domain).to_owned(),
@@ -152,41 +158,48 @@ fn operators(graph: &GraphProto<'_>) -> Vec<OperatorCount> {
     counts.into_iter().map(operator).collect()
 }
 
-fn parameters(graph: &GraphProto<'_>) -> Vec<(String, u64)> {
+fn parameters<'a>(graph: &'a GraphProto<'a>, functions: &Functions<'a>) -> Vec<(String, u64)> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut add = |kind: String, count: u64| {
         let sum = counts.entry(kind).or_default();
         *sum = sum.saturating_add(count);
     };
-    for graph in all_graphs(graph) {
+    let nodes = all_nodes(graph, functions);
+    let inner = nodes.iter().copied().flatten().flat_map(inner_graphs).map(|(_, graph)| graph);
+    for graph in core::iter::once(graph).chain(inner) {
         graph.initializers.iter().for_each(|tensor| add(element(tensor), elements(tensor)));
-        for node in graph.nodes.iter().filter(|node| is_constant(node)) {
-            for attribute in &node.attributes {
-                match attribute.value() {
-                    AttributeValue::Tensor(tensor) => add(element(tensor), elements(tensor)),
-                    AttributeValue::Float(_) => add("f32".to_owned(), 1),
-                    AttributeValue::Int(_) => add("i64".to_owned(), 1),
-                    AttributeValue::Floats(values) => add("f32".to_owned(), values.len() as u64),
-                    AttributeValue::Ints(values) => add("i64".to_owned(), values.len() as u64),
-                    _ => {}
-                }
-            }
+    }
+    for attribute in nodes.into_iter().flatten().filter(|node| is_constant(node)).flat_map(|n| &n.attributes)
+    {
+        match attribute.value() {
+            AttributeValue::Tensor(tensor) => add(element(tensor), elements(tensor)),
+            AttributeValue::Float(_) => add("f32".to_owned(), 1),
+            AttributeValue::Int(_) => add("i64".to_owned(), 1),
+            AttributeValue::Floats(values) => add("f32".to_owned(), values.len() as u64),
+            AttributeValue::Ints(values) => add("i64".to_owned(), values.len() as u64),
+            _ => {}
         }
     }
     counts.into_iter().collect()
 }
 
-/// The graph and all graphs within it.
-fn all_graphs<'p, 'a>(graph: &'p GraphProto<'a>) -> Vec<&'p GraphProto<'a>> {
-    let mut graphs = Vec::from([graph]);
+/// The nodes of the graph, of the graphs within it and of the functions that they call: a list for each of them.
+fn all_nodes<'a>(graph: &'a GraphProto<'a>, functions: &Functions<'a>) -> Vec<&'a [NodeProto<'a>]> {
+    let mut lists: Vec<&[NodeProto<'_>]> = Vec::from([&graph.nodes[..]]);
+    let mut called = BTreeSet::new();
     let mut next = 0;
-    while next < graphs.len() {
-        let inner: Vec<_> =
-            graphs[next].nodes.iter().flat_map(inner_graphs).map(|(_, graph)| graph).collect();
-        graphs.extend(inner);
+    while next < lists.len() {
+        for node in lists[next] {
+            lists.extend(inner_graphs(node).map(|(_, graph)| &graph.nodes[..]));
+            if let Some(function) = functions.of(node)
+                && called.insert(core::ptr::from_ref(function))
+            {
+                lists.push(&function.nodes);
+            }
+        }
         next += 1;
     }
-    graphs
+    lists
 }
 
 fn element(tensor: &TensorProto<'_>) -> String {

@@ -1,14 +1,19 @@
 //! A tiny writer of ONNX files, for tests only.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Tensor};
 
 use super::error::ImportError;
 use super::external::NoExternalData;
+use super::fragment::Fragment;
+use super::function::Setting;
 use super::node::{Imported, NodeView};
 use super::proto::{Merge, NodeProto};
+use super::registry::Import;
 use super::wire::{Budget, Message};
+use crate::graph::{Fact, Graph};
 
 /// A protobuf message under construction.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +118,7 @@ impl TestNode {
     pub(crate) fn view<R>(&self, opset: i64, look: impl FnOnce(&NodeView<'_>) -> R) -> R {
         let budget = Budget::new(100, 1000);
         let proto = NodeProto::read(Message::file(&self.0.0, &budget)).expect("a node");
-        look(&NodeView::new(&proto, opset, &NoExternalData, &[]))
+        look(&NodeView::new(&proto, opset, &NoExternalData, &[], &Setting::default()))
     }
 
     /// What the registry's importer makes of the node.
@@ -121,10 +126,39 @@ impl TestNode {
     /// # Panics
     /// When the registry does not have the operator.
     pub(crate) fn import(&self, opset: i64) -> Result<Imported, ImportError> {
-        self.view(opset, |view| {
-            let import = super::registry::find(view.domain(), view.op_type());
-            import.unwrap_or_else(|| panic!("{} is not in the registry", view.op_type()))(view)
+        self.view(opset, |view| match super::registry::find(view.domain(), view.op_type()) {
+            Some(Import::One(import)) => import(view),
+            Some(Import::Several(_)) => panic!("{} is several operators: use `expand`", view.op_type()),
+            None => panic!("{} is not in the registry", view.op_type()),
         })
+    }
+
+    /// The graph of this node alone, with the inputs that it names, or why there is none.
+    ///
+    /// # Panics
+    /// When the registry does not have the operator.
+    pub(crate) fn expand(&self, opset: i64, inputs: &[(&str, Option<Fact>)]) -> Result<Graph, ImportError> {
+        let mut graph = Graph::default();
+        let find = |graph: &mut Graph, name: &str| {
+            let (name, fact) = inputs.iter().find(|(input, _)| *input == name)?;
+            let constant = fact.as_ref().is_some_and(|fact| fact.constant.is_some());
+            let id = graph.add_value(*name, fact.clone());
+            graph.inputs.extend((!constant).then_some(id));
+            Some(id)
+        };
+        let budget = Budget::new(100, 1000);
+        let proto = NodeProto::read(Message::file(&self.0.0, &budget)).expect("a node");
+        let ids: Vec<_> = proto.inputs.iter().map(|name| find(&mut graph, name)).collect();
+        let fragment =
+            self.view(opset, |view| match super::registry::find(view.domain(), view.op_type()) {
+                Some(Import::One(import)) => Ok(Fragment::of(import(view)?, view.inputs(), view.outputs())),
+                Some(Import::Several(expand)) => expand(view),
+                None => panic!("{} is not in the registry", view.op_type()),
+            })?;
+        let names: Vec<_> = proto.outputs.iter().map(|name| String::from(*name)).collect();
+        let outputs = fragment.place(&mut graph, "", &ids, &names).expect("all outputs");
+        graph.outputs.extend(outputs.into_iter().flatten());
+        Ok(graph)
     }
 }
 
@@ -161,9 +195,13 @@ impl TestGraph {
 
     /// A model file with this graph, in version `opset` of the standard's operators.
     pub(crate) fn model(&self, opset: i64) -> Vec<u8> {
-        let set = Proto::default().put_int(2, opset);
-        Proto::default().put_int(1, 8).put(8, &set).put(7, &self.0).0
+        Proto::default().put_int(1, 8).put(8, &self::opset("", opset)).put(7, &self.0).0
     }
+}
+
+/// A domain of operators in some version.
+pub(crate) fn opset(domain: &str, version: i64) -> Proto {
+    Proto::default().put_bytes(1, domain.as_bytes()).put_int(2, version)
 }
 
 fn value_info(name: &str, element: ElementType, dims: &[&str]) -> Proto {

@@ -8,7 +8,11 @@
 
 mod align;
 pub(crate) mod binary;
+pub(crate) mod blocks;
 pub(crate) mod cast;
+mod compose;
+#[cfg(test)]
+mod composed;
 pub(crate) mod concat;
 pub(crate) mod control;
 pub(crate) mod conv;
@@ -17,8 +21,10 @@ mod every;
 pub(crate) mod expand;
 pub(crate) mod gather;
 mod legacy;
+pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod norm;
+pub(crate) mod normalise;
 pub(crate) mod pad;
 pub(crate) mod pool;
 mod program;
@@ -46,6 +52,7 @@ pub use control::*;
 pub use conv::*;
 pub use expand::*;
 pub use gather::*;
+pub(crate) use legacy::int64s;
 pub use matmul::*;
 pub use norm::*;
 pub use pad::*;

@@ -1,7 +1,7 @@
 //! Normalisation: numbers brought to mean and variance.
 //!
-//! The output has the shape of the input; the operators differ in which numbers share a mean. None of them trains: forms
-//! that update running statistics are refused.
+//! The output has the shape of the input; the operators differ in which numbers share a mean. None of them trains: see
+//! `normalise` for the forms that update running statistics, and for what is put together from other operators.
 
 use alloc::vec::Vec;
 
@@ -107,23 +107,6 @@ impl Op for InstanceNormalization {
     }
 }
 
-/// BatchNormalization, with the statistics of the training.
-pub(crate) fn import_batch(node: &NodeView<'_>) -> Result<Imported, ImportError> {
-    node.counts(5..=5, 1..=5)?;
-    if node.flag("training_mode", false)? {
-        return Err(node.refuse_attribute("training_mode", "training is not supported"));
-    }
-    // Before operator set 14 the further outputs told that the node trains.
-    if node.outputs() > 1 {
-        return Err(node.refuse("outputs beyond the first are for training, which is not supported"));
-    }
-    if !node.flag("spatial", true)? {
-        let problem = "0 (statistics for each element instead of each channel) is not supported";
-        return Err(node.refuse_attribute("spatial", problem));
-    }
-    Ok(Imported::with(BatchNormalization { epsilon: node.float_or("epsilon", 1e-5)? }))
-}
-
 /// LayerNormalization.
 pub(crate) fn import_layer(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(2..=3, 1..=3)?;
@@ -150,7 +133,7 @@ pub(crate) fn import_instance(node: &NodeView<'_>) -> Result<Imported, ImportErr
 mod tests {
     use super::*;
     use crate::onnx::testing::node;
-    use crate::op::testing::{check, check_import, check_refused};
+    use crate::op::testing::{check, check_refused};
 
     #[test]
     fn normalisation_keeps_the_shape_and_checks_the_channels() {
@@ -179,20 +162,5 @@ mod tests {
         check(layer(-1), &["f32[N, 4, 8]", "f32[7]"], "input 1 of shape [7] does not broadcast to [N, 4, 8]");
         let stash = node("LayerNormalization", &["x", "s"], &["y"]).int("stash_type", 16);
         check_refused(&stash, 17, "attribute \"stash_type\": 16 is not supported, only 1 (f32)");
-    }
-
-    #[test]
-    fn training_is_refused() {
-        let inputs = &["x", "s", "b", "m", "v"];
-        let batch = node("BatchNormalization", inputs, &["y"]).float("epsilon", 0.1);
-        check_import(&batch.clone().int("is_test", 1), 6, BatchNormalization { epsilon: 0.1 }, &[]);
-        check_import(&batch, 15, BatchNormalization { epsilon: 0.1 }, &[]);
-        let training = "attribute \"training_mode\": training is not supported";
-        check_refused(&batch.clone().int("training_mode", 1), 15, training);
-        let spatial =
-            "attribute \"spatial\": 0 (statistics for each element instead of each channel) is not supported";
-        check_refused(&batch.int("spatial", 0), 7, spatial);
-        let outputs = "outputs beyond the first are for training, which is not supported";
-        check_refused(&node("BatchNormalization", inputs, &["y", "mean"]), 9, outputs);
     }
 }
