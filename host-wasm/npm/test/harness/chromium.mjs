@@ -25,8 +25,8 @@ export function find() {
   return NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
 }
 
-/** Starts it. `close` ends it and waits no longer than a few seconds for it. */
-export async function launch(flags = []) {
+/** Starts it, without those of the driver's own flags that are unwanted. `close` ends it and waits no longer than a few seconds for it. */
+export async function launch(flags = [], unwanted = []) {
   const executablePath = find();
   if (!executablePath) throw new Error("Chromium is not here: install it (on Debian, apt-get install chromium) or set CHROME");
   const profile = mkdtempSync(join(tmpdir(), "inferry-chromium-"));
@@ -36,6 +36,7 @@ export async function launch(flags = []) {
     executablePath,
     headless: true,
     args: [...FLAGS, ...root, ...flags],
+    ignoreDefaultArgs: unwanted,
     timeout: 60_000,
   });
   const close = async () => {

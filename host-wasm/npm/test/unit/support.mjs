@@ -13,7 +13,8 @@ const target = resolve(process.env.CARGO_TARGET_DIR ?? join(repository, "target"
 /** A path in the folder of what is built. */
 export const built = (path) => join(target, path);
 
-const folder = resolve(process.env.INFERRY_PACKAGE ?? join(target, "npm/package"));
+/** The folder of the package. */
+export const folder = resolve(process.env.INFERRY_PACKAGE ?? join(target, "npm/package"));
 
 /** A module of the package. */
 export const load = (entry) => import(pathToFileURL(join(folder, "dist", entry)).href);
