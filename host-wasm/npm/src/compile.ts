@@ -12,7 +12,10 @@ import { Runtime, type RuntimeOptions } from "./runtime.js";
 import { type CacheOption, type Source, WHAT, bytes, nameOf } from "./source.js";
 import { aborted, onAbort } from "./stop.js";
 
-/** How far a compilation is. `done` never falls within a phase, and phases follow each other in this order. */
+/**
+ * How far a compilation is. `done` never falls within a phase, and phases follow each other in this order. A model with open
+ * extents is packed in its first run, and has no phase `pack` before, unless `shapes` says them.
+ */
 export interface Progress {
   readonly phase: "fetch" | "cache" | EnginePhase;
   /** Bytes while fetching and parsing, nodes afterwards. */

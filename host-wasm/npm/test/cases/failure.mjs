@@ -111,14 +111,16 @@ test("an abort stops a compilation, and the worker goes on", async (t) => {
   const { compile } = t.inferry;
   const url = t.url("mtcnn_cascade/onet.onnx");
   await rejects(compile(url, { ...t.options, signal: AbortSignal.abort("before") }), "cancelled");
-  for (const phase of ["fetch", "parse", "pack"]) {
+  // With open extents there is nothing to pack before the first run.
+  const options = { ...t.options, cache: false, shapes: { input_3: [1, 48, 48, 3] } };
+  for (const phase of ["fetch", "parse", "optimise", "pack"]) {
     const controller = new AbortController();
     const seen = [];
     const stop = (progress) => {
       seen.push(progress.phase);
       if (progress.phase === phase) controller.abort(phase);
     };
-    const compiling = compile(url, { ...t.options, cache: false, signal: controller.signal, onprogress: stop });
+    const compiling = compile(url, { ...options, signal: controller.signal, onprogress: stop });
     equal((await rejects(compiling, "cancelled")).cause, phase);
     equal(seen.at(-1), phase, "nothing is told any more");
   }
@@ -130,7 +132,8 @@ test("an abort stops a compilation, and the worker goes on", async (t) => {
 test("progress never goes back", async (t) => {
   const order = ["fetch", "cache", "parse", "optimise", "pack", "warm-up"];
   const seen = [];
-  const model = await t.inferry.compile(t.url("mtcnn_cascade/onet.onnx"), { ...t.options, onprogress: (progress) => seen.push(progress) });
+  const options = { ...t.options, shapes: { input_3: [1, 48, 48, 3] }, onprogress: (progress) => seen.push(progress) };
+  const model = await t.inferry.compile(t.url("mtcnn_cascade/onet.onnx"), options);
   seen.reduce((before, now) => {
     const phases = [before.phase, now.phase].map((phase) => order.indexOf(phase));
     ok(phases[0] >= 0 && (phases[1] > phases[0] || (phases[1] === phases[0] && now.done >= before.done)), JSON.stringify([before, now]));
