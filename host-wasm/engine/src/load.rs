@@ -31,6 +31,11 @@ static LOADS: Table<Load> = Table::new("load");
 /// The last phase as the import `progressed` counts them; before it come those of [`steps::Phase`].
 const WARM_UP: u32 = 3;
 
+/// The nanoseconds that warming up may take. A short run is worth the while: the compiler of the browser then knows the
+/// kernels. A long one calls its kernels so often that it meets the compiled ones itself, and who waits for its first result
+/// has waited for nothing.
+const WARM_UP_TIME: u64 = 30_000_000;
+
 /// A load under way.
 struct Load {
     number: u32,
@@ -47,12 +52,17 @@ enum Phase {
     /// Nothing is done yet, and shapes may be fixed.
     Begun(Block),
     Make(Make),
-    WarmUp {
-        compiled: Arc<dyn CompiledModel>,
-        session: Session,
-        runs: usize,
-        running: bool,
-    },
+    WarmUp(WarmUp),
+}
+
+/// A loaded model in runs on zeros.
+struct WarmUp {
+    compiled: Arc<dyn CompiledModel>,
+    session: Session,
+    runs: usize,
+    running: bool,
+    /// When it is enough, by the clock of slices.
+    until: u64,
 }
 
 /// From the file to the compiled model.
@@ -122,9 +132,7 @@ impl Load {
                 self.go_on(make, budget)
             }
             Some(Phase::Make(make)) => self.go_on(make, budget),
-            Some(Phase::WarmUp { compiled, session, runs, running }) => {
-                Ok(self.warm_up(compiled, session, runs, running, budget))
-            }
+            Some(Phase::WarmUp(warm_up)) => Ok(self.warm_up(warm_up, budget)),
             None => Err(Trouble::new("internal", alloc::format!("load {} has no bytes", self.number))),
         }
     }
@@ -157,7 +165,8 @@ impl Load {
         }
         progressed(self.number, WARM_UP, 0, self.warm_ups);
         let session = Session::new(compiled.clone())?;
-        self.phase = Some(Phase::WarmUp { compiled, session, runs: 0, running: false });
+        let until = clock.now().saturating_add(WARM_UP_TIME);
+        self.phase = Some(Phase::WarmUp(WarmUp { compiled, session, runs: 0, running: false, until }));
         Ok(None)
     }
 
@@ -173,32 +182,32 @@ impl Load {
     }
 
     /// Runs the model on the zeros that a fresh request has. What goes wrong with them says nothing about the model.
-    fn warm_up(
-        &mut self,
-        compiled: Arc<dyn CompiledModel>,
-        mut session: Session,
-        mut runs: usize,
-        running: bool,
-        budget: u64,
-    ) -> Option<Loaded> {
-        let begun = if running { Ok(()) } else { session.begin() };
-        let running = match begun.and_then(|()| session.step(budget)) {
-            Ok(Progress::Pending) => true,
+    fn warm_up(&mut self, mut warm_up: WarmUp, budget: u64) -> Option<Loaded> {
+        let WarmUp { session, runs, running, until, .. } = &mut warm_up;
+        let begun = if *running { Ok(()) } else { session.begin() };
+        let mut enough = SliceClock.now() >= *until;
+        match begun.and_then(|()| session.step(budget)) {
+            Ok(Progress::Pending) => *running = true,
             Ok(Progress::Done) => {
-                runs += 1;
-                progressed(self.number, WARM_UP, runs, self.warm_ups);
-                false
+                *running = false;
+                *runs += 1;
+                progressed(self.number, WARM_UP, *runs, self.warm_ups);
+                enough |= *runs >= self.warm_ups;
             }
             Ok(Progress::Cancelled) | Err(_) => {
-                runs = self.warm_ups;
-                false
+                *running = false;
+                enough = true;
             }
-        };
-        if running || runs < self.warm_ups {
-            self.phase = Some(Phase::WarmUp { compiled, session, runs, running });
+        }
+        if !enough {
+            self.phase = Some(Phase::WarmUp(warm_up));
             return None;
         }
+        if *running {
+            session.cancel();
+        }
         progressed(self.number, WARM_UP, self.warm_ups, self.warm_ups);
+        let WarmUp { compiled, session, .. } = warm_up;
         Some(Loaded { compiled, spare: Mutex::new(Some(session)) })
     }
 }

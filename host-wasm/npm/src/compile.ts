@@ -9,7 +9,7 @@ import type { EnginePhase, PortInfo } from "./messages.js";
 import { Model, type QueueOptions, type StateOption } from "./model.js";
 import type { Platform } from "./platform.js";
 import { Runtime, type RuntimeOptions } from "./runtime.js";
-import { type CacheOption, type Source, WHAT, bytes, nameOf } from "./source.js";
+import { type Arrived, type CacheOption, type Source, WHAT, bytes, nameOf } from "./source.js";
 import { aborted, onAbort } from "./stop.js";
 
 /**
@@ -42,7 +42,7 @@ export interface CompileOptions extends RuntimeOptions, QueueOptions {
   readonly images?: ImagesOption | undefined;
   /** Measures each node of each run, for `getProfilingInfo`. */
   readonly profiling?: boolean | undefined;
-  /** So many runs on zeros before the promise resolves, when the shapes are known; 2 by default. */
+  /** Up to so many runs on zeros before the promise resolves, for 30 ms at most, when the shapes are known; 2 by default. */
   readonly warmUps?: number | undefined;
 }
 
@@ -69,7 +69,7 @@ async function compiledOn(runtime: Runtime, source: Source, options: CompileOpti
   const { platform } = runtime;
   // The engine is fetched and compiled beside the model; a failure is told when it is needed.
   platform.engine(runtime.flavour).catch(() => undefined);
-  const arrived = (phase: "fetch" | "cache", done: number, total: number | undefined): void => onprogress?.({ phase, done, total });
+  const arrived: Arrived | undefined = onprogress && ((phase, done, total) => onprogress({ phase, done, total }));
   const { cache = true } = options;
   const blob = await bytes(source, { signal, cache, arrived, readFile: platform.readFile });
   if (signal?.aborted) throw aborted(signal, WHAT);

@@ -100,7 +100,7 @@ export type EnginePhase = "parse" | "optimise" | "pack" | "warm-up";
 export interface LoadOptions {
   /** Measures each node of each run. */
   readonly profiling: boolean;
-  /** So many runs on zeros before the model counts as loaded; the compiler of the browser then knows the kernels. */
+  /** Up to so many runs on zeros before the model counts as loaded; the compiler of the browser then knows the kernels. */
   readonly warmUps: number;
   /** Fixed extents for open dimensions, by the name of the dimension in the model, or by input name. */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;

@@ -29,8 +29,11 @@ export interface RuntimeOptions {
   readonly worker?: () => Worker;
 }
 
-/** The longest that a run computes before messages are read, in milliseconds. */
-const SLICE = 4;
+/**
+ * The longest that a run computes before messages are read, in milliseconds. Between two slices on the page's own thread come
+ * its timers, and one may have to let two slices pass.
+ */
+const SLICE = { worker: 4, inline: 2 };
 
 let page: Promise<unknown> | undefined;
 
@@ -148,11 +151,11 @@ export class Runtime {
         const module = await platform.engine(this.flavour);
         if (mode === "shared") {
           shared ??= import("./shared.js").then(({ SharedPool }) => new SharedPool(platform, module, (this.threads - 1) * this.limit));
-          return (await shared).stream(`inferry ${worker}`, SLICE, stop(worker));
+          return (await shared).stream(`inferry ${worker}`, SLICE.worker, stop(worker));
         }
         const agent = mode === "inline" ? await platform.inline() : platform.worker(`inferry ${worker}`, options.worker);
         const word = stop(worker);
-        agent.channel.send({ kind: "open", module, slice: SLICE, ...(word && { stop: word }) });
+        agent.channel.send({ kind: "open", module, slice: mode === "inline" ? SLICE.inline : SLICE.worker, ...(word && { stop: word }) });
         return agent;
       },
     };

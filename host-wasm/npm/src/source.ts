@@ -3,7 +3,8 @@
  */
 
 import { InferError } from "./errors.js";
-import { aborted } from "./stop.js";
+import { makePause } from "./engine/pause.js";
+import { aborted, onAbort } from "./stop.js";
 
 /** What {@link compile} takes. A string is an address; in Node, a path too. */
 export type Source = string | URL | Request | Response | ReadableStream<Uint8Array> | Blob | ArrayBuffer | ArrayBufferView;
@@ -18,13 +19,22 @@ export type CacheOption = boolean | "reload" | { readonly name?: string; readonl
 export interface FetchOptions {
   readonly signal: AbortSignal | undefined;
   readonly cache: CacheOption;
-  readonly arrived: Arrived;
+  /** Told of what arrives, if somebody wants to know. */
+  readonly arrived?: Arrived | undefined;
   /** Reads what is no address of the web; Node's paths. */
   readonly readFile?: ((source: string | URL) => Promise<Blob> | undefined) | undefined;
 }
 
 /** What an abort stops here, for its error. */
 export const WHAT = "the compilation";
+
+/** The longest that bytes are read before others have the thread, in milliseconds. */
+const TURN = 4;
+
+/** So many bytes become a blob. */
+const BLOB = 1 << 20;
+
+let pause: (() => Promise<void>) | undefined;
 
 /** The name of the cache in which models are kept. */
 export const CACHE = "inferry-models";
@@ -69,7 +79,7 @@ async function fetched(source: string | URL | Request, options: FetchOptions): P
   }
   const response = await fetch(request);
   if (!response.ok) throw new InferError("network", `${request.url} answered ${response.status} ${response.statusText}`.trim());
-  const blob = await read(response, "fetch", options);
+  const blob = await read(response, "fetch", options, true);
   // A full disk or a private window is no reason to fail.
   await cache?.store.put(request.url, new Response(blob, { headers: { "content-length": String(blob.size) } })).catch(() => undefined);
   return blob;
@@ -85,36 +95,55 @@ async function storage(option: CacheOption, request: Request): Promise<{ store: 
   }
 }
 
-function read(response: Response, phase: "fetch" | "cache", options: FetchOptions): Promise<Blob> {
+/** `heeds`: the response itself ends when the signal is aborted. */
+async function read(response: Response, phase: "fetch" | "cache", options: FetchOptions, heeds = false): Promise<Blob> {
+  const { signal, arrived } = options;
+  // Where nobody watches, the bytes need not pass through this thread.
+  if (!response.body || (!arrived && (heeds || !signal))) {
+    const blob = await response.blob();
+    signal?.throwIfAborted();
+    return told(blob, arrived);
+  }
   const length = Number(response.headers.get("content-length"));
   // With an encoding the length is that of something else.
   const total = length > 0 && !response.headers.get("content-encoding") ? length : undefined;
-  if (!response.body) return response.blob();
   return drain(response.body, total, phase, options);
 }
 
 async function drain(body: ReadableStream<Uint8Array>, total: number | undefined, phase: "fetch" | "cache", options: FetchOptions): Promise<Blob> {
   const reader = body.getReader();
-  const parts: BlobPart[] = [];
+  // A large blob is copied where it is made, so it is made of smaller ones.
+  const blobs: Blob[] = [];
+  let parts: BlobPart[] = [];
+  let held = 0;
   const { signal, arrived } = options;
   const stop = () => void reader.cancel(signal?.reason).catch(() => undefined);
-  signal?.addEventListener("abort", stop, { once: true });
+  const deaf = onAbort(signal, stop);
   try {
-    for (let done = 0; ;) {
+    for (let done = 0, began = performance.now(); ;) {
       const part = await reader.read();
-      if (signal?.aborted) throw signal.reason;
+      signal?.throwIfAborted();
       if (part.done) break;
       parts.push(part.value as BlobPart);
+      held += part.value.byteLength;
       done += part.value.byteLength;
-      arrived(phase, done, total === undefined ? undefined : Math.max(total, done));
+      arrived?.(phase, done, total === undefined ? undefined : Math.max(total, done));
+      if (held >= BLOB) {
+        blobs.push(new Blob(parts));
+        [parts, held] = [[], 0];
+      }
+      // What is there already comes without a turn of the event loop in between.
+      if (performance.now() - began < TURN) continue;
+      await (pause ??= makePause())();
+      began = performance.now();
     }
   } finally {
-    signal?.removeEventListener("abort", stop);
+    deaf();
   }
-  return new Blob(parts);
+  return new Blob([...blobs, ...parts]);
 }
 
-function told(blob: Blob, arrived: Arrived): Blob {
-  arrived("fetch", blob.size, blob.size);
+function told(blob: Blob, arrived: Arrived | undefined): Blob {
+  arrived?.("fetch", blob.size, blob.size);
   return blob;
 }
