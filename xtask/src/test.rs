@@ -16,6 +16,14 @@ pub(crate) fn run(no_skips: bool) -> Result<bool, String> {
     let clippy =
         ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet", "--", "-D", "warnings"];
     report.command("clippy", place::cargo(&clippy));
+    report.check("clippy of what is built for browsers", || {
+        purity::install(npm::TARGET)?;
+        let packages = ["--package", "inferry-wasm", "--package", "inferry-wasm-engine"];
+        let mut clippy = place::cargo(&["clippy", "--quiet", "--target", npm::TARGET]);
+        clippy.args(packages).args(["--", "-D", "warnings"]);
+        npm::tools::run(&mut clippy, "clippy has something to say")?;
+        Ok(Vec::new())
+    });
     let tests = ["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--features", FEATURES];
     report.tests("tests", place::cargo(&tests));
     report.tests(

@@ -16,7 +16,8 @@ struct Words {
 impl Write for Words {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let room = &mut self.bytes[self.len..];
-        let taken = text.floor_char_boundary(room.len());
+        let most = room.len().min(text.len());
+        let taken = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         room[..taken].copy_from_slice(&text.as_bytes()[..taken]);
         self.len += taken;
         Ok(())

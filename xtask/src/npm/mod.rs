@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::place;
 
+pub(crate) use modules::TARGET;
 pub(crate) use package::files;
 pub(crate) use steps::steps;
 

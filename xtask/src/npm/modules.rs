@@ -13,7 +13,8 @@ use super::stamp::Stamp;
 use super::{output, sources, tools, wasm};
 use crate::{place, purity};
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// What pages run.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What every browser with simd128 can do, beyond the first version of WebAssembly.
 const FEATURES: [&str; 6] = [
