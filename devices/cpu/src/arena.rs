@@ -17,9 +17,10 @@ use core::ops::Range;
 use inferry_core::tensor::ReadLease;
 use inferry_core::{Parallel, Pieces, Shape};
 
-use crate::io::{Io, Operands, Span};
+use crate::io::{Io, Operands, Shelf, Span};
 use crate::kernel::fault::{Fault, Faults};
 use crate::kernel::{Kernel, Phase};
+use crate::text::Texts;
 
 /// Every value begins at a multiple of so many bytes, so that kernels may load whole vectors.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -73,6 +74,22 @@ impl Constant {
     }
 }
 
+/// What all plans of a run share besides memory.
+pub(crate) struct Aside {
+    /// What went wrong, if anything did.
+    pub(crate) faults: Faults,
+    /// The strings of the run.
+    pub(crate) texts: Texts,
+}
+
+impl Aside {
+    /// Forgets the run before.
+    pub(crate) fn begin(&mut self) {
+        self.faults = Faults::none();
+        self.texts.clear();
+    }
+}
+
 /// A value whose size is known only in the run.
 #[derive(Default)]
 pub(crate) struct Slot {
@@ -99,8 +116,6 @@ pub(crate) struct Memory {
     /// Spans of the step that is bound; kept for their capacity.
     reads: Vec<Option<Span>>,
     writes: Vec<Span>,
-    /// The fault that ended the run, until the next one.
-    faults: Faults,
 }
 
 impl Memory {
@@ -146,13 +161,11 @@ impl Memory {
     /// a port whose elements are staged.
     pub(crate) fn lend<'a>(
         &'a mut self,
+        aside: &'a mut Aside,
         constants: &'a [Constant],
         inputs: impl Iterator<Item = Option<&'a [u8]>>,
         outputs: impl Iterator<Item = Option<&'a mut [u8]>>,
     ) -> Lent<'a> {
-        if self.faults.first().is_some() {
-            self.faults = Faults::none();
-        }
         self.inputs.clear();
         for (port, bytes) in inputs.enumerate() {
             let staged = || self.staged_inputs[port].all();
@@ -163,7 +176,7 @@ impl Memory {
             let staged = || self.staged_outputs[port].all();
             self.outputs.push(bytes.map_or_else(staged, Span::new));
         }
-        Lent { memory: self, constants, ports: PhantomData }
+        Lent { memory: self, aside, constants, ports: PhantomData }
     }
 }
 
@@ -178,6 +191,7 @@ fn staged(all: &mut Vec<Buffer>, port: usize, len: usize) -> Result<&mut [u8], O
 /// The memory of one turn.
 pub(crate) struct Lent<'a> {
     memory: &'a mut Memory,
+    aside: &'a mut Aside,
     constants: &'a [Constant],
     /// The spans of the ports in `memory` are good for this long.
     ports: PhantomData<&'a mut [u8]>,
@@ -239,9 +253,10 @@ impl Lent<'_> {
             self.memory.writes.push(span);
         }
         let all_scratch = self.memory.scratch.span(0..scratch * width);
-        let Memory { reads, writes, faults, .. } = &*self.memory;
+        let (Memory { reads, writes, .. }, Aside { faults, texts }) = (&*self.memory, &mut *self.aside);
         check_apart(reads, writes, workspace);
-        let operands = Operands { inputs: reads, outputs: writes, workspace, faults };
+        let texts = Shelf::new(texts);
+        let operands = Operands { inputs: reads, outputs: writes, workspace, faults, texts };
         Ok(Bound { operands, scratch: all_scratch, each: scratch, width })
     }
 
@@ -456,6 +471,10 @@ mod tests {
         Box::new(Probe([Phase::rows(tiles, 1, 1)]))
     }
 
+    fn aside() -> Aside {
+        Aside { faults: Faults::none(), texts: Texts::default() }
+    }
+
     fn place(region: Region, start: usize, len: usize) -> Place {
         Place { region, start, len }
     }
@@ -465,7 +484,9 @@ mod tests {
         memory.reserve(1024, 1, 4).unwrap();
         let (input, mut output) = ([0u8; 64], [0u8; 64]);
         let (inputs, outputs) = ([&input[..]], [&mut output[..]]);
-        let mut lent = memory.lend(&[], inputs.into_iter().map(Some), outputs.into_iter().map(Some));
+        let mut aside = aside();
+        let mut lent =
+            memory.lend(&mut aside, &[], inputs.into_iter().map(Some), outputs.into_iter().map(Some));
         lent.resize_slot(0, &Shape::from([64]), 64).unwrap();
         let reads = reads.iter().copied().map(Some);
         lent.bind(reads, writes.iter().copied(), Workspace::Planned(workspace), 0, 1).unwrap();
@@ -537,7 +558,8 @@ mod tests {
         let mut memory = Memory::default();
         memory.reserve(8000, 0, 1).unwrap();
         for (parallel, width) in [(&Threads as &dyn Parallel, 3), (&Serial, 1)] {
-            let mut lent = memory.lend(&[], core::iter::empty(), core::iter::empty());
+            let mut aside = aside();
+            let mut lent = memory.lend(&mut aside, &[], core::iter::empty(), core::iter::empty());
             let output = place(Region::Arena, 0, 8000);
             let mut bound = lent
                 .bind([].into_iter(), [output].into_iter(), Workspace::Side(0), kernel.scratch(), width)

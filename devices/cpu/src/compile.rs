@@ -12,6 +12,7 @@ use inferry_core::device::{CompiledModel, Device, Work};
 use inferry_core::port::Port;
 use inferry_core::request::{BoxError, PrepareError};
 use inferry_core::steps::{Pace, Steps, finish};
+use inferry_core::tensor::TensorError;
 use inferry_core::{Clock, Shape};
 use inferry_engine::Model;
 use inferry_engine::device::{ModelDevice, Settings};
@@ -27,6 +28,7 @@ use crate::kernel;
 use crate::pack::Packs;
 use crate::plan::{Plan, PlanError, Planning};
 use crate::profile::{self, Source};
+use crate::text::Words;
 use crate::work::CpuWork;
 
 /// The CPU as a device.
@@ -68,6 +70,9 @@ pub enum CompileError {
     /// A node that cannot run.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Constant strings that cannot be read.
+    #[error("the constant strings of the model: {0}")]
+    Strings(#[from] TensorError),
 }
 
 impl Cpu {
@@ -102,7 +107,7 @@ impl Cpu {
         let wide = passes::Options { widen_half: true, ..passes::Options::default() };
         passes::run_paced(&mut model.graph, &Evaluator(self.isa), wide, pace).await?;
         let (inputs, outputs) = (model.inputs(), model.outputs());
-        let (packs, plans) = (Packs::default(), Mutex::new(Vec::new()));
+        let (packs, plans) = (Packs::new(Words::of(&model.graph)?), Mutex::new(Vec::new()));
         let shared = Shared {
             graph: model.graph,
             inputs: inputs.into(),

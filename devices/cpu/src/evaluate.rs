@@ -1,7 +1,7 @@
 //! The arithmetic that passes borrow to fold constants.
 //!
 //! A node whose inputs are all known is built as a kernel and run, with interruptions between blocks of its tiles where the
-//! passes ask for them. Nothing is remembered; passes decide what is worth folding.
+//! passes ask for them. Nothing is remembered; passes decide what is worth folding. Strings are not made here.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -41,6 +41,10 @@ impl Evaluate for Evaluator {
         inputs: &'a [Option<&'a Tensor>],
         outputs: &'a [Fact],
     ) -> Option<Evaluation<'a>> {
+        // Only the run has strings to add to; see `Words`.
+        if outputs.iter().any(|fact| fact.element == ElementType::String) {
+            return None;
+        }
         let shape = |fact: &Fact| Some((fact.element, fact.shape.fixed()?));
         let outputs: Option<Vec<(ElementType, Shape)>> = outputs.iter().map(shape).collect();
         let outputs = outputs?;

@@ -8,11 +8,13 @@
 
 use core::marker::PhantomData;
 use core::ops::Range;
+use core::ptr::NonNull;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
 use crate::kernel::Phase;
 use crate::kernel::fault::{Fault, Faults};
+use crate::text::Texts;
 
 /// Plain old data of a tensor; `bool` travels as `u8`.
 pub trait Plain: NoUninit + AnyBitPattern + Send + Sync {}
@@ -93,7 +95,25 @@ pub struct Operands<'a> {
     pub workspace: Span,
     /// Where tiles report what they cannot compute with.
     pub faults: &'a Faults,
+    /// The strings of the run.
+    pub texts: Shelf,
 }
+
+/// Where the strings of a run are: as a [`Span`], followed only inside [`Io`].
+#[derive(Clone, Copy, Debug)]
+pub struct Shelf(NonNull<Texts>);
+
+impl Shelf {
+    /// These strings, to read and to add to.
+    pub fn new(texts: &mut Texts) -> Shelf {
+        Shelf(NonNull::from(texts))
+    }
+}
+
+// SAFETY: as for `Span`; what is there is `Send` and `Sync` itself.
+unsafe impl Send for Shelf {}
+// SAFETY: as above.
+unsafe impl Sync for Shelf {}
 
 /// The memory of one block of tiles. See the [module](self).
 pub struct Io<'a> {
@@ -108,8 +128,8 @@ impl<'a> Io<'a> {
     /// The memory of one call of `run` for `tiles` of `phase`.
     ///
     /// # Safety
-    /// For `'a`: the spans are valid and aligned to 64 bytes (inputs and outputs at least to their element size); nobody
-    /// writes the inputs; nobody else touches the outputs and the workspace, except calls of the same kernel for other
+    /// For `'a`: the spans and the strings are valid, the spans aligned to 64 bytes (inputs and outputs at least to their element size); nobody
+    /// writes the inputs; nobody else touches the outputs, the workspace and the strings, except calls of the same kernel for other
     /// tiles of the same phase, and not even those when the phase is serial.
     pub unsafe fn new(
         operands: Operands<'a>,
@@ -118,6 +138,23 @@ impl<'a> Io<'a> {
         phase: Phase,
     ) -> Io<'a> {
         Io { operands, scratch: Some(scratch), tiles, phase, taken: 0 }
+    }
+
+    /// The strings of the run, to read: for phases in which no tile makes strings.
+    pub fn texts(&self) -> &Texts {
+        // SAFETY: valid for `'a`, as `new` demands. Only `texts_mut` writes them: this call's is kept away by `&self`, and calls of a
+        // phase in which there is one do not run at the same time.
+        unsafe { self.operands.texts.0.as_ref() }
+    }
+
+    /// The strings of the run, to make new ones: for serial phases and phases of a single tile.
+    ///
+    /// # Panics
+    /// When other tiles may run at the same time.
+    pub fn texts_mut(&mut self) -> &mut Texts {
+        assert!(self.alone(), "a serial phase, or all tiles at once");
+        // SAFETY: valid for `'a`; no other call runs at the same time, and `&mut self` keeps this call's other references away.
+        unsafe { self.operands.texts.0.as_mut() }
     }
 
     /// Says that the node cannot be computed: the run ends with this error when the block of tiles is done. What the tiles

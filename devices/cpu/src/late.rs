@@ -23,6 +23,7 @@ use crate::isa::Isa;
 use crate::kernel::{self, Builder, Kernel, Operand};
 use crate::pack::Packs;
 use crate::plan::{Label, NodeCause, NodeError, keeps_bytes};
+use crate::stored::{self, width};
 
 /// How many kernels a step keeps.
 const KEPT: usize = 4;
@@ -93,7 +94,7 @@ impl LateStep {
         for (operand, shape) in self.writes.iter().zip(&state.kept[0].outputs) {
             if let Region::Slot(slot) = operand.place.region {
                 // Cannot overflow: the kernel was built for this shape.
-                let bytes = shape.count().saturating_mul(operand.element.size());
+                let bytes = shape.count().saturating_mul(width(operand.element));
                 lent.resize_slot(slot, shape, bytes)
                     .map_err(|OutOfMemory(bytes)| self.error(lent, NodeCause::OutOfMemory(bytes)))?;
             }
@@ -142,16 +143,16 @@ impl LateStep {
     ) -> Result<(Box<dyn Kernel>, Vec<Shape>), NodeCause> {
         let Some(op) = &self.op else {
             let (element, shape, _) = known[0].as_ref().expect("a copy has an input");
-            return Ok((kernel::copy::bytes(shape.count() * element.size())?, vec![shape.clone()]));
+            return Ok((kernel::copy::bytes(shape.count() * width(*element))?, vec![shape.clone()]));
         };
         let outputs = self.infer(&**op, known)?;
         let shapes = outputs.iter().map(|(_, shape)| shape.clone()).collect();
         if keeps_bytes(&**op) {
             let (element, shape) = &outputs[0];
-            return Ok((kernel::copy::bytes(shape.count() * element.size())?, shapes));
+            return Ok((kernel::copy::bytes(shape.count() * width(*element))?, shapes));
         }
         for (element, shape) in &outputs {
-            can_be_had(shape.count() * element.size())
+            can_be_had(shape.count() * width(*element))
                 .map_err(|OutOfMemory(bytes)| NodeCause::OutOfMemory(bytes))?;
         }
         let operands: Vec<_> = known
@@ -222,6 +223,5 @@ fn fact((element, shape, constant): &(ElementType, Shape, Option<Tensor>)) -> Fa
 
 /// True when the bytes can be counted.
 fn fits(shape: &Shape, element: ElementType) -> bool {
-    let bytes = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
-    bytes.is_some_and(|bytes| bytes <= isize::MAX as usize - 64)
+    stored::bytes(element, shape).is_some()
 }

@@ -31,6 +31,9 @@ mod plan;
 mod profile;
 pub mod simd;
 pub mod single;
+mod spell;
+mod stored;
+pub mod text;
 mod transfer;
 mod work;
 

@@ -20,17 +20,20 @@ use inferry_core::steps::{Pace, finish};
 use inferry_core::tensor::ReadLease;
 use spin::Mutex;
 
+use crate::text::Words;
+
 type Packed = Arc<dyn Any + Send + Sync>;
 
 /// Packing that can be interrupted; the result is then in the [`Packs`] that it came from.
 pub type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The packed constants of one compiled model.
+/// The packed constants of one compiled model, and its strings.
 #[derive(Default)]
 pub struct Packs {
     table: Arc<Table>,
     /// What is to be packed, when that is done later.
     jobs: Option<Mutex<Vec<Job>>>,
+    words: Arc<Words>,
 }
 
 /// By the constant and the tag.
@@ -38,9 +41,19 @@ pub struct Packs {
 struct Table(Mutex<Vec<(Tensor, u64, Packed)>>);
 
 impl Packs {
+    /// Nothing packed yet, and these strings among the constants.
+    pub(crate) fn new(words: Words) -> Packs {
+        Packs { words: Arc::new(words), ..Packs::default() }
+    }
+
+    /// The strings among the constants.
+    pub(crate) fn words(&self) -> &Arc<Words> {
+        &self.words
+    }
+
     /// The same constants, for somebody who packs later what is not there yet.
     pub(crate) fn later(&self) -> Packs {
-        Packs { table: self.table.clone(), jobs: Some(Mutex::default()) }
+        Packs { table: self.table.clone(), jobs: Some(Mutex::default()), words: self.words.clone() }
     }
 
     /// What is to be packed before a kernel that was built with these constants may run.

@@ -16,11 +16,13 @@ use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::op::Op;
 
 use crate::arena::{OutOfMemory, can_be_had};
-use crate::io::{Io, Operands, Span};
+use crate::io::{Io, Operands, Shelf, Span};
 use crate::isa::Isa;
 use crate::kernel::fault::{Fault, Faults};
 use crate::kernel::{self, BuildError, Builder, Kernel, Operand, Phase};
 use crate::pack::Packs;
+use crate::stored;
+use crate::text::{Text, Texts};
 
 /// Why a node could not be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +70,7 @@ pub(crate) fn build(
     let packs = Packs::default();
     // Before the kernel, which may keep tables as long as an axis: a size that cannot be is an error here.
     for (element, shape) in outputs {
-        let bytes = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
+        let bytes = stored::bytes(*element, shape);
         let bytes = bytes.ok_or_else(|| TensorError::TooLarge { element: *element, shape: shape.clone() })?;
         can_be_had(bytes).map_err(|OutOfMemory(bytes)| TensorError::from(tensor::OutOfMemory { bytes }))?;
     }
@@ -84,7 +86,10 @@ pub(crate) async fn compute(
 ) -> Result<Vec<Tensor>, SingleError> {
     let mut results = Vec::with_capacity(outputs.len());
     for (element, shape) in outputs {
-        results.push(Tensor::zeros_paced(*element, shape, pace).await?);
+        results.push(match element {
+            ElementType::String => Tensor::try_zeros(*element, shape)?,
+            plain => Tensor::zeros_paced(*plain, shape, pace).await?,
+        });
     }
     run_paced(kernel, inputs, &results, pace).await?;
     Ok(results)
@@ -119,7 +124,7 @@ pub(crate) fn run_blocks(
             running.block(index, *phase, tiles)?;
         }
     }
-    Ok(())
+    running.spell(outputs)
 }
 
 /// As [`run`], with interruptions.
@@ -138,7 +143,7 @@ async fn run_paced(
             pace.spend(phase.cost.max(1).saturating_mul((end - begin) as u64)).await;
         }
     }
-    Ok(())
+    running.spell(outputs)
 }
 
 /// Estimated nanoseconds of tiles between two interruptions: less than in a run, because outputs are touched for the first
@@ -154,6 +159,9 @@ struct Running<'k> {
     scratch: Lines,
     poison: u8,
     faults: Faults,
+    texts: Texts,
+    /// The numbers of the strings of each output; none of an output of numbers.
+    numbered: Vec<Option<Tensor>>,
 }
 
 impl Running<'_> {
@@ -163,10 +171,24 @@ impl Running<'_> {
         outputs: &[Tensor],
         poison: u8,
     ) -> Result<Running<'k>, SingleError> {
-        let (readers, writers) = (read(inputs)?, write(outputs)?);
+        let mut texts = Texts::default();
+        let readers = read(inputs, &mut texts)?;
+        let stand_in = |tensor: &Tensor| match tensor.element() {
+            ElementType::String => {
+                let numbers = Tensor::try_zeros(ElementType::U32, tensor.shape())?;
+                numbers.lease_write()?.bytes_mut().fill(poison);
+                Ok(Some(numbers))
+            }
+            _ => Ok(None),
+        };
+        let numbered = outputs.iter().map(stand_in).collect::<Result<Vec<_>, TensorError>>()?;
+        let writers =
+            numbered.iter().zip(outputs).map(|(numbers, output)| write(numbers.as_ref().unwrap_or(output)));
+        let writers = writers.collect::<Result<_, _>>()?;
         let lines = |len| Lines::new(len, poison);
         let (workspace, scratch) = (lines(kernel.workspace()), lines(kernel.scratch()));
-        Ok(Running { kernel, readers, writers, workspace, scratch, poison, faults: Faults::none() })
+        let faults = Faults::none();
+        Ok(Running { kernel, readers, writers, workspace, scratch, poison, faults, texts, numbered })
     }
 
     /// Runs a block of tiles of a phase.
@@ -178,12 +200,30 @@ impl Running<'_> {
         let workspace = Span::new(self.workspace.bytes());
         let scratch = self.scratch.bytes();
         scratch.fill(self.poison);
-        let operands = Operands { inputs: &inputs, outputs: &outputs, workspace, faults: &self.faults };
-        // SAFETY: the leases and the two allocations are this struct's, outlive the call and are aligned; the leases keep
-        // writers away from the inputs and everybody from the outputs; blocks run one after the other.
+        let (faults, texts) = (&self.faults, Shelf::new(&mut self.texts));
+        let operands = Operands { inputs: &inputs, outputs: &outputs, workspace, faults, texts };
+        // SAFETY: the leases, the strings and the two allocations are this struct's, outlive the call and are aligned; the
+        // leases keep writers away from the inputs and everybody from the outputs; blocks run one after the other.
         let mut io = unsafe { Io::new(operands, scratch, tiles, phase) };
         self.kernel.run(index, &mut io);
         self.faults.first().cloned().map_or(Ok(()), Err)
+    }
+
+    /// Writes the strings that the kernel made to the outputs that are strings.
+    fn spell(self, outputs: &[Tensor]) -> Result<(), SingleError> {
+        drop(self.writers);
+        for (numbers, output) in self.numbered.iter().zip(outputs) {
+            let Some(numbers) = numbers else { continue };
+            let numbers = numbers.to_vec::<u32>()?;
+            let mut output = output.clone();
+            for (string, number) in
+                output.strings_mut()?.iter_mut().zip(bytemuck::cast_slice::<u32, Text>(&numbers))
+            {
+                string.clear();
+                string.push_str(self.texts.get(*number));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -202,7 +242,8 @@ impl Lent<WriteLease> {
     }
 }
 
-fn read(inputs: &[Option<&Tensor>]) -> Result<Vec<Option<Lent<ReadLease>>>, SingleError> {
+/// The bytes of the inputs; strings are numbered.
+fn read(inputs: &[Option<&Tensor>], texts: &mut Texts) -> Result<Vec<Option<Lent<ReadLease>>>, SingleError> {
     let mut lent = Vec::with_capacity(inputs.len());
     for (input, tensor) in inputs.iter().enumerate() {
         let Some(tensor) = tensor else {
@@ -212,16 +253,26 @@ fn read(inputs: &[Option<&Tensor>]) -> Result<Vec<Option<Lent<ReadLease>>>, Sing
         if !tensor.is_dense() {
             return Err(SingleError::NotDense { input });
         }
-        lent.push(Some(Lent(tensor.lease_read()?, extent(tensor))));
+        let numbered;
+        let stored = match tensor.element() {
+            ElementType::String => {
+                let numbers = tensor
+                    .strings()?
+                    .iter()
+                    .map(|string| texts.add(string))
+                    .collect::<Result<Vec<_>, _>>()?;
+                numbered = Tensor::from_slice(bytemuck::cast_slice::<Text, u32>(&numbers), tensor.shape())?;
+                &numbered
+            }
+            _ => *tensor,
+        };
+        lent.push(Some(Lent(stored.lease_read()?, extent(stored))));
     }
     Ok(lent)
 }
 
-fn write(outputs: &[Tensor]) -> Result<Vec<Lent<WriteLease>>, SingleError> {
-    outputs
-        .iter()
-        .map(|tensor| Ok(Lent(tensor.lease_write().map_err(TensorError::from)?, extent(tensor))))
-        .collect()
+fn write(output: &Tensor) -> Result<Lent<WriteLease>, TensorError> {
+    Ok(Lent(output.lease_write()?, extent(output)))
 }
 
 fn extent(tensor: &Tensor) -> Range<usize> {

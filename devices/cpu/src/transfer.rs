@@ -14,7 +14,7 @@ const PIECE: usize = 256 << 10;
 /// How far a transfer has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Transfer {
-    /// Pieces of the tensor that have been moved.
+    /// Pieces of the tensor that have been moved; of strings, how many.
     done: usize,
 }
 
@@ -30,6 +30,15 @@ impl Transfer {
     /// True between the first piece and the last.
     pub(crate) fn is_under_way(&self) -> bool {
         self.done > 0
+    }
+
+    /// The next of `count` elements that are moved one by one, strings; `None` when all have been.
+    pub(crate) fn some_of(&mut self, count: usize) -> Option<Range<usize>> {
+        /// Copying a short string takes about 10 ns.
+        const SOME: usize = 8192;
+        let start = self.done;
+        self.done = count.min(start + SOME);
+        (start < count).then_some(start..self.done)
     }
 
     /// Moves the next piece; true when there are more.

@@ -16,14 +16,18 @@ use core::task::{Context, Poll};
 
 use inferry_core::device::Work;
 use inferry_core::request::{Bindings, Bound, Failure, InferErrorKind};
-use inferry_core::{ElementType, NodeProfile, Step, Turn};
+use inferry_core::{ElementType, NodeProfile, Step, Tensor, Turn};
 
-use crate::arena::{Memory, OutOfMemory};
+use crate::arena::{Aside, Memory, OutOfMemory};
 use crate::compile::{Kept, Planned, Shared};
 use crate::execute::{Halt, Machine, Position, Progress, advance};
+use crate::kernel::fault::{Fault, Faults};
 use crate::late::LateState;
 use crate::plan::{NodeCause, NodeError, Plan, PlanError, PlannedOutput};
 use crate::profile::Times;
+use crate::spell;
+use crate::stored::width;
+use crate::text::{LIMIT, Texts};
 use crate::transfer::{Elements, Transfer};
 
 /// The work of one request on the CPU. See the [module](self).
@@ -34,6 +38,7 @@ pub(crate) struct CpuWork {
     /// The plan that is being made for this run.
     planned: Option<Planned>,
     memory: Memory,
+    aside: Aside,
     lates: Vec<LateState>,
     at: At,
     position: Position,
@@ -66,6 +71,7 @@ impl CpuWork {
             kept: None,
             planned: None,
             memory: Memory::default(),
+            aside: Aside { faults: Faults::none(), texts: Texts::new(shared.packs.words().clone(), LIMIT) },
             lates: Vec::new(),
             at: At::Start,
             position: Position::default(),
@@ -135,6 +141,7 @@ impl CpuWork {
         if turn.stop_requested() {
             return Err(Failure::stopped());
         }
+        self.aside.begin();
         let (inputs, outputs) = io.split();
         let shapes = inputs.iter().map(|bound| bound.tensor().shape());
         if !self.kept.as_ref().is_some_and(|kept| shapes.clone().eq(kept.shapes.iter())) {
@@ -153,7 +160,7 @@ impl CpuWork {
         }
         for (port, bound) in outputs.iter().enumerate() {
             if is_staged(bound) {
-                self.memory.staged_output(port, bound.tensor().byte_len()).map_err(no_memory)?;
+                self.memory.staged_output(port, stored_len(bound.tensor())).map_err(no_memory)?;
             }
         }
         self.at = At::Gather { port: 0, transfer: Transfer::default() };
@@ -176,6 +183,17 @@ impl CpuWork {
     fn gather(&mut self, io: &Bindings, port: usize, mut transfer: Transfer) -> Result<(), Failure> {
         let bound = &io.inputs()[port];
         let tensor = bound.tensor();
+        if tensor.element() == ElementType::String {
+            let dense = self.memory.staged_input(port, stored_len(tensor)).map_err(no_memory)?;
+            let numbers = bytemuck::cast_slice_mut(dense);
+            let more = spell::number(bound, numbers, &mut transfer, &mut self.aside.texts);
+            let more = more.map_err(|fault| self.unnumbered(port, fault))?;
+            self.at = match more {
+                true => At::Gather { port, transfer },
+                false => At::Gather { port: port + 1, transfer: Transfer::default() },
+            };
+            return Ok(());
+        }
         let more = is_staged(bound) && {
             let dense = self.memory.staged_input(port, tensor.byte_len()).map_err(no_memory)?;
             let bound = &bound.bytes()[tensor.byte_range()];
@@ -192,7 +210,6 @@ impl CpuWork {
     fn steps(&mut self, io: &mut Bindings, turn: &Turn<'_>) -> Result<Progress, Failure> {
         let plan = &self.kept.as_ref().expect("taken at the start").plan;
         let (inputs, outputs) = io.split();
-        // Strings have no bytes. A plan that touched one was refused, so that nobody asks for what is not there.
         let inputs = inputs.iter().map(|bound| {
             let range = bound.tensor().byte_range();
             (!is_staged(bound)).then(|| bound.bytes().get(range).unwrap_or_default())
@@ -201,7 +218,7 @@ impl CpuWork {
             let range = bound.tensor().byte_range();
             if is_staged(bound) { None } else { Some(bound.bytes_mut().get_mut(range).unwrap_or_default()) }
         });
-        let mut lent = self.memory.lend(&plan.constants, inputs, outputs);
+        let mut lent = self.memory.lend(&mut self.aside, &plan.constants, inputs, outputs);
         let mut machine = Machine {
             plan,
             isa: self.shared.isa,
@@ -210,6 +227,12 @@ impl CpuWork {
             times: self.shared.options.profile.as_deref().map(|clock| (clock, &mut self.times)),
         };
         advance(&mut machine, &mut self.position, &mut lent, turn).map_err(halted)
+    }
+
+    /// The strings of input `port` are too much.
+    fn unnumbered(&self, port: usize, fault: Fault) -> Failure {
+        let name = self.shared.inputs[port].name.clone();
+        Failure::new(kind(&fault), StringsError { name, fault })
     }
 
     /// Copies an output to where it was wanted, unless it was computed there.
@@ -224,12 +247,16 @@ impl CpuWork {
                 Some(dense)
             }
             PlannedOutput::Shape(_) if is_staged(bound) => {
-                let len = bound.tensor().byte_len();
+                let len = stored_len(bound.tensor());
                 Some(self.memory.staged_output(port, len).map_err(no_memory)?)
             }
             PlannedOutput::Shape(_) => None,
         };
         let more = match dense {
+            Some(numbers) if bound.tensor().element() == ElementType::String => {
+                let more = spell::out(bytemuck::cast_slice(numbers), bound, &mut transfer, &self.aside.texts);
+                more.map_err(|bytes| no_memory(OutOfMemory(bytes)))?
+            }
             Some(dense) => {
                 let (layout, size) = (bound.tensor().layout().clone(), bound.tensor().element().size());
                 let range = bound.tensor().byte_range();
@@ -272,6 +299,7 @@ impl Work for CpuWork {
         self.planned = None;
         self.lates = Vec::new();
         self.memory.release();
+        self.aside.texts.release();
         self.at = At::Start;
     }
 
@@ -298,7 +326,27 @@ impl Work for CpuWork {
 
 /// True when kernels cannot use the bound tensor in place.
 fn is_staged(bound: &Bound) -> bool {
-    !bound.tensor().is_dense() && bound.tensor().element() != ElementType::String
+    !bound.tensor().is_dense() || bound.tensor().element() == ElementType::String
+}
+
+/// How many bytes its elements take in the device.
+fn stored_len(tensor: &Tensor) -> usize {
+    tensor.len() * width(tensor.element())
+}
+
+/// The strings of an input cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("input {name:?}: {fault}")]
+struct StringsError {
+    name: Arc<str>,
+    fault: Fault,
+}
+
+fn kind(fault: &Fault) -> InferErrorKind {
+    match fault {
+        Fault::Texts { .. } | Fault::Memory { .. } => InferErrorKind::OutOfMemory,
+        _ => InferErrorKind::Operator,
+    }
 }
 
 fn no_memory(error: OutOfMemory) -> Failure {
@@ -324,7 +372,7 @@ fn halted(halt: Halt) -> Failure {
     match halt {
         Halt::Stopped => Failure::stopped(),
         Halt::Node(label, error) => refused(error).at(&*label.name),
-        Halt::Fault(label, fault) => Failure::operator(fault).at(&*label.name),
+        Halt::Fault(label, fault) => Failure::new(kind(&fault), fault).at(&*label.name),
         Halt::Broken(error) => unplanned(error),
         Halt::Memory(label, error) => no_memory(error).at(&*label.name),
     }

@@ -9,7 +9,9 @@ mod support;
 use inferry_core::{ElementType, Parallel, Serial, Slice, Stop, Tensor};
 use inferry_cpu::Options;
 use inferry_engine::Model;
-use inferry_engine::op::{Concat, Flatten, Pad, PadMode, Reshape, Squeeze, Tile, Transpose};
+use inferry_engine::op::{
+    Cast, Concat, Flatten, Pad, PadMode, Reshape, Squeeze, StringConcat, Tile, Transpose,
+};
 use support::*;
 
 /// Two threads' worth of bodies, one after the other on this thread.
@@ -57,6 +59,11 @@ fn a_warm_run_of_a_repeated_shape_takes_no_memory() {
 }
 
 fn warm_runs() {
+    numbers();
+    strings();
+}
+
+fn numbers() {
     for rows in [Some(150), None] {
         let compiled = compile_with(&model(rows), &Options::default());
         let mut runner = Runner::new(&compiled);
@@ -82,4 +89,25 @@ fn warm_runs() {
             }
         }
     }
+}
+
+/// Strings as inputs, made, and as outputs: the table of a run and the strings of an output keep their room.
+fn strings() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::String, &[40]);
+    let n = sketch.input("n", ElementType::F32, &[40]);
+    let printed = sketch.op(Cast { to: ElementType::String, saturate: true }, &[n]);
+    let said = sketch.op(StringConcat, &[x, printed]);
+    let mut runner = Runner::new(&compile(&sketch.model(&[said])));
+    let words: Vec<String> = (0..40).map(|index| format!("number {index}: ")).collect();
+    runner.set(0, Tensor::from_strings(&words, [40]).unwrap());
+    runner.set(1, count(&[40]));
+    let mut taken = [0; 4];
+    for taken in &mut taken {
+        let before = counting::taken();
+        runner.run_with(Slice::Unlimited, &Serial, Stop::never()).unwrap();
+        *taken = counting::taken() - before;
+    }
+    assert!(taken[0] > 0 && taken[1..] == [0; 3], "{taken:?}");
+    assert_eq!(runner.outputs()[0].strings().unwrap().get(&[7]), Some("number 7: 7"));
 }

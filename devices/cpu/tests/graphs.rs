@@ -6,9 +6,10 @@ use inferry_core::device::Device;
 use inferry_core::turn::Slice as TimeSlice;
 use inferry_core::{ElementType, InferErrorKind, Serial, Stop, Tensor};
 use inferry_cpu::{Cpu, Isa, Options};
+use inferry_engine::graph::ValueId;
 use inferry_engine::op::{
-    Cast, Concat, Expand, Flatten, Gather, Identity, Pad, PadMode, Reshape, ShapeOf, Slice, Split, Squeeze,
-    Transpose, Unary, Unsqueeze,
+    Binary, Cast, Concat, Expand, Flatten, Gather, Identity, Pad, PadMode, Reshape, ShapeOf, Slice, Split,
+    Squeeze, StringConcat, Transpose, Unary, Unsqueeze, Where,
 };
 use support::*;
 
@@ -240,6 +241,109 @@ fn an_axis_that_no_memory_could_hold_is_an_error() {
         let text = chain(&error.expect("there is no such memory"));
         assert!(text.contains("no memory for") && text.contains("Pad"), "{text}");
     }
+}
+
+/// A constant of strings.
+fn words(sketch: &mut Sketch, words: &[&str]) -> ValueId {
+    let tensor = Tensor::from_strings(words, [words.len()]).unwrap();
+    sketch.graph.add_constant("", tensor)
+}
+
+fn spelled(tensor: &Tensor) -> Vec<String> {
+    tensor.strings().unwrap().iter().map(String::from).collect()
+}
+
+#[test]
+fn strings_move_through_a_graph_like_numbers() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::String, &[2, 3]);
+    let suffix = words(&mut sketch, &["!", "?"]);
+    let turned = sketch.op(Transpose { perm: None }, &[x]);
+    let said = sketch.op(StringConcat, &[turned, suffix]);
+    let axis = sketch.constant(&[0i64], &[1]);
+    let wider = sketch.op(Unsqueeze, &[said, axis]);
+    let flat = sketch.op(Flatten { axis: 0 }, &[wider]);
+    let index = sketch.constant(&[5i64, 0], &[2]);
+    let picked = sketch.op(Gather { axis: 1 }, &[flat, index]);
+    let equal = sketch.op(Binary::Equal, &[picked, picked]);
+    let chosen = sketch.op(Where, &[equal, picked, suffix]);
+    let input = Tensor::from_strings(&["a", "b", "c", "d", "", "f"], [2, 3]).unwrap();
+    let outputs = run(&sketch.model(&[said, chosen, x, suffix]), &[input]);
+    assert_eq!(spelled(&outputs[0]), ["a!", "d?", "b!", "?", "c!", "f?"]);
+    assert_eq!((spelled(&outputs[1]), outputs[1].shape().len()), (vec!["f?".into(), "a!".into()], 2));
+    assert_eq!(spelled(&outputs[2]), ["a", "b", "c", "d", "", "f"]);
+    assert_eq!(spelled(&outputs[3]), ["!", "?"]);
+}
+
+#[test]
+fn strings_go_into_branches_and_come_out() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::String, &[2]);
+    let condition = sketch.input("condition", ElementType::Bool, &[]);
+    let chosen = sketch.choice(
+        condition,
+        &[x],
+        1,
+        [&|body, captured| vec![body.op(StringConcat, &[captured[0], captured[0]])], &|body, _| {
+            let long = words(body, &["only in here", "", "x"]);
+            vec![body.op(Identity, &[long])]
+        }],
+    );
+    let compiled = compile(&sketch.model(&chosen));
+    let mut runner = Runner::new(&compiled);
+    let input = Tensor::from_strings(&["ab", "c"], [2]).unwrap();
+    for _ in 0..2 {
+        let outputs = runner.run(&[input.clone(), tensor(&[true], &[])]);
+        assert_eq!(spelled(&outputs[0]), ["abab", "cc"]);
+        let outputs = runner.run(&[input.clone(), tensor(&[false], &[])]);
+        assert_eq!(spelled(&outputs[0]), ["only in here", "", "x"]);
+    }
+}
+
+#[test]
+fn a_region_of_strings_is_read_and_written_where_it_lies() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::String, &[2, 2]);
+    let y = sketch.op(Transpose { perm: None }, &[x]);
+    let mut runner = Runner::new(&compile(&sketch.model(&[y])));
+    let whole: Vec<String> = (0..9).map(|n| n.to_string()).collect();
+    let source = Tensor::from_strings(&whole, [3, 3]).unwrap();
+    let target = Tensor::from_strings(&["old"; 9], [3, 3]).unwrap();
+    runner.set_output(0, target.region(&[0..2, 1..3]).unwrap());
+    runner.run(&[source.region(&[1..3, 0..2]).unwrap()]);
+    assert_eq!(spelled(&target), ["old", "3", "6", "old", "4", "7", "old", "old", "old"]);
+}
+
+#[test]
+fn many_strings_are_moved_in_pieces() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::String, &[20_000]);
+    let y = sketch.op(StringConcat, &[x, x]);
+    let mut runner = Runner::new(&compile(&sketch.model(&[y])));
+    let strings: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+    runner.set(0, Tensor::from_strings(&strings, [20_000]).unwrap());
+    runner.run_with(TimeSlice::Looks(1), &Serial, Stop::never()).unwrap();
+    assert!(runner.polls > 6, "{} polls", runner.polls);
+    let made = spelled(&runner.outputs()[0]);
+    assert!(made.iter().zip(&strings).all(|(made, n)| *made == format!("{n}{n}")));
+    for look in 1..6 {
+        let stop = StopAt::look(look);
+        let failure = runner.run_with(TimeSlice::Unlimited, &Serial, Stop::new(&stop)).unwrap_err();
+        assert!(is_cancelled(&failure));
+    }
+}
+
+#[test]
+fn a_text_that_is_no_number_ends_the_run_with_its_node() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::String, &[2]);
+    let y = sketch.op(Cast { to: F32, saturate: true }, &[x]);
+    let mut runner = Runner::new(&compile(&sketch.model(&[y])));
+    runner.set(0, Tensor::from_strings(&["1", "one"], [2]).unwrap());
+    let failure = runner.run_with(TimeSlice::Unlimited, &Serial, Stop::never()).unwrap_err();
+    assert_eq!(chain(&failure), "operator at node \"Cast #0\": \"one\" is no f32");
+    let outputs = runner.run(&[Tensor::from_strings(&["1", "-2"], [2]).unwrap()]);
+    assert_eq!(floats(&outputs[0]), [1.0, -2.0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::fragment::Fragment;
 use super::node::{Imported, NodeView};
 use crate::op::{
     binary, blocks, cast, concat, control, conv, expand, gather, loss, matmul, norm, normalise, pad, pool,
-    quantize, reduce, reshape, resize, rnn, shape, slice, softmax, split, transpose, unary,
+    quantize, reduce, reshape, resize, rnn, shape, slice, softmax, split, text, transpose, unary,
 };
 
 /// Makes what a node does.
@@ -176,6 +176,7 @@ static OPERATORS: &[Entry] = &[
     entry("", "Split", split::import),
     entry("", "Sqrt", unary::import),
     entry("", "Squeeze", reshape::import_squeeze),
+    entry("", "StringConcat", text::import_concat),
     entry("", "Sub", binary::import),
     entry("", "Sum", binary::import_variadic),
     entry("", "Tan", unary::import),

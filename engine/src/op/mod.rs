@@ -40,6 +40,7 @@ pub(crate) mod softmax;
 pub(crate) mod split;
 #[cfg(test)]
 mod testing;
+pub(crate) mod text;
 pub(crate) mod transpose;
 pub(crate) mod unary;
 pub(crate) mod window;
@@ -67,6 +68,7 @@ pub use shape::*;
 pub use slice::*;
 pub use softmax::*;
 pub use split::*;
+pub use text::*;
 pub use transpose::*;
 pub use unary::*;
 pub use window::*;

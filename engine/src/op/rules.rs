@@ -34,6 +34,9 @@ pub(crate) const SIGNED: Types = Types {
 };
 /// bool.
 pub(crate) const BOOL: Types = Types { wanted: "bool is needed", has: |element| element == Bool };
+/// string.
+pub(crate) const STRING: Types =
+    Types { wanted: "string is needed", has: |element| element == ElementType::String };
 /// Everything.
 pub(crate) const ANY: Types = Types { wanted: "anything", has: |_| true };
 /// What Pow, PRelu, Gemm and MatMul take: floats and integers of at least 32 bits.

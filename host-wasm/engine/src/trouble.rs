@@ -91,7 +91,7 @@ impl From<CompileError> for Trouble {
         match error {
             CompileError::Plan(PlanError::Node { node, problem }) => {
                 let code = match problem.cause {
-                    NodeCause::Build(_) | NodeCause::Element(_) => "unsupported",
+                    NodeCause::Build(_) => "unsupported",
                     NodeCause::OutOfMemory(_) => "out-of-memory",
                     _ => "invalid-model",
                 };

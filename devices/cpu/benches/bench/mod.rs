@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use inferry_core::{ElementType, Shape, Tensor};
-use inferry_cpu::io::{Io, Operands, Span};
+use inferry_cpu::io::{Io, Operands, Shelf, Span};
 use inferry_cpu::isa::{Isa, Level};
 use inferry_cpu::kernel::fault::Faults;
 use inferry_cpu::kernel::{self, Builder, Operand};
 use inferry_cpu::pack::Packs;
+use inferry_cpu::text::Texts;
 use inferry_engine::op::Op;
 
 /// The best instruction set of this machine, or what the variable `INFERRY_ISA` lowers it to (`portable`, `avx2`).
@@ -83,8 +84,9 @@ pub(crate) fn best(
     let mut workspace = Lines::new(kernel.workspace());
     let workspace = Span::new(workspace.bytes());
     let mut scratch = Lines::new(kernel.scratch());
-    let faults = Faults::none();
-    let operands = Operands { inputs: &spans, outputs: &out, workspace, faults: &faults };
+    let (faults, mut texts) = (Faults::none(), Texts::default());
+    let operands =
+        Operands { inputs: &spans, outputs: &out, workspace, faults: &faults, texts: Shelf::new(&mut texts) };
     // Blocks so short that some run of each is not interrupted even on a busy machine; the times of the best runs add up.
     let mut blocks = Vec::new();
     for (index, phase) in kernel.phases().iter().enumerate() {

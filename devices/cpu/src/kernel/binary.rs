@@ -13,7 +13,7 @@ use crate::kernel::number::{Number, by_number};
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::vector::{self, Zip};
 use crate::kernel::walk::Walk;
-use crate::kernel::{BuildError, Builder, Built, power};
+use crate::kernel::{BuildError, Builder, Built, power, text};
 
 /// Builds the kernel of a [`Binary`].
 pub(crate) fn binary(op: &Binary, node: &Builder<'_>) -> Built {
@@ -24,6 +24,7 @@ pub(crate) fn binary(op: &Binary, node: &Builder<'_>) -> Built {
         return wrong;
     }
     match (op, a.element) {
+        (Binary::Equal, ElementType::String) => text::equal([&a.shape, &b.shape], &node.output(0).1),
         (Binary::Pow, _) => power::build(node, pair),
         (Binary::And, ElementType::Bool) => pair.each(CHEAP, |a: u8, b: u8| a & b),
         (Binary::Or, ElementType::Bool) => pair.each(CHEAP, |a: u8, b: u8| a | b),

@@ -49,6 +49,9 @@ pub(crate) fn constant_of_shape(op: &ConstantOfShape, node: &Builder<'_>) -> Bui
     if op.value.element() != *element || op.value.len() != 1 {
         return Err(form(format!("a value of {}{} for {element}", op.value.element(), op.value.shape())));
     }
+    if *element == ElementType::String {
+        return Err(BuildError::Element { op: "ConstantOfShape", element: *element });
+    }
     let lease = op.value.lease_read().map_err(|busy| form(format!("the value cannot be read: {busy}")))?;
     let bytes = &lease.bytes()[op.value.offset()..][..element.size()];
     by_size!("ConstantOfShape", *element, T => fill::<T>(bytemuck::pod_read_unaligned(bytes), output.count()))

@@ -7,6 +7,7 @@ use inferry_engine::op::{Align, Flatten, Identity, Op, Reshape, Squeeze, Unsquee
 
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::{BuildError, Builder, Built};
+use crate::stored::width;
 
 /// Builds Identity.
 pub(crate) fn identity(op: &Identity, node: &Builder<'_>) -> Built {
@@ -45,10 +46,7 @@ fn build(op: &dyn Op, node: &Builder<'_>) -> Built {
         let (from, to) = (&data.shape, output);
         return Err(BuildError::Form(alloc::format!("{}: {from} is not as large as {to}", op.name())));
     }
-    if *element == inferry_core::ElementType::String {
-        return Err(BuildError::Element { op: op.name(), element: *element });
-    }
-    bytes(output.count() * element.size())
+    bytes(output.count() * width(*element))
 }
 
 /// Builds the copy of so many bytes.

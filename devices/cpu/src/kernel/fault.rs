@@ -21,6 +21,18 @@ pub enum Fault {
         /// How many elements there are to choose from.
         extent: usize,
     },
+    /// The strings of the run take more memory than they may.
+    #[error("the strings of the run take more than {limit} bytes")]
+    Texts {
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no memory for a string.
+    #[error("no memory for a string of {bytes} bytes")]
+    Memory {
+        /// Its length.
+        bytes: usize,
+    },
     /// A value that the operator cannot take, in words.
     #[error("{0}")]
     Value(String),

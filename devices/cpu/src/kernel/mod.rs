@@ -47,6 +47,7 @@ mod softmax;
 mod strided;
 #[cfg(test)]
 pub(crate) mod testing;
+mod text;
 mod transpose;
 mod unary;
 mod variadic;
@@ -266,6 +267,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Softmax, softmax::softmax),
     entry!(op::Split, join::split),
     entry!(op::Squeeze, copy::squeeze),
+    entry!(op::StringConcat, text::string_concat),
     entry!(op::Tile, repeat::tile),
     entry!(op::Transpose, transpose::transpose),
     entry!(op::Unary, unary::unary),

@@ -1,30 +1,25 @@
-//! Element types by their size, for kernels that move elements and never look at them.
+//! Element types by their size, for kernels that move elements and never look at them: strings too, which are numbers here.
 
-/// `$body` with `$T` standing for the unsigned integer as large as an element of `$element`; an error for strings.
+/// `$body` with `$T` standing for the unsigned integer as large as a stored element of `$element`.
 macro_rules! by_size {
     ($op:expr, $element:expr, $T:ident => $body:expr) => {
-        match $element {
-            inferry_core::ElementType::String => {
-                Err($crate::kernel::BuildError::Element { op: $op, element: $element })
+        match $crate::stored::width($element) {
+            1 => {
+                type $T = u8;
+                $body
             }
-            element => match element.size() {
-                1 => {
-                    type $T = u8;
-                    $body
-                }
-                2 => {
-                    type $T = u16;
-                    $body
-                }
-                4 => {
-                    type $T = u32;
-                    $body
-                }
-                _ => {
-                    type $T = u64;
-                    $body
-                }
-            },
+            2 => {
+                type $T = u16;
+                $body
+            }
+            4 => {
+                type $T = u32;
+                $body
+            }
+            _ => {
+                type $T = u64;
+                $body
+            }
         }
     };
 }

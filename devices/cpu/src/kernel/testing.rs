@@ -4,6 +4,7 @@
 //! workspace nor scratch before it has written them. The bench checks all three: outputs, workspace and scratch start as
 //! garbage (another one each time), and the tiles run all at once, one at a time, backwards, and in two halves.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -59,7 +60,11 @@ pub(crate) fn run_with_constants(
             None => first = Some(results),
             Some(first) => {
                 for (output, (a, b)) in first.iter().zip(&results).enumerate() {
-                    assert_eq!(bytes(a), bytes(b), "{}: output {output} differs when run {name}", op.name());
+                    let same = match a.element() {
+                        ElementType::String => spelled(a) == spelled(b),
+                        _ => bytes(a) == bytes(b),
+                    };
+                    assert!(same, "{}: output {output} differs when run {name}", op.name());
                 }
             }
         }
@@ -90,6 +95,23 @@ pub(crate) fn fault_of(op: &dyn Op, inputs: &[&Tensor], outputs: &[(ElementType,
         Err(single::SingleError::Fault(fault)) => fault,
         other => panic!("{}: {other:?}", op.name()),
     }
+}
+
+/// As [`run_one`], of strings.
+pub(crate) fn run_strings(op: &dyn Op, inputs: &[&Tensor], shape: impl Into<Shape>) -> Vec<String> {
+    let inputs: Vec<_> = inputs.iter().map(|input| Some(Tensor::clone(input))).collect();
+    let results = run(op, &inputs, &[(ElementType::String, shape.into())], Isa::portable());
+    spelled(&results[0])
+}
+
+/// A tensor of these strings.
+pub(crate) fn strings(strings: &[&str], shape: impl Into<Shape>) -> Tensor {
+    Tensor::from_strings(strings, shape).unwrap()
+}
+
+/// The strings of a tensor.
+pub(crate) fn spelled(tensor: &Tensor) -> Vec<String> {
+    tensor.strings().unwrap().iter().map(String::from).collect()
 }
 
 /// A tensor of these values.

@@ -9,7 +9,7 @@ mod control;
 mod needs;
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -24,6 +24,8 @@ use super::facts::{self, Bodies, Facts};
 use super::{Label, NodeCause, NodeError, PlanError, PlannedOutput, Planning, Walk, Work};
 use crate::arena::{Constant, OutOfMemory, can_be_had};
 use crate::kernel::{self, Builder, Kernel, Operand};
+use crate::pack::Packs;
+use crate::stored;
 
 /// A plan whose bytes have no place yet.
 #[derive(Default)]
@@ -147,7 +149,7 @@ impl Draft {
         let place = Inside { block, path: String::new(), planning };
         let results = draft.nodes(graph, facts, inputs, place, walk, pace).await?;
         for (port, result) in results.into_iter().enumerate() {
-            draft.output(port as u32, result)?;
+            draft.output(port as u32, result, planning.packs)?;
         }
         Ok(draft)
     }
@@ -323,14 +325,23 @@ impl Draft {
         let mut value = scope.value(id);
         if value.bytes.is_none() {
             let tensor = value.constant.as_ref().expect("a value is computed before it is used");
-            let constant = self.constant(tensor).map_err(|cause| scope.error(index, cause))?;
+            let constant =
+                self.constant(tensor, scope.planning.packs).map_err(|cause| scope.error(index, cause))?;
             value.bytes = Some(constant);
             scope.values[id.index()] = Some(value.clone());
         }
         Ok(value)
     }
 
-    fn constant(&mut self, tensor: &Tensor) -> Result<Bytes, NodeCause> {
+    fn constant(&mut self, tensor: &Tensor, packs: &Packs) -> Result<Bytes, NodeCause> {
+        let numbered;
+        let tensor = match tensor.element() {
+            ElementType::String => {
+                numbered = numbers(tensor, packs)?;
+                &numbered
+            }
+            _ => tensor,
+        };
         let range = tensor.byte_range();
         let bytes = range.len();
         self.constants.push(Constant::new(tensor.lease_read()?, range));
@@ -338,7 +349,7 @@ impl Draft {
     }
 
     /// Makes a value the output `port` of the model.
-    fn output(&mut self, port: u32, mut value: Value) -> Result<(), PlanError> {
+    fn output(&mut self, port: u32, mut value: Value, packs: &Packs) -> Result<(), PlanError> {
         let label = Label { name: alloc::format!("output {port}").into(), op: "Copy" };
         if value.bytes.is_none() {
             let tensor = value.constant.as_ref().expect("an output is computed or constant");
@@ -346,7 +357,7 @@ impl Draft {
                 let problem = NodeError { inputs: String::new(), cause };
                 PlanError::Node { node: label.name.as_ref().into(), problem }
             };
-            value.bytes = Some(self.constant(tensor).map_err(failed)?);
+            value.bytes = Some(self.constant(tensor, packs).map_err(failed)?);
         }
         match value.bytes.expect("just placed") {
             Bytes::Slot(slot) => self.outputs.push(PlannedOutput::Slot(slot)),
@@ -473,8 +484,14 @@ impl Scope<'_> {
     }
 }
 
+/// A constant of strings as the numbers that stand for them.
+fn numbers(tensor: &Tensor, packs: &Packs) -> Result<Tensor, NodeCause> {
+    let numbered = packs.words().numbers(tensor).map_err(|error| NodeCause::Fold(error.to_string()))?;
+    // Nobody folds strings, so a constant of a plan is one of the model.
+    numbered.ok_or_else(|| NodeCause::Fold("a string that the model does not have".to_string()))
+}
+
 /// How many bytes a value has.
 fn bytes_of(element: ElementType, shape: &Shape) -> Result<usize, PlanError> {
-    let bytes = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
-    bytes.filter(|bytes| *bytes <= isize::MAX as usize - 64).ok_or(PlanError::TooLarge)
+    stored::bytes(element, shape).ok_or(PlanError::TooLarge)
 }

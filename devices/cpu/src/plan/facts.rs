@@ -17,6 +17,7 @@ use inferry_engine::passes::Evaluate;
 
 use super::{NodeCause, NodeError, PlanError, Planning, Walk, Work};
 use crate::evaluate::Evaluator;
+use crate::stored;
 
 /// Constants larger than this are left to the run: folding them would cost memory for ever.
 const LARGEST_FOLD: usize = 64 << 10;
@@ -104,10 +105,7 @@ async fn of_step(
         [] => (of_node(node, &inputs, planning).map_err(at)?, Bodies::None),
         bodies => of_choice(bodies, &inputs, planning, at, &label(node, index), pace).await?,
     };
-    match outputs.iter().find(|fact| fact.element == ElementType::String) {
-        Some(text) => Err(at(NodeCause::Element(text.element))),
-        None => Ok((outputs, inside)),
-    }
+    Ok((outputs, inside))
 }
 
 fn of_node(node: &Node, inputs: &[Option<&Fact>], planning: Planning<'_>) -> Result<Vec<Fact>, NodeCause> {
@@ -116,10 +114,8 @@ fn of_node(node: &Node, inputs: &[Option<&Fact>], planning: Planning<'_>) -> Res
     if outputs.iter().all(known) || !node.op.is_pure() || !inputs.iter().flatten().all(|fact| known(fact)) {
         return Ok(outputs);
     }
-    let small = |fact: &Fact| {
-        let count = fact.shape.fixed()?.checked_len()?;
-        (count.checked_mul(fact.element.size())? <= LARGEST_FOLD).then_some(())
-    };
+    let small =
+        |fact: &Fact| (stored::bytes(fact.element, &fact.shape.fixed()?)? <= LARGEST_FOLD).then_some(());
     if outputs.iter().any(|fact| small(fact).is_none()) {
         return Ok(outputs);
     }

@@ -175,9 +175,6 @@ pub enum NodeCause {
     /// A constant that somebody is writing.
     #[error("a constant of the model: {0}")]
     Constant(#[from] InUse),
-    /// A value of a type that the device does not compute with.
-    #[error("values of type {0} are not implemented on the CPU device")]
-    Element(ElementType),
     /// Branches that disagree about the type of a result.
     #[error("output {output} is {first} in one branch and {second} in the other")]
     Branches {

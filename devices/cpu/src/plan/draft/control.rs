@@ -97,7 +97,9 @@ impl Draft {
             }
             let bytes = match (from.bytes, &from.constant) {
                 (Some(bytes), _) => bytes,
-                (None, Some(tensor)) => self.constant(tensor).map_err(|cause| scope.error(index, cause))?,
+                (None, Some(tensor)) => {
+                    self.constant(tensor, scope.planning.packs).map_err(|cause| scope.error(index, cause))?
+                }
                 (None, None) => unreachable!("a result is computed or constant"),
             };
             match (bytes, result.bytes.expect("made above")) {
