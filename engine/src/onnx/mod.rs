@@ -9,6 +9,7 @@
 //! node as a `NodeView` and gives one operator, or a `Fragment` of several. Functions that the model defines are put in
 //! the place of the nodes that call them. After this room nothing knows of ONNX, protobuf or names.
 //!
+//! `standard` knows which operators there are and when they changed.
 //! `survey` looks through a file without importing it, for people who ask what is in it.
 //!
 //! What it does *not* do: it infers no shapes and folds nothing (passes do), it writes no files, and it opens none: data
@@ -25,6 +26,7 @@ mod node;
 mod order;
 mod proto;
 pub(crate) mod registry;
+mod standard;
 mod survey;
 mod tensor;
 #[cfg(test)]
@@ -37,6 +39,7 @@ pub use external::{ExternalData, ExternalError, NoExternalData};
 pub(crate) use fragment::{Fragment, Wire};
 pub use import::{Limits, Options, import, import_paced, import_steps};
 pub(crate) use node::{Imported, NodeView};
+pub use standard::{Operator, operators};
 pub use survey::{Declaration, OperatorCount, Survey, survey};
 pub use tensor::read_tensor;
 pub use wire::WireError;

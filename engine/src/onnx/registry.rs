@@ -50,10 +50,15 @@ pub(crate) fn find(domain: &str, name: &str) -> Option<Import> {
     OPERATORS.iter().find(|entry| entry.name == name && entry.domain == domain).map(|entry| entry.import)
 }
 
+/// Domain and name of every operator; the standard's own domain is empty.
+pub(super) fn operators() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OPERATORS.iter().map(|entry| (entry.domain, entry.name))
+}
+
 /// The names of the standard's own operators.
 #[cfg(test)]
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    OPERATORS.iter().filter(|entry| entry.domain.is_empty()).map(|entry| entry.name)
+    operators().filter(|(domain, _)| domain.is_empty()).map(|(_, name)| name)
 }
 
 // In alphabetical order.

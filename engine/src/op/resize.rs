@@ -57,7 +57,8 @@ pub enum CoordinateMode {
     HalfPixelSymmetric,
     /// As half-pixel, but 0 when the output has one element.
     PytorchHalfPixel,
-    /// `x * (i - 1) / (o - 1)`, 0 when the output has one element.
+    /// `x * (i - 1) / (o - 1)`, 0 when the output has one element. Where scales are given, `o` is `s * i` before it is rounded
+    /// down.
     AlignCorners,
     /// `x / s`.
     Asymmetric,

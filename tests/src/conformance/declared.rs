@@ -5,7 +5,8 @@ use super::wire::{Part, fields};
 /// The kind of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    Tensor,
+    /// Of elements of this type, by its number in the standard.
+    Tensor(u64),
     Sequence(Box<Kind>),
     Optional(Box<Kind>),
     /// A map or a sparse tensor.
@@ -50,7 +51,7 @@ fn kind(declared: &[u8]) -> Result<Kind, String> {
         |bytes: &[u8]| Ok::<_, String>(Box::new(kind(messages(bytes, 1)?.first().unwrap_or(&&[][..]))?));
     for (number, part) in fields(declared)? {
         match (number, part) {
-            (1, _) => return Ok(Kind::Tensor),
+            (1, Part::Bytes(bytes)) => return Ok(Kind::Tensor(integer(bytes, 1)?.unwrap_or(0))),
             (4, Part::Bytes(bytes)) => return Ok(Kind::Sequence(inner(bytes)?)),
             (9, Part::Bytes(bytes)) => return Ok(Kind::Optional(inner(bytes)?)),
             _ => {}
@@ -64,15 +65,20 @@ fn shape(declared: &[u8]) -> Result<Vec<usize>, String> {
     for tensor in messages(declared, 1)? {
         for shape in messages(tensor, 2)? {
             for dim in messages(shape, 1)? {
-                let extent = fields(dim)?.into_iter().find_map(|(number, part)| match part {
-                    Part::Number(extent) if number == 1 => usize::try_from(extent).ok(),
-                    _ => None,
-                });
+                let extent = integer(dim, 1)?.and_then(|extent| usize::try_from(extent).ok());
                 extents.push(extent.unwrap_or(1));
             }
         }
     }
     Ok(extents)
+}
+
+/// The number in the field of this number.
+fn integer(bytes: &[u8], wanted: u64) -> Result<Option<u64>, String> {
+    Ok(fields(bytes)?.into_iter().find_map(|(number, part)| match part {
+        Part::Number(value) if number == wanted => Some(value),
+        _ => None,
+    }))
 }
 
 /// The messages in the fields of this number.
@@ -114,8 +120,8 @@ mod tests {
             field(12, &value(b"o", &optional)),
         ];
         let (inputs, outputs) = ports(&field(7, &graph.concat())).unwrap();
-        let of_sequence = Kind::Sequence(Box::new(Kind::Tensor));
-        assert_eq!(inputs[0], Declared { name: "x".into(), kind: Kind::Tensor, shape: vec![3, 1] });
+        let of_sequence = Kind::Sequence(Box::new(Kind::Tensor(1)));
+        assert_eq!(inputs[0], Declared { name: "x".into(), kind: Kind::Tensor(1), shape: vec![3, 1] });
         assert_eq!((&*inputs[1].name, &inputs[1].kind), ("s", &of_sequence));
         assert_eq!(outputs[0].kind, Kind::Optional(Box::new(of_sequence)));
         assert_eq!(inputs.len(), 2);

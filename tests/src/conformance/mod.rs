@@ -13,10 +13,13 @@
 //! What this does *not* do: it fetches no suite (`cargo xtask models` does), and it measures no speed.
 
 mod case;
+mod child;
 mod compare;
 mod declared;
 pub mod known;
+mod page;
 mod pool;
+mod probe;
 mod random;
 mod report;
 mod suite;
@@ -31,11 +34,12 @@ pub use case::{Failure, Kind, Ran};
 pub use suite::Case;
 
 const USAGE: &str = "\
-conformance [DIR]... [--filter TEXT] [--json]
+conformance [DIR]... [--filter TEXT] [--json] [--write-docs | --check-docs]
 
 Runs every folder test_* below each DIR, and every light_*.onnx with its expected output beside it. Without DIR: the suites
 that cargo xtask models fetches. --filter runs the cases whose SUITE/NAME contains TEXT and prints details of each; --json
-prints every case with its outcome and reason.";
+prints every case with its outcome and reason. --write-docs writes docs/operators.md from the results of all suites, --check-docs
+fails when it is not what would be written.";
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -43,6 +47,16 @@ struct Arguments {
     folders: Vec<PathBuf>,
     filter: Option<String>,
     json: bool,
+    docs: Docs,
+}
+
+/// What becomes of `docs/operators.md`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Docs {
+    #[default]
+    Leave,
+    Check,
+    Write,
 }
 
 /// The whole program: the parent's part, or with `--worker` a child's.
@@ -71,9 +85,14 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
                 parsed.filter = Some(rest.next().ok_or("--filter needs a text")?.clone());
             }
             "--json" => parsed.json = true,
+            "--check-docs" => parsed.docs = Docs::Check,
+            "--write-docs" => parsed.docs = Docs::Write,
             option if option.starts_with('-') => return Err(format!("no such option: {option}\n\n{USAGE}")),
             folder => parsed.folders.push(folder.into()),
         }
+    }
+    if parsed.docs != Docs::Leave && !(parsed.folders.is_empty() && parsed.filter.is_none()) {
+        return Err("the page of operators is about all suites; it goes with no DIR and no --filter".into());
     }
     Ok(parsed)
 }
@@ -89,6 +108,15 @@ fn run(arguments: Arguments) -> Result<bool, String> {
         return Err("no such case".into());
     }
     let results = pool::run(&cases)?;
+    let page = match arguments.docs {
+        Docs::Leave => None,
+        docs => Some(page(docs, &results)?),
+    };
+    if page == Some(false) {
+        eprintln!(
+            "docs/operators.md is not what this run would write: cargo xtask conformance --write-docs\n"
+        );
+    }
     let report = report::Report::new(results, known::KNOWN, all);
     if arguments.json {
         println!("{}", report.json());
@@ -98,7 +126,20 @@ fn run(arguments: Arguments) -> Result<bool, String> {
         }
         report.print();
     }
-    Ok(report.is_good())
+    Ok(report.is_good() && page != Some(false))
+}
+
+/// Whether the page of operators is as it should be; writes it if that is asked for.
+fn page(docs: Docs, results: &[pool::Done]) -> Result<bool, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", page::PATH);
+    let old = std::fs::read_to_string(page::PATH).map_err(failed)?;
+    let new = page::text(results, known::KNOWN, &old)?;
+    if docs == Docs::Write && new != old {
+        std::fs::write(page::PATH, new).map_err(failed)?;
+        return Ok(true);
+    }
+    // Git may have given it the line ends of another system.
+    Ok(new == old.replace("\r\n", "\n"))
 }
 
 #[cfg(test)]
@@ -108,9 +149,15 @@ mod tests {
     #[test]
     fn the_command_line_is_read() {
         let parsed = |line: &str| parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        let wanted =
-            Arguments { folders: vec!["a".into(), "b".into()], filter: Some("conv".into()), json: true };
+        let wanted = Arguments {
+            folders: vec!["a".into(), "b".into()],
+            filter: Some("conv".into()),
+            json: true,
+            docs: Docs::Leave,
+        };
         assert_eq!(parsed("a --filter conv --json b"), Ok(wanted));
+        assert_eq!(parsed("--check-docs").map(|parsed| parsed.docs), Ok(Docs::Check));
+        assert!(parsed("--write-docs a").unwrap_err().contains("goes with no DIR"));
         assert!(parsed("--filter").unwrap_err().contains("needs a text"));
         assert!(parsed("--fast").unwrap_err().starts_with("no such option: --fast"));
     }

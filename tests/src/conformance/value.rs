@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use inferry::Tensor;
+use half::bf16;
+use inferry::{ElementType, Tensor};
 use inferry_engine::onnx;
 
 use super::declared::{Kind, messages};
@@ -25,9 +26,9 @@ pub(super) fn read(path: &Path, kind: &Kind) -> Result<Value, String> {
 
 fn value(bytes: &[u8], kind: &Kind) -> Result<Value, String> {
     match kind {
-        Kind::Tensor => {
+        Kind::Tensor(declared) => {
             let tensor = onnx::read_tensor(bytes).map_err(|error| error.to_string())?;
-            Ok(Value::Tensor(Box::new(tensor)))
+            Ok(Value::Tensor(Box::new(as_declared(tensor, *declared)?)))
         }
         // `SequenceProto` and `OptionalProto` have a field for each kind of what is in them.
         Kind::Sequence(inner) => {
@@ -44,10 +45,23 @@ fn value(bytes: &[u8], kind: &Kind) -> Result<Value, String> {
     }
 }
 
+/// The number of bf16 in the standard.
+const BF16: u64 = 16;
+
+/// Numpy has no bf16, so the suite's writer has put its bits down as u16.
+fn as_declared(tensor: Tensor, declared: u64) -> Result<Tensor, String> {
+    if declared != BF16 || tensor.element() != ElementType::U16 {
+        return Ok(tensor);
+    }
+    let bits = tensor.to_vec::<u16>().map_err(|error| error.to_string())?;
+    let values: Vec<bf16> = bits.into_iter().map(bf16::from_bits).collect();
+    Tensor::from_slice(&values, tensor.shape()).map_err(|error| error.to_string())
+}
+
 /// The numbers of the fields that hold such a value in an optional and in a sequence.
 fn places(kind: &Kind) -> Result<(u64, u64), String> {
     match kind {
-        Kind::Tensor => Ok((3, 3)),
+        Kind::Tensor(_) => Ok((3, 3)),
         Kind::Sequence(_) => Ok((5, 5)),
         Kind::Optional(_) => Ok((7, 7)),
         Kind::Other => Err("holds neither tensors nor sequences nor optionals".into()),
@@ -81,13 +95,21 @@ mod tests {
         [&[0x08, 1, 0x10, 1, 0x4a, 4][..], &value.to_le_bytes()].concat()
     }
 
+    #[test]
+    fn bits_become_what_is_declared() {
+        let bits = Tensor::from_slice(&[0x3fc0u16], [1]).unwrap();
+        let value = as_declared(bits.clone(), BF16).unwrap();
+        assert_eq!(value.to_vec::<bf16>().unwrap(), [bf16::from_f32(1.5)]);
+        assert_eq!(as_declared(bits, 4).unwrap().element(), ElementType::U16);
+    }
+
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
         [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
     }
 
     #[test]
     fn sequences_and_optionals_are_read() {
-        let of_tensors = Kind::Sequence(Box::new(Kind::Tensor));
+        let of_tensors = Kind::Sequence(Box::new(Kind::Tensor(1)));
         let bytes = [field(1, b"name"), field(3, &tensor(1.0)), field(3, &tensor(2.0))].concat();
         let Value::Sequence(items) = value(&bytes, &of_tensors).unwrap() else { panic!("no sequence") };
         let Value::Tensor(second) = &items[1] else { panic!("no tensor") };

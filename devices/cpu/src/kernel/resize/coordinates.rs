@@ -58,7 +58,7 @@ impl Line {
             }
             CoordinateMode::AlignCorners => {
                 if self.output > 1 {
-                    x * last / (self.output as f32 - 1.0)
+                    x * last / (self.length() - 1.0)
                 } else {
                     0.0
                 }
@@ -73,6 +73,14 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// The extent of the output as the scale gives it, which may be no whole number; the output itself has what is whole of it.
+    /// The standard and its test cases want it so, although other runtimes align the last element instead.
+    fn length(&self) -> f32 {
+        let (whole, length) = (self.output as f32, self.input as f32 * self.scale);
+        // A scale that was made from extents gives them back almost.
+        if (length - whole).abs() <= 1e-5 * whole { whole } else { length }
     }
 
     /// True when a place lies outside the input and the constant is shown there.
