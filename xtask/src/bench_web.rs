@@ -18,6 +18,8 @@ struct Options {
     package: Option<PathBuf>,
     /// Where to put all figures.
     json: Option<PathBuf>,
+    /// What an earlier run found, for the parts that are not measured now.
+    keep: Option<PathBuf>,
     /// Whether anything is left out, so that the table is not one for the documentation.
     partial: bool,
 }
@@ -44,6 +46,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool, String> {
     for (name, folder) in [("--package", &package), ("--ort", &other), ("--work", &work)] {
         driver.arg(name).arg(folder);
     }
+    if let Some(file) = &options.keep {
+        driver.arg("--keep").arg(place::root().join(file));
+    }
     let status = driver.args(&options.driver).status();
     let measured = status.map_err(|error| format!("node could not be started: {error}"))?.success();
     if let Some(file) = &options.json {
@@ -68,6 +73,7 @@ impl Options {
             };
             match name {
                 "--json" => options.json = Some(value()?.into()),
+                "--keep" => options.keep = Some(value()?.into()),
                 "--package" => options.package = Some(value()?.into()),
                 "--rounds" => {
                     let rounds = value()?;
@@ -77,7 +83,7 @@ impl Options {
                     options.driver.extend([name.to_string(), rounds]);
                 }
                 "--only" | "--models" => {
-                    options.partial = true;
+                    options.partial |= name == "--models" || !arguments.contains(&"--keep");
                     options.driver.extend([name.to_string(), value()?]);
                 }
                 "--quick" => {
@@ -131,6 +137,8 @@ mod tests {
         assert_eq!(Options::parse(&[]).unwrap(), Options::default());
         let options = Options::parse(&["--rounds", "7", "--json", "a.json"]).unwrap();
         assert_eq!((options.partial, options.driver), (false, vec!["--rounds".to_string(), "7".into()]));
+        let kept = Options::parse(&["--only", "gaps", "--keep", "found.json"]).unwrap();
+        assert_eq!((kept.partial, kept.keep), (false, Some("found.json".into())));
         for part in [&["--only", "gaps"][..], &["--models", "pnet"], &["--quick"]] {
             let options = Options::parse(part).unwrap();
             assert!(options.partial, "{part:?}");

@@ -48,7 +48,8 @@ cargo xtask COMMAND
   npm                builds the browser's package from the sources and packs it: target/npm/inferry-VERSION.tgz
   bench-web [...]    this package against onnxruntime-web's CPU provider, in turns, in one headless Chromium; writes the table
                      into docs/performance.md. A part of it: --only latency,create,add,throughput,gaps,abort,memory,
-                     --models FILTER,FILTER, --quick. Besides: --rounds N, --json FILE, --package FOLDER (one that is built)
+                     --models FILTER,FILTER, --quick. Besides: --rounds N, --json FILE, --package FOLDER (one that is built),
+                     --keep FILE (what --json wrote before, for the parts that are not measured now)
   size [--json]      the bytes that a page fetches to run its first model, against the budgets
   help               this text
 

@@ -28,6 +28,7 @@ const { values: asked } = parseArgs({
     rounds: { type: "string", default: "5" },
     models: { type: "string", default: "" },
     quick: { type: "boolean", default: false },
+    keep: { type: "string" },
   },
 });
 const chosen = asked.only?.split(",") ?? PARTS;
@@ -41,6 +42,9 @@ const filters = asked.models.split(",");
 const all = models([carried, join(root, ".models")]).filter(({ name }) => filters.some((filter) => name.includes(filter)));
 const tolerance = tolerances(carried);
 
+/** An earlier `found.json`: parts that are not measured now are taken from there, and say so. */
+const kept = asked.keep && JSON.parse(readFileSync(asked.keep, "utf8"));
+
 /** What went wrong, and what differed, a line each. */
 const problems = [];
 const lab = await Lab.open({ "/package/": asked.package, "/ort/": join(asked.ort, "dist"), "/models/": [carried, join(root, ".models"), made] });
@@ -48,11 +52,14 @@ const found = { ...about(), chromium: await lab.version(), parts: {}, bars: [], 
 const sections = [];
 try {
   if (!lab.hasShared) console.log("the engine for shared memory has not been built: its columns stay empty");
-  for (const name of PARTS.filter((name) => chosen.includes(name))) {
+  for (const name of PARTS.filter((name) => chosen.includes(name) || kept?.parts[name])) {
     const part = await import(`./parts/${name}.mjs`);
     console.log(`\n${part.title}`);
-    const result = await part.measure(lab, { models: all, add, rounds: Number(asked.rounds), quick: asked.quick, attempt, same });
+    const isNew = chosen.includes(name);
+    const settings = { models: all, add, rounds: Number(asked.rounds), quick: asked.quick, attempt, same };
+    const result = isNew ? await part.measure(lab, settings) : kept.parts[name];
     const [lines, bars] = [part.report(result), part.bars(result)];
+    if (!isNew) lines.unshift(`Of inferry ${kept.inferry}, measured ${kept.date}.`, "");
     console.log(lines.join("\n"));
     for (const bar of bars) console.log(verdict(bar));
     found.parts[name] = result;
