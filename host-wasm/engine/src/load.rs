@@ -205,6 +205,8 @@ impl Load {
         }
         if *running {
             session.cancel();
+            // Only then the request is free for the next run.
+            let _ = session.step(budget);
         }
         progressed(self.number, WARM_UP, self.warm_ups, self.warm_ups);
         let WarmUp { compiled, session, .. } = warm_up;

@@ -250,6 +250,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_that_is_cancelled_between_two_slices_leaves_a_good_session() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/models/mtcnn_cascade/onet.onnx");
+        let bytes = std::fs::read(path).unwrap();
+        let mut model =
+            inferry_engine::onnx::import(&bytes, &inferry_engine::onnx::Options::default()).unwrap();
+        let fixed = crate::shapes::Fixed { name: "input_3".into(), extents: alloc::vec![1, 48, 48, 3] };
+        crate::shapes::fix(&mut model, &[fixed]).unwrap();
+        let cpu = inferry_cpu::Cpu::new(inferry_cpu::Isa::portable());
+        let compiled = inferry_core::Device::compile(&cpu, &model, &inferry_cpu::Options::default()).unwrap();
+        let mut session = Session::new(compiled).unwrap();
+        for _ in 0..2 {
+            session.begin().unwrap();
+            assert_eq!(session.step(1).unwrap(), Progress::Pending);
+            session.cancel();
+            assert_eq!(session.step(1).unwrap(), Progress::Cancelled);
+            session.begin().unwrap();
+            let ended =
+                (0..100_000).map(|_| session.step(1).unwrap()).find(|step| *step != Progress::Pending);
+            assert_eq!(ended, Some(Progress::Done));
+        }
+    }
+
+    #[test]
     fn strings_survive_their_way() {
         let encode = |texts: &[&str]| -> Vec<u8> {
             let text = |text: &&str| [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
