@@ -126,6 +126,17 @@ impl Fragment {
         writes.map(|value| Wire(Source::Made(value))).collect()
     }
 
+    /// The fragment as a graph of its own, for an operator with graphs inside: its inputs are those of the node.
+    pub(crate) fn into_graph(self, inputs: usize, outputs: usize) -> Graph {
+        let mut graph = Graph::default();
+        graph.inputs = (0..inputs).map(|_| graph.add_value("", None)).collect();
+        let reads: Vec<Option<ValueId>> = graph.inputs.iter().copied().map(Some).collect();
+        let names: Vec<String> = (0..outputs).map(|output| format!("y{output}")).collect();
+        let values = self.place(&mut graph, "", &reads, &names);
+        graph.outputs = values.expect("every output is given").into_iter().flatten().collect();
+        graph
+    }
+
     /// Puts the steps at the end of a graph: `name` is the node's, `inputs` what it reads, `outputs` how the graph calls what
     /// it writes (empty for what nobody asked for). Gives the values of the outputs, or which output is not there.
     pub(super) fn place(

@@ -4,8 +4,10 @@ use super::error::ImportError;
 use super::fragment::Fragment;
 use super::node::{Imported, NodeView};
 use crate::op::{
-    binary, blocks, cast, concat, control, conv, expand, gather, loss, matmul, norm, normalise, pad, pool,
-    quantize, reduce, reshape, resize, rnn, shape, slice, softmax, split, text, transpose, unary,
+    attention, binary, blocks, cast, concat, control, conv, cumulative, det, expand, gather, gelu, hot, loss,
+    matmul, matmul_nbits, mel, norm, normalise, pad, pool, qlinear, quantize, random, reduce, reshape,
+    resize, reverse, rnn, roi_pool, rotary, shape, shrink, skip_norm, slice, softmax, split, text, transpose,
+    triangle, unary, unpool,
 };
 
 /// Makes what a node does.
@@ -55,11 +57,14 @@ pub(super) fn operators() -> impl Iterator<Item = (&'static str, &'static str)> 
     OPERATORS.iter().map(|entry| (entry.domain, entry.name))
 }
 
-/// The names of the standard's own operators.
+/// The names of a domain's operators.
 #[cfg(test)]
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    operators().filter(|(domain, _)| domain.is_empty()).map(|(_, name)| name)
+pub(crate) fn names(domain: &str) -> impl Iterator<Item = &'static str> {
+    operators().filter(move |(of, _)| *of == domain).map(|(_, name)| name)
 }
+
+/// The domain of onnxruntime's own operators.
+const MICROSOFT: &str = "com.microsoft";
 
 // In alphabetical order.
 static OPERATORS: &[Entry] = &[
@@ -76,6 +81,8 @@ static OPERATORS: &[Entry] = &[
     entry("", "Atanh", unary::import),
     entry("", "AveragePool", pool::import_average_pool),
     several("", "BatchNormalization", normalise::import_batch),
+    several("", "Bernoulli", random::import_bernoulli),
+    several("", "BlackmanWindow", mel::import_window),
     entry("", "Cast", cast::import_cast),
     entry("", "CastLike", cast::import_cast_like),
     entry("", "Ceil", unary::import),
@@ -89,16 +96,19 @@ static OPERATORS: &[Entry] = &[
     entry("", "ConvTranspose", conv::import_conv_transpose),
     entry("", "Cos", unary::import),
     entry("", "Cosh", unary::import),
+    entry("", "CumSum", cumulative::import),
     several("", "DepthToSpace", blocks::import_depth_to_space),
     entry("", "DequantizeLinear", quantize::import_dequantize),
+    entry("", "Det", det::import),
     entry("", "Div", binary::import),
-    entry("", "Dropout", cast::import_dropout),
+    several("", "Dropout", random::import_dropout),
     entry("", "DynamicQuantizeLinear", quantize::import_dynamic),
     entry("", "Elu", unary::import),
     entry("", "Equal", binary::import),
     entry("", "Erf", unary::import),
     entry("", "Exp", unary::import),
     entry("", "Expand", expand::import_expand),
+    several("", "EyeLike", triangle::import_eye_like),
     entry("", "Flatten", reshape::import_flatten),
     entry("", "Floor", unary::import),
     entry("", "Gather", gather::import_gather),
@@ -107,11 +117,15 @@ static OPERATORS: &[Entry] = &[
     entry("", "Gelu", unary::import),
     entry("", "Gemm", matmul::import_gemm),
     entry("", "GlobalAveragePool", pool::import_global),
+    several("", "GlobalLpPool", pool::import_global_lp),
     entry("", "GlobalMaxPool", pool::import_global),
     entry("", "Greater", binary::import),
     entry("", "GreaterOrEqual", binary::import),
     several("", "GroupNormalization", normalise::import_group),
     entry("", "GRU", rnn::import_gru),
+    several("", "HammingWindow", mel::import_window),
+    several("", "HannWindow", mel::import_window),
+    entry("", "Hardmax", hot::import_hardmax),
     entry("", "HardSigmoid", unary::import),
     entry("", "HardSwish", unary::import),
     entry("", "Identity", cast::import_identity),
@@ -126,21 +140,27 @@ static OPERATORS: &[Entry] = &[
     entry("", "Log", unary::import),
     entry("", "LogSoftmax", softmax::import),
     several("", "LpNormalization", normalise::import_lp),
+    entry("", "LpPool", pool::import_lp_pool),
     several("", "LRN", normalise::import_lrn),
     entry("", "LSTM", rnn::import_lstm),
     entry("", "MatMul", matmul::import_matmul),
     entry("", "MatMulInteger", matmul::import_matmul_integer),
     entry("", "Max", binary::import_variadic),
     entry("", "MaxPool", pool::import_max_pool),
+    entry("", "MaxRoiPool", roi_pool::import),
+    several("", "MaxUnpool", unpool::import),
     entry("", "Mean", binary::import_variadic),
     several("", "MeanVarianceNormalization", normalise::import_mean_variance),
+    several("", "MelWeightMatrix", mel::import_mel),
     entry("", "Min", binary::import_variadic),
     entry("", "Mish", unary::import),
     entry("", "Mod", binary::import),
     entry("", "Mul", binary::import),
+    several("", "Multinomial", random::import_multinomial),
     entry("", "Neg", unary::import),
     several("", "NegativeLogLikelihoodLoss", loss::import_nll),
     entry("", "Not", unary::import),
+    several("", "OneHot", hot::import_one_hot),
     entry("", "Or", binary::import),
     entry("", "Pad", pad::import),
     entry("", "Pow", binary::import),
@@ -148,6 +168,10 @@ static OPERATORS: &[Entry] = &[
     entry("", "QLinearConv", conv::import_qlinear_conv),
     entry("", "QLinearMatMul", matmul::import_qlinear_matmul),
     entry("", "QuantizeLinear", quantize::import_quantize),
+    several("", "RandomNormal", random::import),
+    several("", "RandomNormalLike", random::import),
+    several("", "RandomUniform", random::import),
+    several("", "RandomUniformLike", random::import),
     entry("", "Range", shape::import_range),
     entry("", "Reciprocal", unary::import),
     entry("", "ReduceL1", reduce::import),
@@ -163,12 +187,15 @@ static OPERATORS: &[Entry] = &[
     entry("", "Relu", unary::import),
     entry("", "Reshape", reshape::import_reshape),
     entry("", "Resize", resize::import_resize),
+    entry("", "ReverseSequence", reverse::import),
     entry("", "RNN", rnn::import_rnn),
     entry("", "Round", unary::import),
     entry("", "Selu", unary::import),
     entry("", "Shape", shape::import_shape),
+    several("", "Shrink", shrink::import),
     entry("", "Sigmoid", unary::import),
     entry("", "Sign", unary::import),
+    several("", "SimplifiedLayerNormalization", skip_norm::import_simplified),
     entry("", "Sin", unary::import),
     entry("", "Sinh", unary::import),
     entry("", "Size", shape::import_size),
@@ -189,10 +216,36 @@ static OPERATORS: &[Entry] = &[
     entry("", "ThresholdedRelu", unary::import),
     entry("", "Tile", expand::import_tile),
     entry("", "Transpose", transpose::import),
+    entry("", "Trilu", triangle::import_trilu),
     entry("", "Unsqueeze", reshape::import_unsqueeze),
     entry("", "Upsample", resize::import_upsample),
     entry("", "Where", binary::import_where),
     entry("", "Xor", binary::import),
+    // Of onnxruntime's own domain.
+    several(MICROSOFT, "Attention", attention::import),
+    several(MICROSOFT, "BiasGelu", gelu::import),
+    several(MICROSOFT, "DynamicQuantizeLSTM", qlinear::import_lstm),
+    several(MICROSOFT, "DynamicQuantizeMatMul", qlinear::import_dynamic_matmul),
+    several(MICROSOFT, "EmbedLayerNormalization", skip_norm::import_embed),
+    several(MICROSOFT, "FastGelu", gelu::import),
+    several(MICROSOFT, "FusedMatMul", matmul::import_fused),
+    several(MICROSOFT, "Gelu", gelu::import),
+    several(MICROSOFT, "MatMulIntegerToFloat", qlinear::import_matmul_to_float),
+    several(MICROSOFT, "MatMulNBits", matmul_nbits::import),
+    several(MICROSOFT, "MultiHeadAttention", attention::import_multi_head),
+    several(MICROSOFT, "QLinearAdd", qlinear::import_binary),
+    several(MICROSOFT, "QLinearAveragePool", qlinear::import_pool),
+    several(MICROSOFT, "QLinearConcat", qlinear::import_concat),
+    several(MICROSOFT, "QLinearGlobalAveragePool", qlinear::import_pool),
+    several(MICROSOFT, "QLinearLeakyRelu", qlinear::import_unary),
+    several(MICROSOFT, "QLinearMul", qlinear::import_binary),
+    several(MICROSOFT, "QLinearSigmoid", qlinear::import_unary),
+    several(MICROSOFT, "QLinearSoftmax", qlinear::import_softmax),
+    several(MICROSOFT, "QuickGelu", gelu::import_quick),
+    entry(MICROSOFT, "RotaryEmbedding", rotary::import),
+    several(MICROSOFT, "SimplifiedLayerNormalization", skip_norm::import_simplified),
+    several(MICROSOFT, "SkipLayerNormalization", skip_norm::import_skip),
+    several(MICROSOFT, "SkipSimplifiedLayerNormalization", skip_norm::import_skip),
 ];
 
 #[cfg(test)]

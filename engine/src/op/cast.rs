@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use half::{bf16, f16};
 use inferry_core::{ElementType, Tensor};
 
-use super::rules::{self, BOOL};
+use super::rules;
 use super::{Inputs, Op, OpError};
 use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
@@ -76,7 +76,7 @@ fn converted(tensor: &Tensor, to: ElementType) -> Option<Tensor> {
     .ok()
 }
 
-/// `x`: itself. Also Dropout, whose other two inputs (ratio, training mode) are not read; the training mode must be false.
+/// `x`: itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity;
 
@@ -86,15 +86,7 @@ impl Op for Identity {
     }
 
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
-        inputs.at_most(3, 1)?;
-        if let Some(training) = inputs.typed_optional(2, &BOOL)? {
-            let mode = training.constant.as_ref().and_then(|tensor| tensor.to_vec::<bool>().ok());
-            if mode.is_none_or(|mode| mode.contains(&true)) {
-                return Err(OpError::Unsupported(
-                    "a training mode (input 2) that is not always false".into(),
-                ));
-            }
-        }
+        inputs.at_most(1, 1)?;
         let x = inputs.required(0)?;
         rules::several(alloc::vec![x.clone()])
     }
@@ -116,15 +108,6 @@ pub(crate) fn import_cast_like(node: &NodeView<'_>) -> Result<Imported, ImportEr
 /// Identity.
 pub(crate) fn import_identity(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(1..=1, 1..=1)?;
-    Ok(Imported::with(Identity))
-}
-
-/// Dropout, which does nothing outside of training.
-pub(crate) fn import_dropout(node: &NodeView<'_>) -> Result<Imported, ImportError> {
-    node.counts(1..=3, 1..=2)?;
-    if node.has_output(1) {
-        return Err(node.refuse("the mask of Dropout (output 1) is not supported"));
-    }
     Ok(Imported::with(Identity))
 }
 
@@ -168,16 +151,5 @@ mod tests {
     fn identity_hands_constants_on() {
         check(Identity, &["i64{1, 2}"], "i64{1, 2}");
         check(Identity, &["string[N]"], "string[N]");
-    }
-
-    #[test]
-    fn dropout_is_identity_unless_it_trains() {
-        let dropout = |outputs: &[&str]| node("Dropout", &["x", "ratio", "training"], outputs);
-        check_import(&dropout(&["y"]), 12, Identity, &[]);
-        check_refused(&dropout(&["y", "mask"]), 12, "the mask of Dropout (output 1) is not supported");
-        check(Identity, &["f32[N]", "f32(0.5)", "bool(false)"], "f32[N]");
-        let training = "a training mode (input 2) that is not always false is not supported";
-        check(Identity, &["f32[N]", "", "bool(true)"], training);
-        check(Identity, &["f32[N]", "", "bool[]"], training);
     }
 }

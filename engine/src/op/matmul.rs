@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use inferry_core::ElementType;
 
 use super::rules::{self, BYTE, SCALE, WIDE, shape_error};
-use super::{Inputs, Op, OpError};
+use super::{Inputs, MoveAxis, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact};
-use crate::onnx::{ImportError, Imported, NodeView};
+use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `a, b`: as numpy's `matmul`: the last two dimensions are matrices, those before broadcast; a vector counts as a row
 /// on the left and as a column on the right.
@@ -179,6 +179,29 @@ pub(crate) fn import_matmul_integer(node: &NodeView<'_>) -> Result<Imported, Imp
 pub(crate) fn import_qlinear_matmul(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(8..=8, 1..=1)?;
     Ok(Imported::with(QLinearMatMul))
+}
+
+/// FusedMatMul of `com.microsoft`: factors turned first, the product multiplied by a number. Where the batch is turned too,
+/// the first dimension of a factor is that of its matrices.
+pub(crate) fn import_fused(node: &NodeView<'_>) -> Result<Fragment, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    let mut f = Fragment::new();
+    let mut factors = [f.input(0), f.input(1)];
+    for (factor, side) in factors.iter_mut().zip(["A", "B"]) {
+        if node.flag(&format!("transBatch{side}"), false)? {
+            *factor = f.step(MoveAxis { from: 0, to: -2 }, &[*factor]);
+        }
+        if node.flag(&format!("trans{side}"), false)? {
+            *factor = f.step(MoveAxis { from: -1, to: -2 }, &[*factor]);
+        }
+    }
+    let mut y = f.step(MatMul, &factors);
+    let alpha = node.float_or("alpha", 1.0)?;
+    if alpha != 1.0 {
+        let alpha = f.number(alpha, y);
+        y = f.mul(y, alpha);
+    }
+    Ok(f.giving(y))
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use inferry_core::ElementType;
 
 use super::rules::{self, FLOAT, FLOAT_OR_BYTE, shape_error};
-use super::{Inputs, Op, OpError, Window, window};
+use super::{Binary, Inputs, Op, OpError, ReduceKind, Unary, Window, window};
 use crate::graph::{Dim, Fact, ShapeFact};
-use crate::onnx::{ImportError, Imported, NodeView};
+use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `x`: the largest number in each window. Outputs `y, indices?`; the indices are i64 into the flattened `x`.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,29 @@ pub struct AveragePool {
 impl Op for AveragePool {
     fn name(&self) -> &'static str {
         "AveragePool"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let x = inputs.typed(0, &FLOAT)?;
+        rules::one(x.element, pooled(&self.window, self.ceil, &x.shape)?)
+    }
+}
+
+/// `x`: the norm of each window: the root of the sum of powers of what lies inside `x`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LpPool {
+    /// Kernel (always given), strides, dilations and padding.
+    pub window: Window,
+    /// Whether a last window that is only partly filled counts.
+    pub ceil: bool,
+    /// The power and the root, at least 1.
+    pub p: u32,
+}
+
+impl Op for LpPool {
+    fn name(&self) -> &'static str {
+        "LpPool"
     }
 
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
@@ -130,11 +153,16 @@ pub(crate) fn import_max_pool(node: &NodeView<'_>) -> Result<Imported, ImportErr
 /// AveragePool.
 pub(crate) fn import_average_pool(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(1..=1, 1..=1)?;
-    Ok(Imported::with(AveragePool {
+    Ok(Imported::with(average(node)?))
+}
+
+/// What the attributes of an AveragePool say.
+pub(super) fn average(node: &NodeView<'_>) -> Result<AveragePool, ImportError> {
+    Ok(AveragePool {
         window: import_window(node)?,
         ceil: node.flag("ceil_mode", false)?,
         count_include_pad: node.flag("count_include_pad", false)?,
-    }))
+    })
 }
 
 /// GlobalAveragePool and GlobalMaxPool.
@@ -145,6 +173,52 @@ pub(crate) fn import_global(node: &NodeView<'_>) -> Result<Imported, ImportError
         _ => GlobalPoolKind::Average,
     };
     Ok(Imported::with(GlobalPool { kind }))
+}
+
+/// LpPool.
+pub(crate) fn import_lp_pool(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let ceil = node.flag("ceil_mode", false)?;
+    Ok(Imported::with(LpPool { window: import_window(node)?, ceil, p: power(node)? }))
+}
+
+/// GlobalLpPool: the norm of each channel, put together from other operators.
+pub(crate) fn import_global_lp(node: &NodeView<'_>) -> Result<Fragment, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let p = power(node)?;
+    let mut f = Fragment::new();
+    let x = f.input(0);
+    let channels = f.extents(x, 0, Some(2));
+    let elements = f.count(x, 2, None);
+    let shape = f.chain(&[channels, elements]);
+    let flat = f.reshape(x, shape);
+    let norm = match p {
+        1 => f.reduce(ReduceKind::L1, flat, &[2]),
+        2 => f.reduce(ReduceKind::L2, flat, &[2]),
+        _ => {
+            let (power, root) = (f.number(p as f32, x), f.number(1.0 / p as f32, x));
+            let size = f.step(Unary::Abs, &[flat]);
+            let powers = f.step(Binary::Pow, &[size, power]);
+            let sum = f.reduce(ReduceKind::Sum, powers, &[2]);
+            f.step(Binary::Pow, &[sum, root])
+        }
+    };
+    // As many ones as there are spatial dimensions.
+    let spatial = f.extents(x, 2, None);
+    let zeros = f.sub(spatial, spatial);
+    let one = f.ints(&[1]);
+    let ones = f.add(zeros, one);
+    let shape = f.chain(&[channels, ones]);
+    let y = f.reshape(norm, shape);
+    Ok(f.giving(y))
+}
+
+fn power(node: &NodeView<'_>) -> Result<u32, ImportError> {
+    let p = node.int_or("p", 2)?;
+    match u32::try_from(p) {
+        Ok(p) if p > 0 => Ok(p),
+        _ => Err(node.refuse_attribute("p", format!("{p} is out of range"))),
+    }
 }
 
 fn import_window(node: &NodeView<'_>) -> Result<Window, ImportError> {
@@ -181,6 +255,15 @@ mod tests {
         let global = GlobalPool { kind: GlobalPoolKind::Average };
         check(global, &["f32[N, 3, H, W]"], "f32[N, 3, 1, 1]");
         check(global, &["f32[...]"], "f32[...]");
+    }
+
+    #[test]
+    fn norms_of_windows() {
+        let norm = LpPool { window: window(&[2], &[2]), ceil: true, p: 3 };
+        check(norm.clone(), &["f32[N, 3, 5]"], "f32[N, 3, 3]");
+        let plain = node("LpPool", &["x"], &["y"]).ints("kernel_shape", &[2]).ints("strides", &[2]);
+        check_import(&plain.clone().int("p", 3).int("ceil_mode", 1), 18, norm, &[]);
+        check_refused(&plain.int("p", 0), 18, "attribute \"p\": 0 is out of range");
     }
 
     #[test]

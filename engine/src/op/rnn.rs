@@ -260,15 +260,20 @@ fn check_dims(input: usize, fact: &Fact, wanted: &[Dim]) -> Result<(), OpError> 
 /// LSTM.
 pub(crate) fn import_lstm(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(3..=8, 0..=3)?;
+    Ok(Imported::with(lstm(node)?))
+}
+
+/// What the attributes of an LSTM say.
+pub(super) fn lstm(node: &NodeView<'_>) -> Result<Lstm, ImportError> {
     let direction = direction(node)?;
-    Ok(Imported::with(Lstm {
+    Ok(Lstm {
         hidden: hidden(node)?,
         direction,
         activations: activations(node, direction, &[Unary::Sigmoid, Unary::Tanh, Unary::Tanh])?,
         clip: node.float("clip")?,
         input_forget: node.flag("input_forget", false)?,
         batch_first: node.flag("layout", false)?,
-    }))
+    })
 }
 
 /// GRU.

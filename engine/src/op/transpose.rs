@@ -41,6 +41,43 @@ impl Op for Transpose {
     }
 }
 
+/// `data`: one dimension in another place, the others in their order. For importers that do not know how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MoveAxis {
+    /// Where the dimension stands; negative counts from the end.
+    pub from: i64,
+    /// Where it goes; negative counts from the end.
+    pub to: i64,
+}
+
+impl MoveAxis {
+    /// The permutation that this is in so many dimensions.
+    ///
+    /// # Errors
+    /// A place that does not exist in them.
+    pub fn permutation(&self, rank: usize) -> Result<Vec<usize>, OpError> {
+        let (from, to) = (rules::axis(self.from, rank)?, rules::axis(self.to, rank)?);
+        let mut order: Vec<usize> = (0..rank).collect();
+        let moved = order.remove(from);
+        order.insert(to, moved);
+        Ok(order)
+    }
+}
+
+impl Op for MoveAxis {
+    fn name(&self) -> &'static str {
+        "MoveAxis"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let data = inputs.required(0)?;
+        let Some(dims) = data.shape.dims() else { return rules::one(data.element, ShapeFact::unknown()) };
+        let order = self.permutation(dims.len())?;
+        rules::one(data.element, ShapeFact(Some(order.into_iter().map(|dim| dims[dim].clone()).collect())))
+    }
+}
+
 fn check_permutation(perm: &[usize], rank: usize) -> Result<(), OpError> {
     let mut sorted = perm.to_vec();
     sorted.sort_unstable();
@@ -87,5 +124,15 @@ mod tests {
             &[],
         );
         check_refused(&plain.ints("perm", &[0, -1]), 13, "attribute \"perm\": -1 is negative");
+    }
+
+    #[test]
+    fn one_dimension_moves() {
+        let moved = |from, to| MoveAxis { from, to };
+        check(moved(-1, -2), &["f32[2, 3, 4]"], "f32[2, 4, 3]");
+        check(moved(0, -2), &["f32[M, 3, 4, 5]"], "f32[3, 4, M, 5]");
+        check(moved(-1, 1), &["i8[2, 3, 4, 5]"], "i8[2, 5, 3, 4]");
+        check(moved(2, 0), &["f32[2, 3]"], "axis 2 does not exist in 2 dimensions");
+        check(moved(2, 0), &["f32[...]"], "f32[...]");
     }
 }

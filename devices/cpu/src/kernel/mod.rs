@@ -8,8 +8,10 @@
 //!
 //! One kernel a file: the reference loop first, fast paths below, both tested against each other.
 
+mod any;
 mod argreduce;
 mod arguments;
+mod attention;
 mod batch_norm;
 mod binary;
 mod cast;
@@ -18,6 +20,8 @@ mod constant;
 mod conv;
 mod conv_transpose;
 pub(crate) mod copy;
+mod cumulative;
+mod det;
 mod dynamic_quantize;
 pub mod epilogue;
 pub mod fault;
@@ -25,21 +29,27 @@ mod fold;
 mod functions;
 mod gather;
 mod gemm;
+mod hot;
 mod integer;
 mod join;
 mod layer_norm;
 mod lookup;
 mod matmul;
+mod matmul_nbits;
+mod mel;
 mod number;
 mod pad;
 mod pool;
 mod power;
 pub(crate) mod program;
 mod quantize;
+mod random;
 mod recurrent;
 mod reduce;
 mod repeat;
 mod resize;
+mod reverse;
+mod roi_pool;
 mod scales;
 mod simple;
 mod sizes;
@@ -49,7 +59,9 @@ mod strided;
 pub(crate) mod testing;
 mod text;
 mod transpose;
+mod triangle;
 mod unary;
+mod unpool;
 mod variadic;
 mod vector;
 mod walk;
@@ -222,6 +234,7 @@ macro_rules! entry {
 static REGISTRY: &[Entry] = &[
     entry!(op::Align, copy::align),
     entry!(op::ArgReduce, argreduce::arg_reduce),
+    entry!(op::AttentionMask, attention::attention_mask),
     entry!(op::AveragePool, pool::average_pool),
     entry!(op::BatchNormalization, batch_norm::batch_normalization),
     entry!(op::Binary, binary::binary),
@@ -233,7 +246,10 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Conv, conv::conv),
     entry!(op::ConvInteger, integer::conv_integer),
     entry!(op::ConvTranspose, conv_transpose::conv_transpose),
+    entry!(op::CumSum, cumulative::cum_sum),
     entry!(op::DequantizeLinear, quantize::dequantize),
+    entry!(op::Det, det::det),
+    entry!(op::Diagonal, triangle::diagonal),
     entry!(op::DynamicQuantizeLinear, dynamic_quantize::dynamic_quantize),
     entry!(op::Elementwise, program::build_elementwise),
     entry!(op::Expand, strided::expand),
@@ -245,31 +261,45 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Gemm, matmul::gemm),
     entry!(op::GlobalPool, pool::global_pool),
     entry!(op::Gru, recurrent::gru),
+    entry!(op::Hardmax, hot::hardmax),
     entry!(op::Identity, copy::identity),
     entry!(op::InstanceNormalization, layer_norm::instance_normalization),
     entry!(op::LayerNormalization, layer_norm::layer_normalization),
+    entry!(op::LpPool, pool::lp_pool),
     entry!(op::Lstm, recurrent::lstm),
     entry!(op::MatMul, matmul::matmul),
     entry!(op::MatMulInteger, integer::matmul_integer),
+    entry!(op::MatMulNBits, matmul_nbits::matmul_nbits),
     entry!(op::MaxPool, pool::max_pool),
+    entry!(op::MaxRoiPool, roi_pool::max_roi_pool),
+    entry!(op::MaxUnpool, unpool::max_unpool),
+    entry!(op::MelWeightMatrix, mel::mel_weight_matrix),
+    entry!(op::MoveAxis, transpose::move_axis),
+    entry!(op::Multinomial, random::multinomial),
+    entry!(op::OneHot, hot::one_hot),
     entry!(op::Pad, pad::pad),
     entry!(op::QLinearConv, integer::qlinear_conv),
     entry!(op::QLinearMatMul, integer::qlinear_matmul),
     entry!(op::QuantizeLinear, quantize::quantize),
+    entry!(op::Random, random::random),
     entry!(op::Range, constant::range),
     entry!(op::Reduce, reduce::reduce),
     entry!(op::Reshape, copy::reshape),
     entry!(op::Resize, resize::resize),
+    entry!(op::ReverseSequence, reverse::reverse_sequence),
+    entry!(op::RotaryEmbedding, attention::rotary_embedding),
     entry!(op::ShapeOf, constant::shape),
     entry!(op::SizeOf, constant::size),
     entry!(op::Rnn, recurrent::rnn),
     entry!(op::Slice, strided::slice),
     entry!(op::Softmax, softmax::softmax),
     entry!(op::Split, join::split),
+    entry!(op::SplitHeads, attention::split_heads),
     entry!(op::Squeeze, copy::squeeze),
     entry!(op::StringConcat, text::string_concat),
     entry!(op::Tile, repeat::tile),
     entry!(op::Transpose, transpose::transpose),
+    entry!(op::Trilu, triangle::trilu),
     entry!(op::Unary, unary::unary),
     entry!(op::Unsqueeze, copy::unsqueeze),
     entry!(op::Variadic, variadic::variadic),

@@ -12,7 +12,7 @@ pub(crate) use global::global_pool;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
-use inferry_engine::op::{AveragePool, MaxPool, Op, Window};
+use inferry_engine::op::{AveragePool, LpPool, MaxPool, Op, Window};
 
 use crate::kernel::arguments::{form, refused};
 use crate::kernel::number::{Number, by_number};
@@ -46,6 +46,41 @@ pub(crate) fn average_pool(op: &AveragePool, node: &Builder<'_>) -> Built {
         (ElementType::F64, _) => mean::<f64>(windows),
         (element, _) => Err(BuildError::Element { op: op.name(), element }),
     }
+}
+
+/// Builds the kernel of an [`LpPool`].
+pub(crate) fn lp_pool(op: &LpPool, node: &Builder<'_>) -> Built {
+    let windows = Windows::new(&op.window, op.ceil, node)?;
+    match node.input(0)?.element {
+        ElementType::F32 => norm::<f32>(windows, op.p),
+        ElementType::F64 => norm::<f64>(windows, op.p),
+        element => Err(BuildError::Element { op: op.name(), element }),
+    }
+}
+
+fn norm<T: Number>(windows: Windows, p: u32) -> Built {
+    let phase = spread(windows.outputs(), windows.picoseconds() * if p > 2 { 10 } else { 1 });
+    let power = f64::from(p);
+    simple(phase, move |io| {
+        let x = io.input::<T>(0);
+        let start = io.tiles().start * phase.unit;
+        for (index, to) in io.rows::<T>().iter_mut().enumerate() {
+            let mut sum = 0.0;
+            windows.each(start + index, |at| {
+                let size = x[at].to_f64().abs();
+                sum += match p {
+                    1 => size,
+                    2 => size * size,
+                    _ => libm::pow(size, power),
+                };
+            });
+            *to = T::from_f64(match p {
+                1 => sum,
+                2 => libm::sqrt(sum),
+                _ => libm::pow(sum, 1.0 / power),
+            });
+        }
+    })
 }
 
 fn largest<T: Number>(windows: Windows) -> Built {
@@ -353,6 +388,18 @@ mod tests {
         assert_eq!(run_one::<f32>(&op, &[&x], [1, 2, 1, 1, 1]), [7.0, 15.0]);
         let op = AveragePool { window: cube, ceil: false, count_include_pad: false };
         assert_eq!(run_one::<f32>(&op, &[&x], [1, 2, 1, 1, 1]), [3.5, 11.5]);
+    }
+
+    #[test]
+    fn norms_of_windows() {
+        let x = tensor(&[1.0f32, -2.0, 2.0, 3.0, -4.0], [1, 1, 5]);
+        let norm = |p, ceil, pads: &[usize]| LpPool { window: window(&[2], &[2], &[], pads), ceil, p };
+        let close = |op: LpPool, wanted: &[f32]| {
+            assert_close(&run_one::<f32>(&op, &[&x], [1, 1, wanted.len()]), wanted, 1e-6, 1e-6);
+        };
+        close(norm(1, false, &[]), &[3.0, 5.0]);
+        close(norm(2, true, &[]), &[5f32.sqrt(), 13f32.sqrt(), 4.0]);
+        close(norm(3, false, &[1, 0]), &[1.0, 16f32.cbrt(), 91f32.cbrt()]);
     }
 
     #[test]

@@ -9,12 +9,12 @@ mod plane;
 
 use alloc::format;
 
-use inferry_engine::op::Transpose;
+use inferry_engine::op::{MoveAxis, Transpose};
 
 use self::plane::Planes;
 use crate::io::Plain;
 use crate::isa::Isa;
-use crate::kernel::arguments::form;
+use crate::kernel::arguments::{form, refused};
 use crate::kernel::simple::{simple, spread_rows};
 use crate::kernel::strided;
 use crate::kernel::walk::{Walk, dense_stride};
@@ -38,6 +38,12 @@ pub(crate) fn transpose(op: &Transpose, node: &Builder<'_>) -> Built {
         Some(plane) if count > 0 => blocked::<T>(walk, plane, count, node.isa),
         _ => strided::copy::<T>(walk, count),
     })
+}
+
+/// Builds MoveAxis, which is a Transpose.
+pub(crate) fn move_axis(op: &MoveAxis, node: &Builder<'_>) -> Built {
+    let perm = op.permutation(node.input(0)?.shape.rank()).map_err(refused)?;
+    transpose(&Transpose { perm: Some(perm) }, node)
 }
 
 /// How a permutation is seen by the blocked form: rows of the fast dimension, each `middle` times `last` elements.

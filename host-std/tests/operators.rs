@@ -1,0 +1,64 @@
+//! Operators that are put together from others, against another runtime's answers: one model of many small nodes that have
+//! nothing to do with each other (`tests/models/operators/make.py` makes it).
+
+use inferry::npz::Arrays;
+use inferry::{ElementType, Options, Runtime, Tensor};
+use inferry_behaviour::data;
+
+/// Outputs that may lie further from the answers than a last bit, by how their name begins, with the reason.
+const LOOSE: &[(&str, f32)] = &[
+    // onnxruntime rounds the data of each step to eight bits; we do not.
+    ("lstm", 0.03),
+    // Rounded halfway by one and not by the other.
+    ("dynamic", 1e-4),
+];
+
+#[test]
+fn operators_of_onnxruntime_give_its_answers() {
+    let file = |name: &str| data::carried(&format!("operators/{name}"));
+    let runtime = Runtime::new().expect("a runtime");
+    let model = inferry::read_model(file("microsoft.onnx")).expect("a model");
+    let model = runtime.compile(&model, Options::latency()).expect("compiles");
+    let arrays = Arrays::open(file("microsoft.npz")).expect("arrays");
+    let mut request = model.request().expect("a request");
+    for (index, port) in model.inputs().iter().enumerate() {
+        let array = arrays.get(&format!("input_{index}")).expect("an array for each input");
+        request.set_input(index, array.clone()).unwrap_or_else(|error| panic!("{}: {error}", port.name));
+    }
+    let outputs = request.start().expect("starts").wait().expect("runs");
+    let mut wrong = Vec::new();
+    for (index, port) in model.outputs().iter().enumerate() {
+        let wanted = arrays.get(&format!("output_{index}")).expect("an array for each output");
+        if let Err(problem) = compare(outputs.get(index).expect("an output"), wanted, &port.name) {
+            wrong.push(format!("{}: {problem}", port.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(model.outputs().len() > 70);
+}
+
+fn compare(found: &Tensor, wanted: &Tensor, name: &str) -> Result<(), String> {
+    if found.element() != wanted.element() || found.shape() != wanted.shape() {
+        let text = |tensor: &Tensor| format!("{}{}", tensor.element(), tensor.shape());
+        return Err(format!("{} is not {}", text(found), text(wanted)));
+    }
+    let loose = LOOSE.iter().find(|(prefix, _)| name.starts_with(prefix)).map_or(0.0, |(_, more)| *more);
+    let (found, wanted) = (numbers(found), numbers(wanted));
+    for (index, (a, b)) in found.iter().zip(&wanted).enumerate() {
+        if (a - b).abs() > 2e-6 + loose + 1e-5 * b.abs() {
+            return Err(format!("element {index} is {a}, not {b}"));
+        }
+    }
+    Ok(())
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let wide = |values: Vec<i32>| values.into_iter().map(|value| value as f32).collect();
+    match tensor.element() {
+        ElementType::F32 => tensor.to_vec::<f32>().expect("f32"),
+        ElementType::I32 => wide(tensor.to_vec::<i32>().expect("i32")),
+        ElementType::U8 => wide(tensor.to_vec::<u8>().expect("u8").into_iter().map(i32::from).collect()),
+        ElementType::I8 => wide(tensor.to_vec::<i8>().expect("i8").into_iter().map(i32::from).collect()),
+        other => panic!("no answers of {other}"),
+    }
+}
