@@ -146,10 +146,18 @@ impl Load {
         Steps::new(|mut pace| async move { make(block, shapes, options, &mut pace).await })
     }
 
+    /// Also ends where a phase begins, so that the page is told of each, however short.
     fn go_on(&mut self, mut make: Make, budget: u64) -> Result<Option<Loaded>, Trouble> {
-        let clock = &SliceClock;
-        let slice = Slice::Until { clock, until: clock.now().saturating_add(budget) };
-        let step = make.step(&Turn::new(Stop::never(), slice, &Serial));
+        let until = SliceClock.now().saturating_add(budget);
+        let at = |progress: steps::Progress| (progress.phase, progress.total > 0);
+        let begun = at(self.told);
+        let step = loop {
+            let step = make.step(&Turn::new(Stop::never(), Slice::Looks(1), &Serial));
+            let enough = SliceClock.now() >= until || at(make.progress()) != begun;
+            if !matches!(step, Step::Pending) || (enough && budget < u64::MAX) {
+                break step;
+            }
+        };
         self.tell(make.progress());
         let compiled = match step {
             Step::Pending => {
@@ -165,7 +173,7 @@ impl Load {
         }
         progressed(self.number, WARM_UP, 0, self.warm_ups);
         let session = Session::new(compiled.clone())?;
-        let until = clock.now().saturating_add(WARM_UP_TIME);
+        let until = SliceClock.now().saturating_add(WARM_UP_TIME);
         self.phase = Some(Phase::WarmUp(WarmUp { compiled, session, runs: 0, running: false, until }));
         Ok(None)
     }
