@@ -1,9 +1,10 @@
 //! Operators that are put together from others, against another runtime's answers: one model of many small nodes that have
-//! nothing to do with each other (`tests/models/operators/make.py` makes it).
+//! nothing to do with each other (`operators/make.py` makes it, and has its licence).
+
+use std::path::Path;
 
 use inferry::npz::Arrays;
 use inferry::{ElementType, Options, Runtime, Tensor};
-use inferry_behaviour::data;
 
 /// Outputs that may lie further from the answers than a last bit, by how their name begins, with the reason.
 const LOOSE: &[(&str, f32)] = &[
@@ -15,7 +16,7 @@ const LOOSE: &[(&str, f32)] = &[
 
 #[test]
 fn operators_of_onnxruntime_give_its_answers() {
-    let file = |name: &str| data::carried(&format!("operators/{name}"));
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/operators").join(name);
     let runtime = Runtime::new().expect("a runtime");
     let model = inferry::read_model(file("microsoft.onnx")).expect("a model");
     let model = runtime.compile(&model, Options::latency()).expect("compiles");
