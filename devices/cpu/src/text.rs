@@ -10,7 +10,7 @@
 //! emptied when a run begins and keeps its capacity, so a warm run takes no memory. Nothing is taken out of it during a
 //! run: a string that a run makes costs its bytes until the run ends, and the table has a limit.
 //!
-//! The constants of a model are numbered once, when it is compiled ([`Words`]), and have the same numbers in every plan and
+//! The constants of a model are numbered once, when it is compiled (`Words`), and have the same numbers in every plan and
 //! run. What this module does *not* do: it looks for equal strings only among the constants; two numbers may stand for equal
 //! strings.
 
