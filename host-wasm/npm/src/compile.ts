@@ -2,6 +2,7 @@
  * From a source to a model: fetch, hand it to a worker, follow the progress, stop when asked.
  */
 
+import { pause } from "./engine/pause.js";
 import { InferError } from "./errors.js";
 import type { Loading } from "./host.js";
 import type { ImagesOption } from "./image.js";
@@ -75,9 +76,12 @@ async function compiledOn(runtime: Runtime, source: Source, options: CompileOpti
   if (signal?.aborted) throw aborted(signal, WHAT);
   if (runtime.disposed) throw new InferError("disposed", "the runtime was disposed");
   const { inputs, outputs, id } = await load(runtime, blob, nameOf(source), options);
+  await pause();
   try {
     const images = options.images && new (await import("./image.js")).ImageInputs(inputs, options.images);
-    return new Model(runtime, id, inputs, outputs, { ...options, images, owned });
+    const model = new Model(runtime, id, inputs, outputs, { ...options, images, owned });
+    await pause();
+    return model;
   } catch (error) {
     runtime.host.models.delete(id);
     runtime.host.raw.remove(id);

@@ -3,6 +3,7 @@
  */
 
 import init, { Model as RawModel } from "../wasm/inferry_wasm.js";
+import { pause } from "./engine/pause.js";
 import { InferError } from "./errors.js";
 import { Workers, type Hands, type Job } from "./host.js";
 import { type Flavour, type Platform, relaxed } from "./platform.js";
@@ -78,6 +79,7 @@ export class Runtime {
       page = undefined;
       throw new InferError("network", `inferry.wasm could not be loaded: ${(cause as Error).message}`, { cause });
     }
+    await pause();
     const runtime = new Runtime(platform, options);
     const what = { isolated: "isolated workers", shared: "workers over one memory", inline: "the calling thread, in slices" }[runtime.mode];
     const many = runtime.mode === "inline" ? "" : `up to ${runtime.limit} `;

@@ -3,7 +3,7 @@
  */
 
 import { InferError } from "./errors.js";
-import { makePause } from "./engine/pause.js";
+import { pause } from "./engine/pause.js";
 import { aborted, onAbort } from "./stop.js";
 
 /** What {@link compile} takes. A string is an address; in Node, a path too. */
@@ -34,7 +34,6 @@ const TURN = 4;
 /** So many bytes become a blob. */
 const BLOB = 1 << 20;
 
-let pause: (() => Promise<void>) | undefined;
 
 /** The name of the cache in which models are kept. */
 export const CACHE = "inferry-models";
@@ -134,7 +133,7 @@ async function drain(body: ReadableStream<Uint8Array>, total: number | undefined
       }
       // What is there already comes without a turn of the event loop in between.
       if (performance.now() - began < TURN) continue;
-      await (pause ??= makePause())();
+      await pause();
       began = performance.now();
     }
   } finally {

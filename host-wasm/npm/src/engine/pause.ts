@@ -16,3 +16,10 @@ export function makePause(): () => Promise<void> {
       port2.postMessage(null);
     });
 }
+
+let shared: (() => Promise<void>) | undefined;
+
+/** A turn of the event loop for others: first calls of code that the browser has yet to compile are long enough by themselves. */
+export function pause(): Promise<void> {
+  return (shared ??= makePause())();
+}
