@@ -44,9 +44,9 @@ write("slow", [helper.make_node("MatMul", [a, "one"], [b], name=f"step {i}") for
       + [helper.make_node("ReduceMax", ["y"], ["most"], keepdims=0)],
       [port("x", ["rows", 256])], [port("most", [])], [("one", np.eye(256, dtype=np.float32))])
 
-# Every type that a tensor may have on its way, unchanged; strings have no operator yet.
+# Every type that a tensor may have on its way, unchanged.
 kinds = {"f32": T.FLOAT, "f64": T.DOUBLE, "f16": T.FLOAT16, "i8": T.INT8, "i16": T.INT16, "i32": T.INT32, "i64": T.INT64,
-         "u8": T.UINT8, "u16": T.UINT16, "u32": T.UINT32, "u64": T.UINT64, "bool": T.BOOL}
+         "u8": T.UINT8, "u16": T.UINT16, "u32": T.UINT32, "u64": T.UINT64, "bool": T.BOOL, "string": T.STRING}
 write("types", [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
       [port(name, [2], kind) for name, kind in kinds.items()], [port(f"{name}_out", [2], kind) for name, kind in kinds.items()])
 

@@ -147,7 +147,7 @@ test("every element type goes to a worker and back", async (t) => {
     f32: ["float32", [1.5, -2]], f64: ["float64", [1e300, -2]], f16: ["float16", [0x3c00, 0xc000]], i8: ["int8", [-128, 127]],
     i16: ["int16", [-32768, 7]], i32: ["int32", [-2147483648, 7]], i64: ["int64", [-9007199254740993n, 7n]], u8: ["uint8", [255, 0]],
     u16: ["uint16", [65535, 0]], u32: ["uint32", [4294967295, 0]], u64: ["uint64", [18446744073709551615n, 0n]],
-    bool: ["bool", [1, 0]],
+    bool: ["bool", [1, 0]], string: ["string", ["grüezi", ""]],
   };
   const feeds = Object.fromEntries(Object.entries(values).map(([name, [type, data]]) => [name, new Tensor(type, data)]));
   const outputs = await model.run(feeds);
