@@ -198,6 +198,27 @@ impl Texts {
         }
     }
 
+    /// A string of what `each` makes of every character of another.
+    pub fn map<I: Iterator<Item = char>>(
+        &mut self,
+        text: Text,
+        each: impl Fn(char) -> I,
+    ) -> Result<Text, Fault> {
+        let start = self.made.characters.len();
+        let mut at = 0;
+        while let Some(character) = self.get(text)[at..].chars().next() {
+            at += character.len_utf8();
+            for made in each(character) {
+                if let Err(full) = self.reserve(made.len_utf8()) {
+                    self.made.characters.truncate(start);
+                    return Err(full);
+                }
+                self.made.characters.push(made);
+            }
+        }
+        self.made.close(start).ok_or_else(|| self.full())
+    }
+
     /// A string of what is printed.
     pub fn print(&mut self, value: fmt::Arguments<'_>) -> Result<Text, Fault> {
         let start = self.made.characters.len();
@@ -341,6 +362,8 @@ mod tests {
         assert_eq!((texts.part(joined, 0..6), texts.part(word, 2..2)), (Ok(joined), Ok(Text::EMPTY)));
         let printed = texts.print(format_args!("{}{a:?}", 1.5)).unwrap();
         assert_eq!(texts.get(printed), format!("1.5{a:?}"));
+        let loud = texts.map(joined, char::to_uppercase).unwrap();
+        assert_eq!(texts.get(loud), "WORT-A");
         texts.clear();
         let first = texts.add("x").unwrap();
         assert_eq!((first, texts.get(first), texts.get(word)), (made, "x", "wort"));
@@ -353,6 +376,7 @@ mod tests {
         let full = Fault::Texts { limit: 40 };
         assert_eq!(texts.join(text, text), Err(full.clone()));
         assert_eq!(texts.print(format_args!("{:020}", 7)), Err(full.clone()));
+        assert_eq!(texts.map(text, |digit| [digit; 9].into_iter()), Err(full.clone()));
         assert_eq!(texts.made.characters.len(), 10, "what was printed in vain is gone");
         // Parts take room too, though their characters are there.
         texts.part(text, 1..2).unwrap();

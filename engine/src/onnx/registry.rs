@@ -4,10 +4,10 @@ use super::error::ImportError;
 use super::fragment::Fragment;
 use super::node::{Imported, NodeView};
 use crate::op::{
-    attention, binary, blocks, cast, concat, control, conv, cumulative, det, expand, gather, gelu, hot, loss,
-    matmul, matmul_nbits, mel, norm, normalise, pad, pool, qlinear, quantize, random, reduce, reshape,
-    resize, reverse, rnn, roi_pool, rotary, shape, shrink, skip_norm, slice, softmax, split, text, transpose,
-    triangle, unary, unpool,
+    attention, binary, blocks, cast, concat, control, conv, cumulative, det, expand, features, gather, gelu,
+    hot, label_encoder, loss, matmul, matmul_nbits, mel, norm, normalise, pad, pool, qlinear, quantize,
+    random, reduce, reshape, resize, reverse, rnn, roi_pool, rotary, shape, shrink, skip_norm, slice,
+    softmax, split, text, transpose, trees, triangle, unary, unpool,
 };
 
 /// Makes what a node does.
@@ -63,6 +63,8 @@ pub(crate) fn names(domain: &str) -> impl Iterator<Item = &'static str> {
     operators().filter(move |(of, _)| *of == domain).map(|(_, name)| name)
 }
 
+/// The standard's domain for what is no network.
+const ML: &str = "ai.onnx.ml";
 /// The domain of onnxruntime's own operators.
 const MICROSOFT: &str = "com.microsoft";
 
@@ -184,6 +186,7 @@ static OPERATORS: &[Entry] = &[
     entry("", "ReduceProd", reduce::import),
     entry("", "ReduceSum", reduce::import),
     entry("", "ReduceSumSquare", reduce::import),
+    entry("", "RegexFullMatch", text::import_regex),
     entry("", "Relu", unary::import),
     entry("", "Reshape", reshape::import_reshape),
     entry("", "Resize", resize::import_resize),
@@ -221,6 +224,11 @@ static OPERATORS: &[Entry] = &[
     entry("", "Upsample", resize::import_upsample),
     entry("", "Where", binary::import_where),
     entry("", "Xor", binary::import),
+    // Of the standard's domain for what is no network.
+    entry(ML, "ArrayFeatureExtractor", features::import_extractor),
+    several(ML, "Binarizer", features::import_binarizer),
+    entry(ML, "LabelEncoder", label_encoder::import),
+    entry(ML, "TreeEnsemble", trees::import),
     // Of onnxruntime's own domain.
     several(MICROSOFT, "Attention", attention::import),
     several(MICROSOFT, "BiasGelu", gelu::import),

@@ -217,8 +217,13 @@ fn value_info(name: &str, element: ElementType, dims: &[&str]) -> Proto {
     Proto::default().put_bytes(1, name.as_bytes()).put(2, &Proto::default().put(1, &tensor))
 }
 
-/// A tensor with its numbers as raw bytes.
+/// A tensor with its numbers as raw bytes, or with its strings.
 pub(crate) fn tensor_proto(name: &str, tensor: &Tensor) -> Proto {
+    if let Ok(strings) = tensor.strings() {
+        let dims = tensor.shape().iter().fold(Proto::default(), |proto, dim| proto.put_int(1, *dim as i64));
+        let proto = dims.put_int(2, 8).put_bytes(8, name.as_bytes());
+        return strings.iter().fold(proto, |proto, string| proto.put_bytes(6, string.as_bytes()));
+    }
     let lease = tensor.lease_read().expect("nobody writes it");
     let size = tensor.len() * tensor.element().size();
     let bytes = &lease.bytes()[tensor.offset()..tensor.offset() + size];

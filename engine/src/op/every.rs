@@ -245,6 +245,7 @@ static ROWS: &[Row] = &[
     row("QuantizeLinear", &[NEWEST], &["f32[2, 3]", "f32[3]"], |n| n.int("output_dtype", 4), "u16[2, 3]"),
     row("Range", &[11, NEWEST], &["f32(0)", "f32(3)", "f32(0.5)"], none, "f32[6]"),
     row("ReduceSum", &[OLDEST, 11], F, |n| n.ints("axes", &[0]), "f32[1, 3]"),
+    row("RegexFullMatch", &[20, NEWEST], &["string[2, 3]"], |n| n.text("pattern", "a+"), "bool[2, 3]"),
     row("ReduceSum", &[13, NEWEST], &["f32[2, 3]", "i64{0}"], none, "f32[1, 3]"),
     row("Reshape", ALL, &["f32[2, 3, 4]", "i64{0, -1}"], none, "f32[2, 12]"),
     row("Resize", &[10], &["f32[2, 3]", "f32{1, 2}"], none, "f32[2, 6]"),

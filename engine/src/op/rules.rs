@@ -14,8 +14,8 @@ use crate::graph::{Dim, Fact, ShapeFact};
 
 /// A set of element types that an input may have.
 pub(crate) struct Types {
-    wanted: &'static str,
-    has: fn(ElementType) -> bool,
+    pub(super) wanted: &'static str,
+    pub(super) has: fn(ElementType) -> bool,
 }
 
 use ElementType::{Bool, I8, I32, I64, U8, U32, U64};

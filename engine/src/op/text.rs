@@ -2,6 +2,7 @@
 //!
 //! What only moves strings (Gather, Concat, Where, …) is not here: those take any type.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
@@ -27,6 +28,31 @@ impl Op for StringConcat {
     }
 }
 
+/// `x`: whether each string as a whole fits a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RegexFullMatch {
+    /// The pattern, in the syntax of RE2.
+    pub pattern: String,
+}
+
+impl Op for RegexFullMatch {
+    fn name(&self) -> &'static str {
+        "RegexFullMatch"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        rules::one(ElementType::Bool, inputs.typed(0, &STRING)?.shape.clone())
+    }
+}
+
+/// RegexFullMatch.
+pub(crate) fn import_regex(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let pattern = node.text("pattern")?.ok_or_else(|| node.refuse_attribute("pattern", "is missing"))?;
+    Ok(Imported::with(RegexFullMatch { pattern: pattern.into() }))
+}
+
 /// StringConcat.
 pub(crate) fn import_concat(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(2..=2, 1..=1)?;
@@ -38,6 +64,15 @@ mod tests {
     use super::*;
     use crate::onnx::testing::node;
     use crate::op::testing::{check, check_import, check_refused};
+
+    #[test]
+    fn a_match_has_the_shape_of_its_strings() {
+        let op = RegexFullMatch { pattern: "a+".into() };
+        check(op.clone(), &["string[N, 0]"], "bool[N, 0]");
+        let node = node("RegexFullMatch", &["x"], &["y"]);
+        check_import(&node.clone().text("pattern", "a+"), 20, op, &[]);
+        check_refused(&node, 20, "attribute \"pattern\": is missing");
+    }
 
     #[test]
     fn joined_strings_broadcast() {

@@ -26,13 +26,6 @@ impl Op for Trilu {
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
         inputs.at_most(2, 1)?;
         let x = inputs.typed(0, &ANY)?;
-        if x.element == ElementType::String {
-            return Err(OpError::Element {
-                input: 0,
-                actual: x.element,
-                wanted: "numbers or bool are needed",
-            });
-        }
         if x.shape.rank().is_some_and(|rank| rank < 2) {
             return shape_error(format!("input 0 needs 2 dimensions, its shape is {}", x.shape));
         }

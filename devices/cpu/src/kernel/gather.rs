@@ -6,14 +6,14 @@
 use alloc::format;
 
 use inferry_core::ElementType;
-use inferry_engine::op::{Gather, GatherElements, GatherNd};
+use inferry_engine::op::{ArrayFeatureExtractor, Gather, GatherElements, GatherNd};
 
 use crate::io::{Io, Plain};
 use crate::kernel::arguments::{axis, form};
 use crate::kernel::fault::Fault;
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::walk::dense_stride;
-use crate::kernel::{BuildError, Builder, Built, by_size};
+use crate::kernel::{BuildError, Builder, Built, Operand, by_size};
 
 /// Builds Gather: whole slices along one axis.
 pub(crate) fn gather(op: &Gather, node: &Builder<'_>) -> Built {
@@ -37,6 +37,20 @@ pub(crate) fn gather(op: &Gather, node: &Builder<'_>) -> Built {
         let index = wrapped(index(io, 1, wide, piece % picked), extent)?;
         Ok(((piece / picked) * extent + index) * inner)
     }))
+}
+
+/// Builds ArrayFeatureExtractor: Gather along the last axis, by indices of any shape and with its own word on vectors.
+pub(crate) fn array_feature_extractor(_: &ArrayFeatureExtractor, node: &Builder<'_>) -> Built {
+    let (data, indices) = (node.input(0)?, node.input(1)?);
+    let Some((_, outer)) = data.shape.split_last() else {
+        return Err(form("ArrayFeatureExtractor of a scalar"));
+    };
+    let flat = Operand { shape: [indices.shape.count()].into(), ..indices.clone() };
+    let inputs = [Some(data.clone()), Some(flat)];
+    if node.output(0).1.count() != outer.iter().product::<usize>() * indices.shape.count() {
+        return Err(form(format!("{} by {} is not {}", data.shape, indices.shape, node.output(0).1)));
+    }
+    gather(&Gather { axis: -1 }, &Builder { inputs: &inputs, ..*node })
 }
 
 /// Builds GatherND: slices whose leading indices are the rows of the indices.
@@ -149,7 +163,7 @@ fn wrapped(index: i64, extent: usize) -> Result<usize, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::testing::{fault_of, run_one, tensor};
+    use crate::kernel::testing::{fault_of, run_one, run_strings, strings, tensor};
 
     #[test]
     fn gathers_slices_along_an_axis() {
@@ -176,6 +190,15 @@ mod tests {
             let by_rows = GatherNd { batch_dims: 0 };
             assert_eq!(fault_of(&by_rows, &[&data, &indices], &[(ElementType::U8, [2].into())]), outside);
         }
+    }
+
+    #[test]
+    fn extracts_features_of_every_row() {
+        let data = tensor(&[1f64, 2., 3., 4., 5., 6.], [2, 3]);
+        let op = ArrayFeatureExtractor;
+        assert_eq!(run_one::<f64>(&op, &[&data, &tensor(&[2i64, 0], [1, 2])], [2, 2]), [3., 1., 6., 4.]);
+        let names = strings(&["no", "yes"], [2]);
+        assert_eq!(run_strings(&op, &[&names, &tensor(&[1i64, 1, 0], [3])], [1, 3]), ["yes", "yes", "no"]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod gemm;
 mod hot;
 mod integer;
 mod join;
+mod label_encoder;
 mod layer_norm;
 mod lookup;
 mod matmul;
@@ -59,6 +60,7 @@ mod strided;
 pub(crate) mod testing;
 mod text;
 mod transpose;
+mod trees;
 mod triangle;
 mod unary;
 mod unpool;
@@ -234,6 +236,7 @@ macro_rules! entry {
 static REGISTRY: &[Entry] = &[
     entry!(op::Align, copy::align),
     entry!(op::ArgReduce, argreduce::arg_reduce),
+    entry!(op::ArrayFeatureExtractor, gather::array_feature_extractor),
     entry!(op::AttentionMask, attention::attention_mask),
     entry!(op::AveragePool, pool::average_pool),
     entry!(op::BatchNormalization, batch_norm::batch_normalization),
@@ -264,6 +267,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Hardmax, hot::hardmax),
     entry!(op::Identity, copy::identity),
     entry!(op::InstanceNormalization, layer_norm::instance_normalization),
+    entry!(op::LabelEncoder, label_encoder::label_encoder),
     entry!(op::LayerNormalization, layer_norm::layer_normalization),
     entry!(op::LpPool, pool::lp_pool),
     entry!(op::Lstm, recurrent::lstm),
@@ -284,6 +288,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Random, random::random),
     entry!(op::Range, constant::range),
     entry!(op::Reduce, reduce::reduce),
+    entry!(op::RegexFullMatch, text::regex_full_match),
     entry!(op::Reshape, copy::reshape),
     entry!(op::Resize, resize::resize),
     entry!(op::ReverseSequence, reverse::reverse_sequence),
@@ -299,6 +304,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::StringConcat, text::string_concat),
     entry!(op::Tile, repeat::tile),
     entry!(op::Transpose, transpose::transpose),
+    entry!(op::TreeEnsemble, trees::tree_ensemble),
     entry!(op::Trilu, triangle::trilu),
     entry!(op::Unary, unary::unary),
     entry!(op::Unsqueeze, copy::unsqueeze),

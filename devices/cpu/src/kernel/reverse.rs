@@ -2,27 +2,24 @@
 
 use alloc::format;
 
-use inferry_core::ElementType;
-use inferry_engine::op::{Op, ReverseSequence};
+use inferry_engine::op::ReverseSequence;
 
 use crate::kernel::arguments::form;
 use crate::kernel::fault::Fault;
 use crate::kernel::simple::{simple, spread_rows};
-use crate::kernel::{BuildError, Builder, Built};
+use crate::kernel::{Builder, Built};
+use crate::stored::width;
 
 /// Builds the kernel of a [`ReverseSequence`].
 pub(crate) fn reverse_sequence(op: &ReverseSequence, node: &Builder<'_>) -> Built {
     let (x, lengths) = (node.input(0)?, node.input(1)?);
-    if x.element == ElementType::String {
-        return Err(BuildError::Element { op: op.name(), element: x.element });
-    }
     let [first, second, ..] = x.shape[..] else { return Err(form("sequences need 2 dimensions")) };
     let time_first = op.time_first;
     let (time, batch) = if time_first { (first, second) } else { (second, first) };
     if lengths.shape.count() != batch {
         return Err(form(format!("{} lengths for {batch} sequences", lengths.shape)));
     }
-    let row = x.shape[2..].iter().product::<usize>() * x.element.size();
+    let row = x.shape[2..].iter().product::<usize>() * width(x.element);
     let phase = spread_rows(first * second, row, 60);
     simple(phase, move |io| {
         let start = io.tiles().start * phase.unit / row.max(1);
@@ -51,6 +48,7 @@ mod tests {
     use super::*;
     use crate::kernel::testing::{fault_of, run_one, tensor};
     use alloc::string::ToString;
+    use inferry_core::ElementType;
 
     #[test]
     fn the_begin_of_each_sequence_is_turned_round() {

@@ -7,12 +7,13 @@ use inferry_engine::op::{Diagonal, Trilu};
 use crate::kernel::arguments::form;
 use crate::kernel::simple::{simple, spread_rows};
 use crate::kernel::{Builder, Built};
+use crate::stored::width;
 
 /// Builds the kernel of a [`Trilu`].
 pub(crate) fn trilu(op: &Trilu, node: &Builder<'_>) -> Built {
     let x = node.input(0)?;
     let [.., rows, columns] = x.shape[..] else { return Err(form("a triangle of no matrix")) };
-    let size = x.element.size();
+    let size = width(x.element);
     let all = x.shape.count() / columns.max(1);
     let upper = op.upper;
     let phase = spread_rows(all, columns * size, 60);

@@ -12,7 +12,7 @@ use inferry_core::ElementType;
 
 use crate::kernel::fault::Fault;
 use crate::kernel::simple::{simple, spread};
-use crate::kernel::text::{MAKE, in_order};
+use crate::kernel::text::{MAKE, in_order, shorten};
 use crate::kernel::{Builder, Built, by_size};
 use crate::text::{Text, Texts};
 
@@ -117,11 +117,6 @@ fn float(number: f32, texts: &mut Texts) -> Result<Text, Fault> {
     } else {
         texts.print(format_args!("{number}"))
     }
-}
-
-/// As much of a text as an error shows.
-fn shorten(text: &str) -> &str {
-    text.char_indices().nth(40).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
