@@ -220,6 +220,11 @@ impl Lent<'_> {
         Ok(())
     }
 
+    /// The first `len` bytes of the workspace beside the arena, as the last step that asked for it left it.
+    pub(crate) fn side(&mut self, len: usize) -> &[u8] {
+        &self.memory.side.bytes()[..len]
+    }
+
     /// Binds the operands of a step. `side` asks for a workspace outside the arena instead of `workspace`.
     ///
     /// # Panics

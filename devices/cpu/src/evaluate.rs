@@ -45,7 +45,8 @@ impl Evaluate for Evaluator {
         if outputs.iter().any(|fact| fact.element == ElementType::String) {
             return None;
         }
-        let shape = |fact: &Fact| Some((fact.element, fact.shape.fixed()?));
+        let open = || op.data_sized().then(|| Shape::from([0]));
+        let shape = |fact: &Fact| Some((fact.element, fact.shape.fixed().or_else(open)?));
         let outputs: Option<Vec<(ElementType, Shape)>> = outputs.iter().map(shape).collect();
         let outputs = outputs?;
         let kernel = match single::build(op, inputs, &outputs, self.0) {

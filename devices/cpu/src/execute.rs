@@ -120,13 +120,14 @@ pub(crate) fn advance(
             position.frames.push(Frame { block, ..Frame::default() });
             continue;
         }
-        let (kernel, label, bound) = match step {
+        let (kernel, label, until, bound) = match step {
             Step::Kernel(step) => {
                 let kernel = &*step.kernel;
+                let until = kernel.phases().len();
                 let (reads, writes) = (step.reads.iter().copied(), step.writes.iter().copied());
                 let workspace = Workspace::Planned(step.workspace);
                 let bound = lent.bind(reads, writes, workspace, kernel.scratch(), pace.width_for(kernel));
-                (kernel, &step.label, bound)
+                (kernel, &step.label, until, bound)
             }
             Step::Late(step) => {
                 let state = &mut lates[step.state];
@@ -135,22 +136,33 @@ pub(crate) fn advance(
                         .map_err(|error| Halt::Node(step.label.clone(), error))?;
                 }
                 let kernel = state.kernel();
+                let mut until = kernel.phases().len();
+                match kernel.measures_after() {
+                    0 => {}
+                    phases if (frame.phase as usize) < phases => until = phases,
+                    phases if (frame.phase as usize, frame.tile) == (phases, 0) => step
+                        .make_measured(state, lent)
+                        .map_err(|error| Halt::Node(step.label.clone(), error))?,
+                    _ => {}
+                }
                 let reads = step.reads.iter().map(|operand| Some(operand.as_ref()?.place));
                 let writes = step.writes.iter().map(|operand| operand.place);
                 let workspace = Workspace::Side(kernel.workspace());
                 let bound = lent.bind(reads, writes, workspace, kernel.scratch(), pace.width_for(kernel));
-                (kernel, &step.label, bound)
+                (kernel, &step.label, until, bound)
             }
             Step::Branch(_) => unreachable!("taken above"),
         };
         let mut bound = bound.map_err(|error| Halt::Memory(label.clone(), error))?;
         let (block, step) = (frame.block, frame.step);
         let began = times.as_ref().map(|(clock, _)| clock.now());
-        let progress = pace.run(kernel, label, frame, &mut bound);
+        let progress = pace.run(kernel, label, frame, until, &mut bound);
         if let (Some((clock, times)), Some(began)) = (times.as_mut(), began) {
             times.add(block, step, clock.now().saturating_sub(began));
         }
         match progress? {
+            // How large the outputs are is known now; the same step goes on.
+            Progress::Done if until < kernel.phases().len() => {}
             Progress::Done => frame.next(),
             Progress::Paused => return Ok(Progress::Paused),
         }
@@ -189,16 +201,17 @@ impl Pace<'_> {
         self.width > 1 && !phase.serial && tiles > 1 && work >= WORTH_A_FORK
     }
 
-    /// Runs a kernel on from where the frame stands.
+    /// Runs a kernel on from where the frame stands, up to phase `until`.
     fn run(
         &mut self,
         kernel: &dyn Kernel,
         label: &Label,
         frame: &mut Frame,
+        until: usize,
         bound: &mut Bound<'_>,
     ) -> Result<Progress, Halt> {
         let width = bound.width();
-        while let Some(phase) = kernel.phases().get(frame.phase as usize) {
+        while let Some(phase) = kernel.phases()[..until].get(frame.phase as usize) {
             while frame.tile < phase.tiles {
                 if let Progress::Paused = self.look()? {
                     return Ok(Progress::Paused);

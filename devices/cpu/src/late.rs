@@ -4,7 +4,8 @@
 //! values live in *slots*, growable buffers of the work, and the nodes that read or write one are late steps: when the run
 //! comes to one, what is known of its inputs by then goes through the operator's own inference, and the kernel is built. The
 //! last few kernels of a step are kept by what they were built for (shapes, and the values that decide shapes), so that a
-//! warm run of a repeated case builds and allocates nothing.
+//! warm run of a repeated case builds and allocates nothing. Where not even the values of a few inputs say how large an
+//! output is (NonZero), the kernel itself finds out in its first phases, and its outputs get their room then.
 //!
 //! Whether a step is late is decided by `plan`; running its kernel is the business of `execute`, as for any other.
 
@@ -63,7 +64,8 @@ struct Built {
     /// The shapes and values that the kernel was built for.
     key: Box<[u8]>,
     kernel: Box<dyn Kernel>,
-    outputs: Vec<Shape>,
+    /// `None` for one that the kernel measures.
+    outputs: Vec<Option<Shape>>,
 }
 
 impl LateState {
@@ -92,14 +94,35 @@ impl LateStep {
             }
         }
         for (operand, shape) in self.writes.iter().zip(&state.kept[0].outputs) {
-            if let Region::Slot(slot) = operand.place.region {
-                // Cannot overflow: the kernel was built for this shape.
-                let bytes = shape.count().saturating_mul(width(operand.element));
-                lent.resize_slot(slot, shape, bytes)
-                    .map_err(|OutOfMemory(bytes)| self.error(lent, NodeCause::OutOfMemory(bytes)))?;
+            match shape {
+                Some(shape) => self.make_room(operand, shape, lent)?,
+                None => self.make_room(operand, &Shape::from([0]), lent)?,
             }
         }
         Ok(())
+    }
+
+    /// Makes room for the outputs that the kernel has measured by now.
+    pub(crate) fn make_measured(&self, state: &LateState, lent: &mut Lent<'_>) -> Result<(), NodeError> {
+        let Built { kernel, outputs, .. } = &state.kept[0];
+        for (output, operand) in self.writes.iter().enumerate() {
+            if outputs[output].is_some() {
+                continue;
+            }
+            let shape = kernel.measured(output, lent.side(kernel.workspace()));
+            if operand.shape.as_ref().is_some_and(|planned| *planned != shape) {
+                return Err(self.error(lent, NodeCause::Open { output }));
+            }
+            self.make_room(operand, &shape, lent)?;
+        }
+        Ok(())
+    }
+
+    fn make_room(&self, operand: &LateOperand, shape: &Shape, lent: &mut Lent<'_>) -> Result<(), NodeError> {
+        let Region::Slot(slot) = operand.place.region else { return Ok(()) };
+        let bytes = shape.count().saturating_mul(width(operand.element));
+        lent.resize_slot(slot, shape, bytes)
+            .map_err(|OutOfMemory(bytes)| self.error(lent, NodeCause::OutOfMemory(bytes)))
     }
 
     /// Everything that may differ between two runs and that the kernel hangs on.
@@ -130,26 +153,30 @@ impl LateStep {
                 None => None,
             });
         }
-        let (kernel, outputs) =
-            self.kernel_for(&known, isa, packs).map_err(|cause| self.error(lent, cause))?;
-        Ok(Built { key: key.into(), kernel, outputs })
+        let built = self.kernel_for(&known, isa, packs).map_err(|cause| self.error(lent, cause))?;
+        Ok(Built { key: key.into(), ..built })
     }
 
+    /// A kernel without its key.
     fn kernel_for(
         &self,
         known: &[Option<(ElementType, Shape, Option<Tensor>)>],
         isa: Isa,
         packs: &Packs,
-    ) -> Result<(Box<dyn Kernel>, Vec<Shape>), NodeCause> {
+    ) -> Result<Built, NodeCause> {
+        let built = |kernel, outputs| Built { key: Box::default(), kernel, outputs };
         let Some(op) = &self.op else {
             let (element, shape, _) = known[0].as_ref().expect("a copy has an input");
-            return Ok((kernel::copy::bytes(shape.count() * width(*element))?, vec![shape.clone()]));
+            let kernel = kernel::copy::bytes(shape.count() * width(*element))?;
+            return Ok(built(kernel, vec![Some(shape.clone())]));
         };
-        let outputs = self.infer(&**op, known)?;
-        let shapes = outputs.iter().map(|(_, shape)| shape.clone()).collect();
+        let inferred = self.infer(&**op, known)?;
+        let shapes = inferred.iter().map(|(_, shape)| shape.clone()).collect();
+        let known_or_empty = |(element, shape): (_, Option<Shape>)| (element, shape.unwrap_or([0].into()));
+        let outputs: Vec<_> = inferred.into_iter().map(known_or_empty).collect();
         if keeps_bytes(&**op) {
             let (element, shape) = &outputs[0];
-            return Ok((kernel::copy::bytes(shape.count() * width(*element))?, shapes));
+            return Ok(built(kernel::copy::bytes(shape.count() * width(*element))?, shapes));
         }
         for (element, shape) in &outputs {
             can_be_had(shape.count() * width(*element))
@@ -163,25 +190,30 @@ impl LateStep {
             })
             .collect();
         let kernel = kernel::build(&**op, &Builder { inputs: &operands, outputs: &outputs, isa, packs })?;
-        Ok((kernel, shapes))
+        Ok(built(kernel, shapes))
     }
 
-    /// Types and shapes of the outputs, which must be what the plan reserved where it did.
+    /// Types and shapes of the outputs, which must be what the plan reserved where it did; `None` for a shape that the kernel
+    /// is to measure.
     fn infer(
         &self,
         op: &dyn Op,
         known: &[Option<(ElementType, Shape, Option<Tensor>)>],
-    ) -> Result<Vec<(ElementType, Shape)>, NodeCause> {
+    ) -> Result<Vec<(ElementType, Option<Shape>)>, NodeCause> {
         let facts: Vec<Option<Fact>> = known.iter().map(|known| Some(fact(known.as_ref()?))).collect();
         let facts: Vec<Option<&Fact>> = facts.iter().map(Option::as_ref).collect();
         let inferred = op.infer(&Inputs::new(&facts, self.writes.len()))?;
         let outputs = inferred.iter().zip(&self.writes).enumerate();
         outputs
             .map(|(output, (fact, planned))| {
-                let shape = fact.shape.fixed().filter(|shape| fits(shape, fact.element));
+                let shape = fact.shape.fixed();
                 let agrees = fact.element == planned.element
-                    && planned.shape.as_ref().is_none_or(|planned| shape.as_ref() == Some(planned));
-                shape.filter(|_| agrees).map(|shape| (fact.element, shape)).ok_or(NodeCause::Open { output })
+                    && match (&shape, &planned.shape) {
+                        (Some(shape), None) => fits(shape, fact.element),
+                        (Some(shape), Some(planned)) => shape == planned && fits(shape, fact.element),
+                        (None, _) => op.data_sized(),
+                    };
+                if agrees { Ok((fact.element, shape)) } else { Err(NodeCause::Open { output }) }
             })
             .collect()
     }

@@ -48,7 +48,8 @@ pub enum SingleError {
     },
 }
 
-/// Computes the outputs of `op` from its inputs. All inputs count as constants.
+/// Computes the outputs of `op` from its inputs. All inputs count as constants. Of an operator that is
+/// [sized by its data](Op::data_sized) the shapes given do not matter.
 pub fn evaluate(
     op: &dyn Op,
     inputs: &[Option<&Tensor>],
@@ -91,7 +92,7 @@ pub(crate) async fn compute(
             plain => Tensor::zeros_paced(*plain, shape, pace).await?,
         });
     }
-    run_paced(kernel, inputs, &results, pace).await?;
+    run_paced(kernel, inputs, &mut results, pace).await?;
     Ok(results)
 }
 
@@ -100,7 +101,8 @@ pub(crate) fn operand(tensor: &Tensor, constant: bool) -> Operand<'_> {
     Operand { element: tensor.element(), shape: tensor.shape().clone(), constant: constant.then_some(tensor) }
 }
 
-/// Runs all tiles of a kernel that was built for these inputs and outputs.
+/// Runs all tiles of a kernel that was built for these inputs and outputs. An output whose shape the kernel measures is
+/// replaced when it has another one.
 pub fn run(
     kernel: &dyn Kernel,
     inputs: &[Option<&Tensor>],
@@ -120,6 +122,7 @@ pub(crate) fn run_blocks(
 ) -> Result<(), SingleError> {
     let mut running = Running::new(kernel, inputs, outputs, poison)?;
     for (index, phase) in kernel.phases().iter().enumerate() {
+        running.begin(index, outputs)?;
         for tiles in blocks(*phase) {
             running.block(index, *phase, tiles)?;
         }
@@ -131,11 +134,12 @@ pub(crate) fn run_blocks(
 async fn run_paced(
     kernel: &dyn Kernel,
     inputs: &[Option<&Tensor>],
-    outputs: &[Tensor],
+    outputs: &mut [Tensor],
     pace: &mut Pace,
 ) -> Result<(), SingleError> {
     let mut running = Running::new(kernel, inputs, outputs, 0)?;
     for (index, phase) in kernel.phases().iter().enumerate() {
+        running.begin(index, outputs)?;
         let most = usize::try_from(BLOCK / phase.cost.max(1)).unwrap_or(1).max(1);
         for begin in (0..phase.tiles).step_by(most) {
             let end = phase.tiles.min(begin.saturating_add(most));
@@ -154,7 +158,8 @@ const BLOCK: u64 = 100_000;
 struct Running<'k> {
     kernel: &'k dyn Kernel,
     readers: Vec<Option<Lent<ReadLease>>>,
-    writers: Vec<Lent<WriteLease>>,
+    /// `None` for outputs that have not been measured yet.
+    writers: Vec<Option<Lent<WriteLease>>>,
     workspace: Lines,
     scratch: Lines,
     poison: u8,
@@ -173,22 +178,29 @@ impl Running<'_> {
     ) -> Result<Running<'k>, SingleError> {
         let mut texts = Texts::default();
         let readers = read(inputs, &mut texts)?;
-        let stand_in = |tensor: &Tensor| match tensor.element() {
-            ElementType::String => {
-                let numbers = Tensor::try_zeros(ElementType::U32, tensor.shape())?;
-                numbers.lease_write()?.bytes_mut().fill(poison);
-                Ok(Some(numbers))
-            }
-            _ => Ok(None),
+        let (numbered, writers) = match kernel.measures_after() {
+            0 => write_all(outputs, poison)?,
+            _ => outputs.iter().map(|_| (None, None)).unzip(),
         };
-        let numbered = outputs.iter().map(stand_in).collect::<Result<Vec<_>, TensorError>>()?;
-        let writers =
-            numbered.iter().zip(outputs).map(|(numbers, output)| write(numbers.as_ref().unwrap_or(output)));
-        let writers = writers.collect::<Result<_, _>>()?;
         let lines = |len| Lines::new(len, poison);
         let (workspace, scratch) = (lines(kernel.workspace()), lines(kernel.scratch()));
         let faults = Faults::none();
         Ok(Running { kernel, readers, writers, workspace, scratch, poison, faults, texts, numbered })
+    }
+
+    /// Looks before a phase whether the outputs have been measured; those of another shape are replaced.
+    fn begin(&mut self, phase: usize, outputs: &mut [Tensor]) -> Result<(), SingleError> {
+        if phase == 0 || phase != self.kernel.measures_after() {
+            return Ok(());
+        }
+        for (index, output) in outputs.iter_mut().enumerate() {
+            let shape = self.kernel.measured(index, self.workspace.bytes());
+            if *output.shape() != shape {
+                *output = Tensor::try_zeros(output.element(), shape)?;
+            }
+        }
+        (self.numbered, self.writers) = write_all(outputs, self.poison)?;
+        Ok(())
     }
 
     /// Runs a block of tiles of a phase.
@@ -196,7 +208,10 @@ impl Running<'_> {
         assert!(tiles.end <= phase.tiles, "{tiles:?} of {} tiles", phase.tiles);
         let input = |lent: &Option<Lent<ReadLease>>| Some(Span::read_only(lent.as_ref()?.bytes()));
         let inputs: Vec<_> = self.readers.iter().map(input).collect();
-        let outputs: Vec<_> = self.writers.iter_mut().map(|lent| Span::new(lent.bytes_mut())).collect();
+        let output = |lent: &mut Option<Lent<WriteLease>>| {
+            lent.as_mut().map_or(Span::EMPTY, |lent| Span::new(lent.bytes_mut()))
+        };
+        let outputs: Vec<_> = self.writers.iter_mut().map(output).collect();
         let workspace = Span::new(self.workspace.bytes());
         let scratch = self.scratch.bytes();
         scratch.fill(self.poison);
@@ -271,8 +286,25 @@ fn read(inputs: &[Option<&Tensor>], texts: &mut Texts) -> Result<Vec<Option<Lent
     Ok(lent)
 }
 
-fn write(output: &Tensor) -> Result<Lent<WriteLease>, TensorError> {
-    Ok(Lent(output.lease_write()?, extent(output)))
+/// What a kernel writes for each output, and the numbers that stand for strings meanwhile.
+type Written = (Vec<Option<Tensor>>, Vec<Option<Lent<WriteLease>>>);
+
+fn write_all(outputs: &[Tensor], poison: u8) -> Result<Written, TensorError> {
+    let mut written = (Vec::with_capacity(outputs.len()), Vec::with_capacity(outputs.len()));
+    for output in outputs {
+        let numbers = match output.element() {
+            ElementType::String => {
+                let numbers = Tensor::try_zeros(ElementType::U32, output.shape())?;
+                numbers.lease_write()?.bytes_mut().fill(poison);
+                Some(numbers)
+            }
+            _ => None,
+        };
+        let stored = numbers.as_ref().unwrap_or(output);
+        written.1.push(Some(Lent(stored.lease_write()?, extent(stored))));
+        written.0.push(numbers);
+    }
+    Ok(written)
 }
 
 fn extent(tensor: &Tensor) -> Range<usize> {

@@ -4,10 +4,10 @@ use super::error::ImportError;
 use super::fragment::Fragment;
 use super::node::{Imported, NodeView};
 use crate::op::{
-    attention, binary, blocks, cast, concat, control, conv, cumulative, det, expand, features, gather, gelu,
-    hot, label_encoder, loss, matmul, matmul_nbits, mel, norm, normalise, pad, pool, qlinear, quantize,
-    random, reduce, reshape, resize, reverse, rnn, roi_pool, rotary, shape, shrink, skip_norm, slice,
-    softmax, split, text, transpose, trees, triangle, unary, unpool,
+    attention, binary, bits, blocks, cast, concat, control, conv, cumulative, det, expand, features, gather,
+    gelu, hot, label_encoder, loss, matmul, matmul_nbits, mel, nonzero, norm, normalise, pad, pool, qlinear,
+    quantize, random, reduce, reshape, resize, reverse, rnn, roi_pool, rotary, scatter, shape, shrink,
+    skip_norm, slice, softmax, split, text, topk, transpose, trees, triangle, unary, unique, unpool,
 };
 
 /// Makes what a node does.
@@ -85,6 +85,11 @@ static OPERATORS: &[Entry] = &[
     several("", "BatchNormalization", normalise::import_batch),
     several("", "Bernoulli", random::import_bernoulli),
     several("", "BlackmanWindow", mel::import_window),
+    entry("", "BitShift", bits::import),
+    entry("", "BitwiseAnd", bits::import),
+    entry("", "BitwiseNot", bits::import_not),
+    entry("", "BitwiseOr", bits::import),
+    entry("", "BitwiseXor", bits::import),
     entry("", "Cast", cast::import_cast),
     entry("", "CastLike", cast::import_cast_like),
     entry("", "Ceil", unary::import),
@@ -161,6 +166,7 @@ static OPERATORS: &[Entry] = &[
     several("", "Multinomial", random::import_multinomial),
     entry("", "Neg", unary::import),
     several("", "NegativeLogLikelihoodLoss", loss::import_nll),
+    entry("", "NonZero", nonzero::import),
     entry("", "Not", unary::import),
     several("", "OneHot", hot::import_one_hot),
     entry("", "Or", binary::import),
@@ -193,6 +199,9 @@ static OPERATORS: &[Entry] = &[
     entry("", "ReverseSequence", reverse::import),
     entry("", "RNN", rnn::import_rnn),
     entry("", "Round", unary::import),
+    entry("", "Scatter", scatter::import_elements),
+    entry("", "ScatterElements", scatter::import_elements),
+    entry("", "ScatterND", scatter::import_nd),
     entry("", "Selu", unary::import),
     entry("", "Shape", shape::import_shape),
     several("", "Shrink", shrink::import),
@@ -218,8 +227,10 @@ static OPERATORS: &[Entry] = &[
     entry("", "Tanh", unary::import),
     entry("", "ThresholdedRelu", unary::import),
     entry("", "Tile", expand::import_tile),
+    entry("", "TopK", topk::import),
     entry("", "Transpose", transpose::import),
     entry("", "Trilu", triangle::import_trilu),
+    entry("", "Unique", unique::import),
     entry("", "Unsqueeze", reshape::import_unsqueeze),
     entry("", "Upsample", resize::import_upsample),
     entry("", "Where", binary::import_where),

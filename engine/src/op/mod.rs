@@ -9,6 +9,7 @@
 mod align;
 pub(crate) mod attention;
 pub(crate) mod binary;
+pub(crate) mod bits;
 pub(crate) mod blocks;
 pub(crate) mod cast;
 mod compose;
@@ -32,6 +33,7 @@ pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod matmul_nbits;
 pub(crate) mod mel;
+pub(crate) mod nonzero;
 pub(crate) mod norm;
 pub(crate) mod normalise;
 pub(crate) mod pad;
@@ -48,6 +50,7 @@ pub(crate) mod rnn;
 pub(crate) mod roi_pool;
 pub(crate) mod rotary;
 mod rules;
+pub(crate) mod scatter;
 pub(crate) mod shape;
 pub(crate) mod shrink;
 pub(crate) mod skip_norm;
@@ -57,16 +60,19 @@ pub(crate) mod split;
 #[cfg(test)]
 mod testing;
 pub(crate) mod text;
+pub(crate) mod topk;
 pub(crate) mod transpose;
 pub(crate) mod trees;
 pub(crate) mod triangle;
 pub(crate) mod unary;
+pub(crate) mod unique;
 pub(crate) mod unpool;
 pub(crate) mod window;
 
 pub use align::*;
 pub use attention::*;
 pub use binary::*;
+pub use bits::*;
 pub use cast::*;
 pub use concat::*;
 pub use control::*;
@@ -82,6 +88,7 @@ pub(crate) use legacy::int64s;
 pub use matmul::*;
 pub use matmul_nbits::*;
 pub use mel::*;
+pub use nonzero::*;
 pub use norm::*;
 pub use pad::*;
 pub use pool::*;
@@ -95,15 +102,18 @@ pub use reverse::*;
 pub use rnn::*;
 pub use roi_pool::*;
 pub use rotary::*;
+pub use scatter::*;
 pub use shape::*;
 pub use slice::*;
 pub use softmax::*;
 pub use split::*;
 pub use text::*;
+pub use topk::*;
 pub use transpose::*;
 pub use trees::*;
 pub use triangle::*;
 pub use unary::*;
+pub use unique::*;
 pub use unpool::*;
 pub use window::*;
 
@@ -128,9 +138,15 @@ pub trait Op: Any + Debug + Send + Sync {
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError>;
 
     /// Inputs whose *values* (not only their shapes) decide the shapes of the outputs: the shape of Reshape, the axes of
-    /// Squeeze, the data of NonZero.
+    /// Squeeze.
     fn value_inputs(&self) -> &'static [usize] {
         &[]
+    }
+
+    /// True when the extents of outputs hang on numbers of inputs that are no [`value_inputs`](Op::value_inputs), as those
+    /// of NonZero do: `infer` leaves them open, and the device finds them while it computes.
+    fn data_sized(&self) -> bool {
+        false
     }
 
     /// False when two runs with equal inputs may give different outputs; such a node is never folded.

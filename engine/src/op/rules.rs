@@ -32,6 +32,16 @@ pub(crate) const SIGNED: Types = Types {
         element.is_float() || matches!(element, I8 | ElementType::I16 | ElementType::I32 | ElementType::I64)
     },
 };
+/// Integers.
+pub(crate) const INTEGER: Types = Types { wanted: "an integer type is needed", has: ElementType::is_integer };
+/// Unsigned integers.
+pub(crate) const UNSIGNED: Types = Types {
+    wanted: "an unsigned integer type is needed",
+    has: |element| matches!(element, U8 | ElementType::U16 | U32 | U64),
+};
+/// Floats, integers and bool.
+pub(crate) const NUMBER_OR_BOOL: Types =
+    Types { wanted: "a number type or bool is needed", has: |element| element != ElementType::String };
 /// bool.
 pub(crate) const BOOL: Types = Types { wanted: "bool is needed", has: |element| element == Bool };
 /// string.

@@ -140,7 +140,7 @@ fn pieces<T: Plain>(
 }
 
 /// Whether indices are `i64` (and not `i32`).
-fn wide_indices(element: ElementType) -> Result<bool, BuildError> {
+pub(crate) fn wide_indices(element: ElementType) -> Result<bool, BuildError> {
     match element {
         ElementType::I64 => Ok(true),
         ElementType::I32 => Ok(false),
@@ -148,13 +148,15 @@ fn wide_indices(element: ElementType) -> Result<bool, BuildError> {
     }
 }
 
+/// Element `at` of the indices.
 #[inline]
-fn index(io: &Io<'_>, input: usize, wide: bool, at: usize) -> i64 {
+pub(crate) fn index(io: &Io<'_>, input: usize, wide: bool, at: usize) -> i64 {
     if wide { io.input::<i64>(input)[at] } else { i64::from(io.input::<i32>(input)[at]) }
 }
 
+/// The place that an index of input 1 means; negative ones count from the end.
 #[inline]
-fn wrapped(index: i64, extent: usize) -> Result<usize, Fault> {
+pub(crate) fn wrapped(index: i64, extent: usize) -> Result<usize, Fault> {
     let position = if index < 0 { index + extent as i64 } else { index };
     let position = usize::try_from(position).ok().filter(|position| *position < extent);
     position.ok_or(Fault::Index { input: 1, index, extent })

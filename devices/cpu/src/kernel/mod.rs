@@ -14,6 +14,7 @@ mod arguments;
 mod attention;
 mod batch_norm;
 mod binary;
+mod bits;
 mod cast;
 mod choice;
 mod constant;
@@ -38,7 +39,9 @@ mod lookup;
 mod matmul;
 mod matmul_nbits;
 mod mel;
+mod nonzero;
 mod number;
+mod order;
 mod pad;
 mod pool;
 mod power;
@@ -52,17 +55,21 @@ mod resize;
 mod reverse;
 mod roi_pool;
 mod scales;
+mod scatter;
 mod simple;
 mod sizes;
 mod softmax;
+mod sort;
 mod strided;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+mod topk;
 mod transpose;
 mod trees;
 mod triangle;
 mod unary;
+mod unique;
 mod unpool;
 mod variadic;
 mod vector;
@@ -97,6 +104,21 @@ pub trait Kernel: Send + Sync {
     /// Bytes that each thread has to itself during one call of `run`; aligned to 64, not zeroed, lost afterwards.
     fn scratch(&self) -> usize {
         0
+    }
+
+    /// After how many phases the kernel knows how large its outputs are; 0 when it was built knowing it.
+    ///
+    /// For operators whose outputs hang on the data ([`Op::data_sized`]). Until then the outputs have no elements, and the
+    /// kernel writes to its workspace; then it is asked for their [shapes](Kernel::measured). Where the plan knew the
+    /// shapes nobody asks, and the phases run as for any other kernel.
+    fn measures_after(&self) -> usize {
+        0
+    }
+
+    /// The shape of an output, from what the first phases left in the workspace.
+    fn measured(&self, output: usize, workspace: &[u8]) -> Shape {
+        let _ = (output, workspace);
+        unreachable!("this kernel measures nothing")
     }
 
     /// Computes the tiles `io.tiles()` of a phase. Numbers that it cannot compute with are reported to [`Io::fail`].
@@ -151,7 +173,8 @@ pub struct Operand<'a> {
 pub struct Builder<'a> {
     /// The inputs; `None` for one that is left out.
     pub inputs: &'a [Option<Operand<'a>>],
-    /// Type and shape of each output. One that nobody reads is there too.
+    /// Type and shape of each output. One that nobody reads is there too. What the kernel is to measure itself is an empty
+    /// vector here.
     pub outputs: &'a [(ElementType, Shape)],
     /// The instructions that the kernel may use.
     pub isa: Isa,
@@ -241,6 +264,8 @@ static REGISTRY: &[Entry] = &[
     entry!(op::AveragePool, pool::average_pool),
     entry!(op::BatchNormalization, batch_norm::batch_normalization),
     entry!(op::Binary, binary::binary),
+    entry!(op::Bitwise, bits::bitwise),
+    entry!(op::BitwiseNot, bits::not),
     entry!(op::Cast, cast::cast),
     entry!(op::CastLike, cast::cast_like),
     entry!(op::Clip, choice::clip),
@@ -281,6 +306,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::MoveAxis, transpose::move_axis),
     entry!(op::Multinomial, random::multinomial),
     entry!(op::OneHot, hot::one_hot),
+    entry!(op::NonZero, nonzero::non_zero),
     entry!(op::Pad, pad::pad),
     entry!(op::QLinearConv, integer::qlinear_conv),
     entry!(op::QLinearMatMul, integer::qlinear_matmul),
@@ -296,6 +322,8 @@ static REGISTRY: &[Entry] = &[
     entry!(op::ShapeOf, constant::shape),
     entry!(op::SizeOf, constant::size),
     entry!(op::Rnn, recurrent::rnn),
+    entry!(op::ScatterElements, scatter::scatter_elements),
+    entry!(op::ScatterNd, scatter::scatter_nd),
     entry!(op::Slice, strided::slice),
     entry!(op::Softmax, softmax::softmax),
     entry!(op::Split, join::split),
@@ -303,10 +331,12 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Squeeze, copy::squeeze),
     entry!(op::StringConcat, text::string_concat),
     entry!(op::Tile, repeat::tile),
+    entry!(op::TopK, topk::top_k),
     entry!(op::Transpose, transpose::transpose),
     entry!(op::TreeEnsemble, trees::tree_ensemble),
     entry!(op::Trilu, triangle::trilu),
     entry!(op::Unary, unary::unary),
+    entry!(op::Unique, unique::unique),
     entry!(op::Unsqueeze, copy::unsqueeze),
     entry!(op::Variadic, variadic::variadic),
     entry!(op::Where, choice::choose),

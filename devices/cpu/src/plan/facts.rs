@@ -116,7 +116,12 @@ fn of_node(node: &Node, inputs: &[Option<&Fact>], planning: Planning<'_>) -> Res
     }
     let small =
         |fact: &Fact| (stored::bytes(fact.element, &fact.shape.fixed()?)? <= LARGEST_FOLD).then_some(());
-    if outputs.iter().any(|fact| small(fact).is_none()) {
+    // What is sized by its data grows with its inputs.
+    let all_small = match node.op.data_sized() {
+        true => inputs.iter().flatten().all(|fact| small(fact).is_some()),
+        false => outputs.iter().all(|fact| small(fact).is_some()),
+    };
+    if !all_small {
         return Ok(outputs);
     }
     let constants: Vec<Option<&Tensor>> =

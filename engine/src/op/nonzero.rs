@@ -1,0 +1,54 @@
+//! Where a tensor is not zero.
+//!
+//! How many places there are is known only when the data are; their number stays open until a device has counted them.
+
+use alloc::vec::Vec;
+
+use inferry_core::ElementType;
+
+use super::rules::{self, NUMBER_OR_BOOL};
+use super::{Inputs, Op, OpError};
+use crate::graph::{Dim, Fact, ShapeFact};
+use crate::onnx::{ImportError, Imported, NodeView};
+
+/// `x`: the indices of all elements that are not zero, in row-major order: a row for each dimension of `x`, a column for
+/// each element. NaN is not zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NonZero;
+
+impl Op for NonZero {
+    fn name(&self) -> &'static str {
+        "NonZero"
+    }
+
+    fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
+        inputs.at_most(1, 1)?;
+        let x = inputs.typed(0, &NUMBER_OR_BOOL)?;
+        let rank = x.shape.rank().map_or(Dim::Unknown, Dim::Fixed);
+        rules::one(ElementType::I64, ShapeFact(Some(alloc::vec![rank, Dim::Unknown])))
+    }
+
+    fn data_sized(&self) -> bool {
+        true
+    }
+}
+
+/// NonZero.
+pub(crate) fn import(node: &NodeView<'_>) -> Result<Imported, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    Ok(Imported::with(NonZero))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::testing::check;
+
+    #[test]
+    fn the_number_of_places_stays_open() {
+        check(NonZero, &["bool[N, 3]"], "i64[2, ?]");
+        check(NonZero, &["f32[...]"], "i64[?, ?]");
+        check(NonZero, &["i64[]"], "i64[0, ?]");
+        check(NonZero, &["string[2]"], "input 0 is string; a number type or bool is needed");
+    }
+}
