@@ -44,12 +44,13 @@ test("halves are what the browser has for them", async (t) => {
   const feeds = Object.fromEntries(session.inputMetadata.map(({ name, type }) => {
     const big = type.endsWith("int64");
     const bits = type === "float16" ? new Uint16Array([0x3c00, 0xc000]) : big ? [1n, 2n] : type === "bool" ? [true, false] : [1, 2];
-    return [name, new ort.Tensor(type, bits, [2])];
+    return [name, new ort.Tensor(type, type === "string" ? ["grüezi", ""] : bits, [2])];
   }));
   const results = await session.run(feeds);
-  const { f16_out, i64_out, bool_out } = results;
+  const { f16_out, i64_out, bool_out, string_out } = results;
   equal([...f16_out.data], typeof Float16Array === "function" ? [1, -2] : [0x3c00, 0xc000]);
   equal([[...i64_out.data].map(String), [...bool_out.data]], [["1", "2"], [1, 0]]);
+  equal([...string_out.data], ["grüezi", ""]);
   // What came out goes in again.
   const again = await session.run(Object.fromEntries(Object.entries(results).map(([name, value]) => [name.replace("_out", ""), value])));
   equal([...again.f16_out.data], [...f16_out.data]);
