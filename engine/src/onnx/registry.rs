@@ -7,7 +7,8 @@ use crate::op::{
     attention, binary, bits, blocks, cast, concat, control, conv, cumulative, det, expand, features, gather,
     gelu, hot, label_encoder, loss, matmul, matmul_nbits, mel, nonzero, norm, normalise, pad, pool, qlinear,
     quantize, random, reduce, reshape, resize, reverse, rnn, roi_pool, rotary, scatter, shape, shrink,
-    skip_norm, slice, softmax, split, text, topk, transpose, trees, triangle, unary, unique, unpool,
+    skip_norm, slice, softmax, split, string_normalizer, string_split, text, topk, transpose, trees,
+    triangle, unary, unique, unpool,
 };
 
 /// Makes what a node does.
@@ -221,6 +222,8 @@ static OPERATORS: &[Entry] = &[
     entry("", "Sqrt", unary::import),
     entry("", "Squeeze", reshape::import_squeeze),
     entry("", "StringConcat", text::import_concat),
+    entry("", "StringNormalizer", string_normalizer::import),
+    entry("", "StringSplit", string_split::import),
     entry("", "Sub", binary::import),
     entry("", "Sum", binary::import_variadic),
     entry("", "Tan", unary::import),

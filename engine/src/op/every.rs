@@ -308,6 +308,8 @@ static ROWS: &[Row] = &[
     row("Squeeze", &[OLDEST, 11], &["f32[2, 1, 3]"], |n| n.ints("axes", &[1]), "f32[2, 3]"),
     row("Squeeze", &[13, NEWEST], &["f32[1, 2, 1, 3]", "i64{-2}"], none, "f32[1, 2, 3]"),
     row("StringConcat", &[20, NEWEST], &["string[2, 3]", "string[3]"], none, "string[2, 3]"),
+    row("StringNormalizer", &[10, NEWEST], &["string[3]"], |n| n.texts("stopwords", &["a"]), "string[?]"),
+    row("StringSplit", &[20, NEWEST], &["string[2, 3]"], none, "string[2, 3, ?] | i64[2, 3]"),
     row("Sub", ALL, FF, none, "f32[2, 3]"),
     row("Sum", ALL, FF, none, "f32[2, 3]"),
     row("Tile", ALL, &["f32[2, 3]", "i64{1, 2}"], none, "f32[2, 6]"),

@@ -57,6 +57,8 @@ pub(crate) mod skip_norm;
 pub(crate) mod slice;
 pub(crate) mod softmax;
 pub(crate) mod split;
+pub(crate) mod string_normalizer;
+pub(crate) mod string_split;
 #[cfg(test)]
 mod testing;
 pub(crate) mod text;
@@ -107,6 +109,8 @@ pub use shape::*;
 pub use slice::*;
 pub use softmax::*;
 pub use split::*;
+pub use string_normalizer::*;
+pub use string_split::*;
 pub use text::*;
 pub use topk::*;
 pub use transpose::*;

@@ -330,6 +330,8 @@ static REGISTRY: &[Entry] = &[
     entry!(op::SplitHeads, attention::split_heads),
     entry!(op::Squeeze, copy::squeeze),
     entry!(op::StringConcat, text::string_concat),
+    entry!(op::StringNormalizer, text::string_normalizer),
+    entry!(op::StringSplit, text::string_split),
     entry!(op::Tile, repeat::tile),
     entry!(op::TopK, topk::top_k),
     entry!(op::Transpose, transpose::transpose),

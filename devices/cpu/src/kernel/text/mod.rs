@@ -6,12 +6,17 @@
 mod cast;
 mod compare;
 mod concat;
+mod normalizer;
 mod regex;
+mod split;
+mod twice;
 
 pub(crate) use cast::{from_text, to_text};
 pub(crate) use compare::equal;
 pub(crate) use concat::string_concat;
+pub(crate) use normalizer::string_normalizer;
 pub(crate) use regex::regex_full_match;
+pub(crate) use split::string_split;
 
 use core::ops::Range;
 
