@@ -34,7 +34,6 @@ const TURN = 4;
 /** So many bytes become a blob. */
 const BLOB = 1 << 20;
 
-
 /** The name of the cache in which models are kept. */
 export const CACHE = "inferry-models";
 
@@ -52,7 +51,7 @@ export async function bytes(source: Source, options: FetchOptions): Promise<Blob
       if (file) return told(await file, arrived);
     }
     if (source instanceof ReadableStream) return await drain(source, undefined, "fetch", options);
-    if (source instanceof Response) return await read(source, "fetch", options);
+    if (source instanceof Response) return await pieces(source, "fetch", options);
     return await fetched(source as string | URL | Request, options);
   } catch (cause) {
     if (signal?.aborted) throw aborted(signal, WHAT);
@@ -74,11 +73,9 @@ async function fetched(source: string | URL | Request, options: FetchOptions): P
   const cache = await storage(options.cache, request);
   if (cache && !cache.reload) {
     const kept = await cache.store.match(request);
-    if (kept) return read(kept, "cache", options);
+    if (kept) return whole(kept, async () => (await cache.store.match(request)) ?? answer(request), "cache", options);
   }
-  const response = await fetch(request);
-  if (!response.ok) throw new InferError("network", `${request.url} answered ${response.status} ${response.statusText}`.trim());
-  const blob = await read(response, "fetch", options, true);
+  const blob = await whole(await answer(request), () => answer(request), "fetch", options);
   // A full disk or a private window is no reason to fail.
   await cache?.store.put(request.url, new Response(blob, { headers: { "content-length": String(blob.size) } })).catch(() => undefined);
   return blob;
@@ -94,15 +91,29 @@ async function storage(option: CacheOption, request: Request): Promise<{ store: 
   }
 }
 
-/** `heeds`: the response itself ends when the signal is aborted. */
-async function read(response: Response, phase: "fetch" | "cache", options: FetchOptions, heeds = false): Promise<Blob> {
+async function answer(request: Request): Promise<Response> {
+  const response = await fetch(request);
+  if (response.ok) return response;
+  throw new InferError("network", `${request.url} answered ${response.status} ${response.statusText}`.trim());
+}
+
+/** All of a response, whose bytes need not pass through this thread where nobody watches them arrive. */
+async function whole(response: Response, again: () => Promise<Response>, phase: "fetch" | "cache", options: FetchOptions): Promise<Blob> {
   const { signal, arrived } = options;
-  // Where nobody watches, the bytes need not pass through this thread.
-  if (!response.body || (!arrived && (heeds || !signal))) {
+  if (arrived) return pieces(response, phase, options);
+  try {
     const blob = await response.blob();
     signal?.throwIfAborted();
-    return told(blob, arrived);
+    return blob;
+  } catch {
+    signal?.throwIfAborted();
+    // Chromium writes a blob of some megabytes to the disk, and fails when that is nearly full; small ones stay in memory.
+    return pieces(await again(), phase, options);
   }
+}
+
+async function pieces(response: Response, phase: "fetch" | "cache", options: FetchOptions): Promise<Blob> {
+  if (!response.body) return told(await response.blob(), options.arrived);
   const length = Number(response.headers.get("content-length"));
   // With an encoding the length is that of something else.
   const total = length > 0 && !response.headers.get("content-encoding") ? length : undefined;
