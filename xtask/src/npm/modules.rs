@@ -60,10 +60,11 @@ fn page() -> Result<(), String> {
     tools::run(&mut cargo, "the writer of the page's JavaScript does not build")?;
     let scripts = sources().join("wasm");
     let file = folder().join("inferry.wasm");
-    let made = [file.clone(), scripts.join("inferry_wasm.js"), scripts.join("inferry_wasm.d.ts")];
+    let half = output().join("bindgen");
+    let texts = ["inferry_wasm.js", "inferry_wasm.d.ts"];
+    let made = [file.clone(), half.join(texts[0]), half.join(texts[1])];
     let stamp = Stamp::new(output().join("stamps/page")).path(&built).path(&lock()).word("-Oz");
     stamp.make(&made, || {
-        let half = output().join("bindgen");
         let mut write = place::command(&bindgen);
         write.arg(&built).arg(&half);
         tools::run(&mut write, "the page's JavaScript could not be written")?;
@@ -73,11 +74,10 @@ fn page() -> Result<(), String> {
         if let Some(import) = module.imports.iter().find(|name| name.starts_with("env.")) {
             return Err(format!("{}: imports {import}, which no page of ours provides", file.display()));
         }
-        for name in ["inferry_wasm.js", "inferry_wasm.d.ts"] {
-            copy(&half.join(name), &scripts.join(name))?;
-        }
         Ok(())
-    })
+    })?;
+    // Always: what lies beside the sources may be of a build with another target folder, whose names are not this module's.
+    texts.iter().try_for_each(|name| copy(&half.join(name), &scripts.join(name)))
 }
 
 /// One flavour of the engine.

@@ -36,8 +36,9 @@ test("a response that cannot become one blob is read in pieces", async () => {
     response.blob = () => Promise.reject(new TypeError("Failed to fetch"));
     return response;
   });
-  using pnet = await compile();
+  const pnet = await compile();
   assert.equal(pnet.inputs.length, 1);
+  pnet.dispose();
   assert.equal(fetched, 2);
 });
 
