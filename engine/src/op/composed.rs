@@ -106,6 +106,15 @@ static ROWS: &[Row] = &[
         |n| n.ints("axes", &[0, -1]),
         "f32[?, 3, ?]",
     ),
+    row("Compress", &[9, NEWEST], &["f32[2, 3]", "bool[2]"], |n| n.int("axis", 0), "f32[?, 3]"),
+    row("Compress", &[11, NEWEST], &["f32[2, 3]", "bool[5]"], none, "f32[?]"),
+    row(
+        "DeformConv",
+        &[19, NEWEST],
+        &["f32[1, 4, 3, 3]", "f32[6, 2, 2, 2]", "f32[1, 8, 2, 2]", "f32[6]", "f32[1, 4, 2, 2]"],
+        |n| n.int("group", 2),
+        "f32[?, ?, ?, ?]",
+    ),
     row("MeanVarianceNormalization", &[9, NEWEST], IMAGE, none, "f32[1, 4, 6, 6]"),
 ];
 

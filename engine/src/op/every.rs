@@ -313,6 +313,50 @@ static ROWS: &[Row] = &[
     row("Sub", ALL, FF, none, "f32[2, 3]"),
     row("Sum", ALL, FF, none, "f32[2, 3]"),
     row("Tile", ALL, &["f32[2, 3]", "i64{1, 2}"], none, "f32[2, 6]"),
+    row("AffineGrid", &[20, NEWEST], &["f32[1, 2, 3]", "i64{1, 4, 5, 6}"], none, "f32[1, 5, 6, 2]"),
+    row("Col2Im", &[18, NEWEST], &["f32[1, 10, 5]", "i64{5, 5}", "i64{1, 5}"], none, "f32[1, 2, 5, 5]"),
+    row("DFT", &[17], &["f32[1, 10, 9, 1]"], |n| n.int("onesided", 1), "f32[1, 6, 9, 2]"),
+    row("DFT", &[20, NEWEST], &["f32[1, 10, 9, 1]", "i64(16)", "i64(-2)"], none, "f32[1, 10, 16, 2]"),
+    row(
+        "Einsum",
+        &[12, NEWEST],
+        &["f32[5, 2, 3]", "f32[3, 4]"],
+        |n| n.text("equation", "...ij, jk -> ...ik"),
+        "f32[5, 2, 4]",
+    ),
+    row("GridSample", &[16, NEWEST], &["f32[1, 4, 6, 6]", "f32[1, 2, 3, 2]"], none, "f32[1, 4, 2, 3]"),
+    row(
+        "NonMaxSuppression",
+        &[10, NEWEST],
+        &["f32[1, 6, 4]", "f32[1, 2, 6]", "i64{3}", "f32{0.5}", "f32{0.5}"],
+        none,
+        "i64[?, 3]",
+    ),
+    row(
+        "RoiAlign",
+        &[10, 16, NEWEST],
+        &["f32[1, 4, 6, 6]", "f32[3, 4]", "i64[3]"],
+        |n| n.int("output_height", 2).int("output_width", 5),
+        "f32[3, 4, 2, 5]",
+    ),
+    row("STFT", &[17, NEWEST], &["f32[1, 128, 1]", "i64(8)", "f32[16]"], none, "f32[1, 15, 9, 2]"),
+    row(
+        "TfIdfVectorizer",
+        &[9, NEWEST],
+        &["i32[2, 6]"],
+        |n| {
+            let grams = n
+                .ints("ngram_counts", &[0, 1])
+                .ints("ngram_indexes", &[0, 1])
+                .ints("pool_int64s", &[2, 5, 4]);
+            grams
+                .text("mode", "TF")
+                .int("min_gram_length", 1)
+                .int("max_gram_length", 2)
+                .int("max_skip_count", 0)
+        },
+        "f32[2, 2]",
+    ),
     row("TopK", &[OLDEST], F, |n| n.int("k", 2), "f32[2, 2] | i64[2, 2]"),
     row("TopK", &[10, NEWEST], &["f32[2, 3]", "i64{1}"], |n| n.int("axis", 0), "f32[1, 3] | i64[1, 3]"),
     row("Transpose", ALL, &["f32[2, 3, 4]"], |n| n.ints("perm", &[2, 0, 1]), "f32[4, 2, 3]"),

@@ -1,4 +1,4 @@
-//! Where a tensor is not zero.
+//! Where a tensor is not zero, and Compress, which picks what stands where a condition is true.
 //!
 //! How many places there are is known only when the data are; their number stays open until a device has counted them.
 
@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use inferry_core::ElementType;
 
 use super::rules::{self, NUMBER_OR_BOOL};
-use super::{Inputs, Op, OpError};
+use super::{Gather, Inputs, Op, OpError, Reshape, Squeeze};
 use crate::graph::{Dim, Fact, ShapeFact};
-use crate::onnx::{ImportError, Imported, NodeView};
+use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `x`: the indices of all elements that are not zero, in row-major order: a row for each dimension of `x`, a column for
 /// each element. NaN is not zero.
@@ -31,6 +31,21 @@ impl Op for NonZero {
     fn data_sized(&self) -> bool {
         true
     }
+}
+
+/// Compress: what NonZero finds of the condition, gathered.
+pub(crate) fn import_compress(node: &NodeView<'_>) -> Result<Fragment, ImportError> {
+    node.counts(2..=2, 1..=1)?;
+    let mut f = Fragment::new();
+    let (x, condition) = (f.input(0), f.input(1));
+    let places = f.step(NonZero, &[condition]);
+    let first = f.ints(&[0]);
+    let places = f.step(Squeeze, &[places, first]);
+    let axis = node.int("axis")?;
+    let flat = f.ints(&[-1]);
+    let x = if axis.is_none() { f.step(Reshape { allow_zero: false }, &[x, flat]) } else { x };
+    let y = f.step(Gather { axis: axis.unwrap_or(0) }, &[x, places]);
+    Ok(f.giving(y))
 }
 
 /// NonZero.

@@ -13,6 +13,7 @@ mod fold_batch_norm;
 mod fold_pad;
 mod fuse;
 mod inline_if;
+mod lower_einsum;
 mod lower_integer;
 mod no_op;
 mod pair_quantize;
@@ -30,6 +31,7 @@ pub use fold_affine::fold_affine;
 pub use fold_batch_norm::fold_batch_norm;
 pub use fold_pad::fold_pad;
 pub use fuse::{Fusible, fuse};
+pub use lower_einsum::lower_einsum;
 pub use lower_integer::lower_integer;
 pub use no_op::bypass;
 pub use pair_quantize::pair_quantize;
@@ -203,9 +205,17 @@ pub async fn run_paced(
     let mut done = Done::new(graph, options.observe, pace);
     propagate::counted(graph, evaluate, pace).await?;
     done.pass(graph, "propagate", pace).await?;
+    // Products of matrices are written as such before anything looks for them, as soon as the ranks are known.
+    let lowered = lower_einsum::is_needed(graph);
+    if lowered {
+        everywhere_paced(graph, Rewrite::Whole(lower_einsum), pace).await;
+        done.pass(graph, "lower_einsum", pace).await?;
+    }
     if options.widen_half {
         widen_half::paced(graph, pace).await?;
         done.pass(graph, "widen_half", pace).await?;
+    }
+    if lowered || options.widen_half {
         propagate_paced(graph, evaluate, pace).await?;
         done.pass(graph, "propagate", pace).await?;
     }

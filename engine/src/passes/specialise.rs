@@ -16,6 +16,7 @@ use inferry_core::Shape;
 use inferry_core::steps::{Pace, finish};
 
 use super::bodies::everywhere;
+use super::lower_einsum::{self, lower_einsum};
 use super::{Evaluate, NODE_NS, PassError, bypass, cancel_transposes, check, drop_dead, propagate_paced};
 use crate::graph::{Dim, Graph, ShapeFact};
 
@@ -53,6 +54,11 @@ pub async fn specialise_paced(
     let pass = NODE_NS.saturating_mul(graph.nodes.len() as u64);
     pace.spend(pass).await;
     propagate_paced(&mut graph, evaluate, pace).await?;
+    // Those that hung on extents that were open.
+    if lower_einsum::is_needed(&graph) {
+        everywhere(&mut graph, &lower_einsum);
+        propagate_paced(&mut graph, evaluate, pace).await?;
+    }
     for rewrite in [bypass, cancel_transposes, bypass] {
         everywhere(&mut graph, &rewrite);
         pace.spend(pass).await;

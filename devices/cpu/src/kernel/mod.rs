@@ -17,6 +17,7 @@ mod binary;
 mod bits;
 mod cast;
 mod choice;
+mod columns;
 mod constant;
 mod conv;
 mod conv_transpose;
@@ -24,12 +25,15 @@ pub(crate) mod copy;
 mod cumulative;
 mod det;
 mod dynamic_quantize;
+mod einsum;
 pub mod epilogue;
 pub mod fault;
 mod fold;
+mod fourier;
 mod functions;
 mod gather;
 mod gemm;
+mod grid_sample;
 mod hot;
 mod integer;
 mod join;
@@ -39,6 +43,7 @@ mod lookup;
 mod matmul;
 mod matmul_nbits;
 mod mel;
+mod nms;
 mod nonzero;
 mod number;
 mod order;
@@ -53,6 +58,7 @@ mod reduce;
 mod repeat;
 mod resize;
 mod reverse;
+mod roi_align;
 mod roi_pool;
 mod scales;
 mod scatter;
@@ -64,6 +70,7 @@ mod strided;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+mod tfidf;
 mod topk;
 mod transpose;
 mod trees;
@@ -257,6 +264,7 @@ macro_rules! entry {
 
 /// Every operator that has a kernel: one line each.
 static REGISTRY: &[Entry] = &[
+    entry!(op::AffineGrid, grid_sample::affine_grid),
     entry!(op::Align, copy::align),
     entry!(op::ArgReduce, argreduce::arg_reduce),
     entry!(op::ArrayFeatureExtractor, gather::array_feature_extractor),
@@ -269,16 +277,20 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Cast, cast::cast),
     entry!(op::CastLike, cast::cast_like),
     entry!(op::Clip, choice::clip),
+    entry!(op::Col2Im, columns::col2im),
     entry!(op::Concat, join::concat),
     entry!(op::ConstantOfShape, constant::constant_of_shape),
     entry!(op::Conv, conv::conv),
     entry!(op::ConvInteger, integer::conv_integer),
     entry!(op::ConvTranspose, conv_transpose::conv_transpose),
     entry!(op::CumSum, cumulative::cum_sum),
+    entry!(op::DeformColumns, columns::deform_columns),
     entry!(op::DequantizeLinear, quantize::dequantize),
     entry!(op::Det, det::det),
+    entry!(op::Dft, fourier::dft),
     entry!(op::Diagonal, triangle::diagonal),
     entry!(op::DynamicQuantizeLinear, dynamic_quantize::dynamic_quantize),
+    entry!(op::Einsum, einsum::einsum),
     entry!(op::Elementwise, program::build_elementwise),
     entry!(op::Expand, strided::expand),
     entry!(op::Flatten, copy::flatten),
@@ -288,6 +300,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::GatherNd, gather::gather_nd),
     entry!(op::Gemm, matmul::gemm),
     entry!(op::GlobalPool, pool::global_pool),
+    entry!(op::GridSample, grid_sample::grid_sample),
     entry!(op::Gru, recurrent::gru),
     entry!(op::Hardmax, hot::hardmax),
     entry!(op::Identity, copy::identity),
@@ -305,6 +318,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::MelWeightMatrix, mel::mel_weight_matrix),
     entry!(op::MoveAxis, transpose::move_axis),
     entry!(op::Multinomial, random::multinomial),
+    entry!(op::NonMaxSuppression, nms::non_max_suppression),
     entry!(op::OneHot, hot::one_hot),
     entry!(op::NonZero, nonzero::non_zero),
     entry!(op::Pad, pad::pad),
@@ -318,6 +332,7 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Reshape, copy::reshape),
     entry!(op::Resize, resize::resize),
     entry!(op::ReverseSequence, reverse::reverse_sequence),
+    entry!(op::RoiAlign, roi_align::roi_align),
     entry!(op::RotaryEmbedding, attention::rotary_embedding),
     entry!(op::ShapeOf, constant::shape),
     entry!(op::SizeOf, constant::size),
@@ -329,9 +344,11 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Split, join::split),
     entry!(op::SplitHeads, attention::split_heads),
     entry!(op::Squeeze, copy::squeeze),
+    entry!(op::Stft, fourier::stft),
     entry!(op::StringConcat, text::string_concat),
     entry!(op::StringNormalizer, text::string_normalizer),
     entry!(op::StringSplit, text::string_split),
+    entry!(op::TfIdf, tfidf::tf_idf),
     entry!(op::Tile, repeat::tile),
     entry!(op::TopK, topk::top_k),
     entry!(op::Transpose, transpose::transpose),

@@ -252,6 +252,26 @@ macro_rules! by_number {
 
 pub(crate) use by_number;
 
+/// `$body` with `$T` standing for the Rust type of f32 or f64; an error for the others (f16 and bf16 are widened before
+/// they come here).
+macro_rules! by_float {
+    ($op:expr, $element:expr, $T:ident => $body:expr) => {
+        match $element {
+            inferry_core::ElementType::F32 => {
+                type $T = f32;
+                $body
+            }
+            inferry_core::ElementType::F64 => {
+                type $T = f64;
+                $body
+            }
+            element => Err($crate::kernel::BuildError::Element { op: $op, element }),
+        }
+    };
+}
+
+pub(crate) use by_float;
+
 #[cfg(test)]
 mod tests {
     use super::*;

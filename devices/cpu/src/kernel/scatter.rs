@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 
+use inferry_core::ElementType;
 use inferry_core::tensor::MAX_RANK;
 use inferry_engine::op::{Op, Reduction, ScatterElements, ScatterNd};
 
@@ -78,10 +79,7 @@ fn build(
     if given.shape.count() != updates * inner || data.shape != *shape {
         return Err(form(format!("{} of {} updates {} to {shape}", op.name(), data.shape, given.shape)));
     }
-    let put: Put = match reduction {
-        Reduction::None => |_, to, from| to.copy_from_slice(from),
-        _ => by_number!(op.name(), *element, T => Ok(reduce::<T> as Put))?,
-    };
+    let put = put(op.name(), *element, reduction)?;
     let size = width(*element);
     let copy = spread(shape.count() * size, 60);
     let (mut scatter, share) = spread_items(updates, 10_000 + 500 * inner as u64);
@@ -92,8 +90,16 @@ fn build(
     Ok(Box::new(Scatter { phases: [copy, scatter], share, updates, size, slice, reduction, put, find }))
 }
 
-/// Puts the bytes of updates to those of the elements there.
-type Put = fn(Reduction, &mut [u8], &[u8]);
+/// Puts the bytes of updates to those of the elements there, of which there are as many.
+pub(crate) type Put = fn(Reduction, &mut [u8], &[u8]);
+
+/// How updates are put to elements of a type.
+pub(crate) fn put(op: &'static str, element: ElementType, reduction: Reduction) -> Result<Put, BuildError> {
+    match reduction {
+        Reduction::None => Ok(|_, to, from| to.copy_from_slice(from)),
+        _ => by_number!(op, element, T => Ok(reduce::<T> as Put)),
+    }
+}
 
 fn reduce<T: Number>(reduction: Reduction, to: &mut [u8], from: &[u8]) {
     let (to, from): (&mut [T], &[T]) = (bytemuck::cast_slice_mut(to), bytemuck::cast_slice(from));
@@ -150,7 +156,6 @@ mod tests {
     use super::*;
     use crate::kernel::testing::{fault_of, run_one, tensor};
     use alloc::vec::Vec;
-    use inferry_core::ElementType;
 
     fn elements(axis: i64, reduction: Reduction) -> ScatterElements {
         ScatterElements { axis, reduction }
