@@ -292,7 +292,7 @@ impl<T> Objects<T> {
             return Err(TensorError::Strings);
         }
         let too_large = || TensorError::TooLarge { element, shape: shape.clone() };
-        let bytes = Layout::dense(shape.clone(), element.size()).ok_or_else(too_large)?.span(element.size());
+        let bytes = Layout::of(element, shape.clone()).ok_or_else(too_large)?.span(element.size());
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {

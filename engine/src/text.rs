@@ -19,6 +19,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use inferry_core::tensor::{F8E4M3Fn, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz, unpack};
 use inferry_core::{ElementType, Tensor};
 
 use crate::graph::{Graph, Node, ValueId};
@@ -134,6 +135,15 @@ fn numbers(tensor: &Tensor) -> Option<String> {
         ElementType::Bf16 => all::<half::bf16>(tensor)?,
         ElementType::F32 => all::<f32>(tensor)?,
         ElementType::F64 => all::<f64>(tensor)?,
+        ElementType::F8E4M3Fn => all::<F8E4M3Fn>(tensor)?,
+        ElementType::F8E4M3Fnuz => all::<F8E4M3Fnuz>(tensor)?,
+        ElementType::F8E5M2 => all::<F8E5M2>(tensor)?,
+        ElementType::F8E5M2Fnuz => all::<F8E5M2Fnuz>(tensor)?,
+        ElementType::I4 | ElementType::U4 => {
+            let lease = tensor.lease_read().ok()?;
+            let elements = unpack(tensor.element(), &lease.bytes()[tensor.byte_range()]);
+            elements.take(tensor.len()).map(|element| element.to_string()).collect()
+        }
         ElementType::String => tensor.strings().ok()?.iter().map(|text| format!("{text:?}")).collect(),
         _ => return None,
     };

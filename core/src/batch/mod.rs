@@ -58,7 +58,8 @@ pub enum BatchError {
     /// Nobody can wait for a batch of none.
     #[error("a batch has at least one item")]
     Empty,
-    /// A port has no batch of this size in its first dimension, other dimensions that are not fixed, or strings.
+    /// A port has no batch of this size in its first dimension, other dimensions that are not fixed, or elements that are
+    /// strings or share bytes.
     #[error("{port} of {element} {shape} holds no batch of {size}")]
     Port {
         /// The port.
@@ -138,7 +139,9 @@ fn of_one(port: &Port, size: usize) -> Result<Port, BatchError> {
         Dim::Between(least, most) => *least <= 1 && size <= *most,
     };
     let fixed = rest.iter().all(|dim| matches!(dim, Dim::Fixed(_)));
-    if !admits || !fixed || port.element == ElementType::String {
+    // Rows of packed elements may end within a byte.
+    let apart = port.element != ElementType::String && !port.element.is_packed();
+    if !admits || !fixed || !apart {
         return Err(refused());
     }
     let mut dims = dims.to_vec();

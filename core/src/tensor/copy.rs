@@ -43,6 +43,15 @@ pub fn copy_bytes(
     }
     room(from_layout.span(element_size), from.len())?;
     room(to_layout.span(element_size), to.len())?;
+    match (from_layout.is_packed(), to_layout.is_packed()) {
+        (false, false) => {}
+        (true, true) => {
+            let span = from_layout.span(element_size);
+            to[..span].copy_from_slice(&from[..span]);
+            return Ok(());
+        }
+        _ => return Err(LayoutError::Packed),
+    }
     let mut walk = Walk::new([from_layout, to_layout], element_size);
     // Runs of one small element are copied a lane at a time, with the size known to the compiler.
     if let (1 | 2 | 4 | 8, Some(lane)) = (walk.run, walk.axes.last().copied()) {

@@ -6,6 +6,8 @@ use core::fmt;
 
 use half::{bf16, f16};
 
+use super::float8::{F8E4M3Fn, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz};
+
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -38,11 +40,23 @@ pub enum ElementType {
     F64,
     /// Text; not plain bytes, see `Tensor::strings`.
     String,
+    /// Float of 8 bits: 4 of exponent, no infinities; see [`F8E4M3Fn`].
+    F8E4M3Fn,
+    /// Float of 8 bits: 4 of exponent, no infinities, one zero; see [`F8E4M3Fnuz`].
+    F8E4M3Fnuz,
+    /// Float of 8 bits: 5 of exponent; see [`F8E5M2`].
+    F8E5M2,
+    /// Float of 8 bits: 5 of exponent, no infinities, one zero; see [`F8E5M2Fnuz`].
+    F8E5M2Fnuz,
+    /// Signed, 4 bits: [packed](ElementType::is_packed).
+    I4,
+    /// Unsigned, 4 bits: [packed](ElementType::is_packed).
+    U4,
 }
 
 impl ElementType {
     /// Every element type, in the order of the declaration.
-    pub const ALL: [ElementType; 14] = [
+    pub const ALL: [ElementType; 20] = [
         ElementType::Bool,
         ElementType::I8,
         ElementType::I16,
@@ -57,12 +71,22 @@ impl ElementType {
         ElementType::F32,
         ElementType::F64,
         ElementType::String,
+        ElementType::F8E4M3Fn,
+        ElementType::F8E4M3Fnuz,
+        ElementType::F8E5M2,
+        ElementType::F8E5M2Fnuz,
+        ElementType::I4,
+        ElementType::U4,
     ];
 
-    /// Bytes of one element; for [`ElementType::String`], of the handle of one string.
+    /// Bytes of one element; for [`ElementType::String`], of the handle of one string, and for the packed types of the byte
+    /// that two elements share (see [`ElementType::bytes`]).
     pub const fn size(self) -> usize {
         match self {
             ElementType::Bool | ElementType::I8 | ElementType::U8 => 1,
+            ElementType::F8E4M3Fn | ElementType::F8E4M3Fnuz => 1,
+            ElementType::F8E5M2 | ElementType::F8E5M2Fnuz => 1,
+            ElementType::I4 | ElementType::U4 => 1,
             ElementType::I16 | ElementType::U16 | ElementType::F16 | ElementType::Bf16 => 2,
             ElementType::I32 | ElementType::U32 | ElementType::F32 => 4,
             ElementType::I64 | ElementType::U64 | ElementType::F64 => 8,
@@ -70,10 +94,25 @@ impl ElementType {
         }
     }
 
+    /// Bytes of so many elements that lie without gaps; `None` when that overflows.
+    pub const fn bytes(self, count: usize) -> Option<usize> {
+        if self.is_packed() { Some(count.div_ceil(2)) } else { count.checked_mul(self.size()) }
+    }
+
+    /// True for the types of 4 bits. Two elements share a byte, the first in its lower half; of an odd number the last has a
+    /// byte to itself, whose upper half is zero. Such tensors are always dense, and there is no Rust type for an element:
+    /// their bytes are read and written through leases (see [`unpack`](super::unpack) and [`pack`](super::pack)).
+    pub const fn is_packed(self) -> bool {
+        matches!(self, ElementType::I4 | ElementType::U4)
+    }
+
     /// The alignment in bytes that one element needs on this target.
     pub const fn align(self) -> usize {
         match self {
             ElementType::Bool | ElementType::I8 | ElementType::U8 => 1,
+            ElementType::F8E4M3Fn | ElementType::F8E4M3Fnuz => 1,
+            ElementType::F8E5M2 | ElementType::F8E5M2Fnuz => 1,
+            ElementType::I4 | ElementType::U4 => 1,
             ElementType::I16 | ElementType::U16 | ElementType::F16 | ElementType::Bf16 => align_of::<u16>(),
             ElementType::I32 | ElementType::U32 | ElementType::F32 => align_of::<u32>(),
             // 4 on some 32-bit targets.
@@ -100,17 +139,30 @@ impl ElementType {
             ElementType::F32 => "f32",
             ElementType::F64 => "f64",
             ElementType::String => "string",
+            ElementType::F8E4M3Fn => "f8e4m3fn",
+            ElementType::F8E4M3Fnuz => "f8e4m3fnuz",
+            ElementType::F8E5M2 => "f8e5m2",
+            ElementType::F8E5M2Fnuz => "f8e5m2fnuz",
+            ElementType::I4 => "i4",
+            ElementType::U4 => "u4",
         }
     }
 
-    /// True for f16, bf16, f32 and f64.
+    /// True for f16, bf16, f32 and f64, between which and integers there is arithmetic; not for the floats of 8 bits.
     pub const fn is_float(self) -> bool {
         matches!(self, ElementType::F16 | ElementType::Bf16 | ElementType::F32 | ElementType::F64)
     }
 
-    /// True for the signed and unsigned integers, not for bool.
+    /// True for the floats of 8 bits, which are stored and converted and nothing else.
+    pub const fn is_float8(self) -> bool {
+        use ElementType::{F8E4M3Fn, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz};
+        matches!(self, F8E4M3Fn | F8E4M3Fnuz | F8E5M2 | F8E5M2Fnuz)
+    }
+
+    /// True for the signed and unsigned integers of 8 and more bits, not for bool.
     pub const fn is_integer(self) -> bool {
-        !self.is_float() && !matches!(self, ElementType::Bool | ElementType::String)
+        use ElementType::{I8, I16, I32, I64, U8, U16, U32, U64};
+        matches!(self, I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
     }
 }
 
@@ -151,7 +203,8 @@ macro_rules! elements {
 
 elements! {
     bool => Bool, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64,
-    f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64,
+    f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64, F8E4M3Fn => F8E4M3Fn, F8E4M3Fnuz => F8E4M3Fnuz, F8E5M2 => F8E5M2,
+    F8E5M2Fnuz => F8E5M2Fnuz,
 }
 
 #[cfg(test)]
@@ -173,6 +226,14 @@ mod tests {
         check::<f32>();
         check::<u64>();
         check::<f64>();
+        check::<F8E4M3Fn>();
+        check::<F8E5M2Fnuz>();
+    }
+
+    #[test]
+    fn two_packed_elements_share_a_byte() {
+        assert_eq!([0, 1, 2, 5].map(|count| ElementType::I4.bytes(count).unwrap()), [0, 1, 1, 3]);
+        assert_eq!(ElementType::F32.bytes(usize::MAX), None);
     }
 
     #[test]

@@ -4,19 +4,24 @@
 //! module makes keeps two promises on which the views and copies lean: no two elements overlap, and going through the
 //! elements in row-major order goes forward through memory. So there are no transposed, broadcast or reversed layouts;
 //! the kernels of a device have their own index arithmetic for those.
+//!
+//! Elements smaller than a byte have a layout of their own kind: *packed*, always dense, two elements a byte. It has no strides,
+//! and no regions.
 
 use alloc::boxed::Box;
 use core::ops::Range;
 
 use heapless::Vec;
 
+use super::element::ElementType;
 use super::shape::{MAX_RANK, Shape};
 
-/// A shape with the stride of each dimension, in bytes. Strides are never negative.
+/// A shape with the stride of each dimension, in bytes. Strides are never negative, and all 0 when elements are packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     shape: Shape,
     strides: Vec<usize, MAX_RANK>,
+    packed: bool,
 }
 
 /// Strides or a region that do not describe elements inside the storage.
@@ -81,6 +86,9 @@ pub enum LayoutError {
         /// The shape.
         shape: Shape,
     },
+    /// Strides, a region, or another kind of layout for elements that share bytes.
+    #[error("elements of 4 bits share bytes: they have no strides and no regions")]
+    Packed,
     /// A copy between different shapes.
     #[error("elements of shape {from} cannot be copied to shape {to}")]
     Shapes {
@@ -100,7 +108,17 @@ pub enum LayoutError {
 }
 
 impl Layout {
-    /// Row-major, without gaps. `None` when the number of bytes overflows.
+    /// Row-major, without gaps, for elements of this type. `None` when the number of bytes overflows.
+    pub fn of(element: ElementType, shape: Shape) -> Option<Layout> {
+        if !element.is_packed() {
+            return Layout::dense(shape, element.size());
+        }
+        element.bytes(shape.checked_len()?)?;
+        let strides = core::iter::repeat_n(0, shape.rank()).collect();
+        Some(Layout { shape, strides, packed: true })
+    }
+
+    /// Row-major, without gaps. `None` when the number of bytes overflows. For packed elements see [`Layout::of`].
     pub fn dense(shape: Shape, element_size: usize) -> Option<Layout> {
         let count = shape.checked_len()?;
         count.checked_mul(element_size).filter(|bytes| *bytes <= isize::MAX as usize)?;
@@ -111,7 +129,7 @@ impl Layout {
             // Saturates only in an empty shape, where no stride is ever followed.
             stride = stride.saturating_mul((*extent).max(1));
         }
-        Some(Layout { shape, strides })
+        Some(Layout { shape, strides, packed: false })
     }
 
     /// A layout with strides in bytes. Each must be a multiple of `element_size` and at least what the dimensions
@@ -135,7 +153,7 @@ impl Layout {
                 .ok_or_else(too_large)?;
         }
         let strides = strides.iter().copied().collect();
-        Ok(Layout { shape, strides })
+        Ok(Layout { shape, strides, packed: false })
     }
 
     /// The shape.
@@ -153,6 +171,9 @@ impl Layout {
         if self.shape.contains(&0) {
             return 0;
         }
+        if self.packed {
+            return self.shape.count().div_ceil(2);
+        }
         let last: usize =
             self.shape.iter().zip(&self.strides).map(|(extent, stride)| (extent - 1) * stride).sum();
         last + element_size
@@ -160,7 +181,7 @@ impl Layout {
 
     /// True when the elements lie row-major without gaps. Dimensions of extent 1 do not count; an empty tensor is dense.
     pub fn is_dense(&self, element_size: usize) -> bool {
-        if self.shape.contains(&0) {
+        if self.shape.contains(&0) || self.packed {
             return true;
         }
         let mut stride = element_size;
@@ -176,7 +197,13 @@ impl Layout {
         true
     }
 
-    /// Bytes from the first element to the one at `index`; `None` when the index has another rank or lies outside.
+    /// True when elements share bytes.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
+    /// Bytes from the first element to the one at `index`; `None` when the index has another rank or lies outside. Of a packed
+    /// element, to the byte that it shares.
     #[inline]
     pub fn offset_of(&self, index: &[usize]) -> Option<usize> {
         if index.len() != self.shape.rank() {
@@ -187,9 +214,9 @@ impl Layout {
             if at >= extent {
                 return None;
             }
-            offset += at * stride;
+            offset = if self.packed { offset * extent + at } else { offset + at * stride };
         }
-        Some(offset)
+        Some(if self.packed { offset / 2 } else { offset })
     }
 
     /// The part of each dimension within its range, with the same strides, and the bytes from this layout's first
@@ -209,6 +236,9 @@ impl Layout {
         if region.shape.contains(&0) {
             return Ok((region, 0));
         }
+        if self.packed && region.shape != self.shape {
+            return Err(LayoutError::Packed);
+        }
         let offset = ranges.iter().zip(&self.strides).map(|(range, stride)| range.start * stride).sum();
         Ok((region, offset))
     }
@@ -216,6 +246,9 @@ impl Layout {
     /// This layout with other extents, none larger than in `limits`, and any number of leading dimensions of extent 1
     /// before them. `None` when the extents do not fit so.
     pub(super) fn within(&self, limits: &Shape, shape: &Shape, element_size: usize) -> Option<Layout> {
+        if self.packed {
+            return None;
+        }
         let leading = shape.rank().checked_sub(limits.rank())?;
         let (ones, extents) = shape.split_at(leading);
         if ones.iter().any(|one| *one != 1)
@@ -230,7 +263,7 @@ impl Layout {
             .zip(limits.first())
             .map_or(element_size, |(stride, limit)| stride.saturating_mul((*limit).max(1)));
         let strides = core::iter::repeat_n(outer, leading).chain(inner.iter().copied()).collect();
-        Some(Layout { shape: shape.clone(), strides })
+        Some(Layout { shape: shape.clone(), strides, packed: false })
     }
 }
 
@@ -348,5 +381,18 @@ mod tests {
         ];
         assert_eq!(offsets, [Some(0), Some(116), None, None, None]);
         assert_eq!(Layout::dense(Shape::scalar(), 4).unwrap().offset_of(&[]), Some(0));
+    }
+
+    #[test]
+    fn packed_elements_share_bytes() {
+        let packed = Layout::of(ElementType::U4, [3, 3].into()).unwrap();
+        assert_eq!((packed.span(1), packed.is_dense(1), packed.is_packed()), (5, true, true));
+        let offsets = [[0, 0], [0, 1], [0, 2], [1, 0], [2, 2]].map(|index| packed.offset_of(&index));
+        assert_eq!(offsets, [Some(0), Some(0), Some(1), Some(1), Some(4)]);
+        assert_eq!(packed.offset_of(&[0, 3]), None);
+        assert_eq!(packed.region(&[0..3, 0..3]).unwrap(), (packed.clone(), 0));
+        assert_eq!(packed.region(&[0..2, 0..3]), Err(LayoutError::Packed));
+        assert_eq!(Layout::of(ElementType::I4, [0, 3].into()).unwrap().span(1), 0);
+        assert!(Layout::of(ElementType::I4, [usize::MAX, 2].into()).is_none());
     }
 }

@@ -13,6 +13,9 @@
 //! | [`Tensor::strings`], [`Tensor::strings_mut`] | strings | all |
 //! | [`Tensor::lease_read`], [`Tensor::lease_write`] | the bytes of the whole storage | all |
 //!
+//! Elements of four bits have no Rust type and lie two in a byte: such tensors are dense, have no regions, and are read and
+//! written by their bytes.
+//!
 //! The memory may be owned, borrowed, shared with a foreign owner, or read-only: see [`Storage`]. A typed access asks for
 //! exactly the type of the elements; nothing is reinterpreted. The shape belongs to the handle: changing it on one clone
 //! does not change it on another.
@@ -22,7 +25,9 @@
 mod copy;
 mod element;
 mod error;
+pub mod float8;
 mod layout;
+mod packed;
 mod print;
 mod reshape;
 mod shape;
@@ -38,7 +43,9 @@ use crate::steps::Pace;
 pub use copy::{copy_bytes, gather, scatter};
 pub use element::{Element, ElementType};
 pub use error::{InUse, LeaseError, OutOfMemory, Room, TensorError};
+pub use float8::{F8E4M3Fn, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz};
 pub use layout::{Layout, LayoutError};
+pub use packed::{pack, unpack};
 pub use shape::{Dim, MAX_RANK, PartialShape, RankTooHigh, Shape};
 pub use storage::{ReadLease, Storage, WriteLease};
 pub use strided::{Iter, IterMut, View, ViewMut};
@@ -69,8 +76,7 @@ impl Tensor {
     /// As [`Tensor::zeros`], with an error for a size that overflows or that there is no memory for.
     pub fn try_zeros(element: ElementType, shape: impl Into<Shape>) -> Result<Tensor, TensorError> {
         let shape = shape.into();
-        let layout =
-            Layout::dense(shape.clone(), element.size()).ok_or(TensorError::TooLarge { element, shape })?;
+        let layout = Layout::of(element, shape.clone()).ok_or(TensorError::TooLarge { element, shape })?;
         let storage = match element {
             ElementType::String => Storage::strings(layout.shape().count())?,
             _ => Storage::zeroed(layout.span(element.size()))?,
@@ -88,7 +94,7 @@ impl Tensor {
         pace: &mut Pace,
     ) -> Result<Tensor, TensorError> {
         let shape = shape.into();
-        let layout = Layout::dense(shape.clone(), element.size());
+        let layout = Layout::of(element, shape.clone());
         let Some(layout) = layout.filter(|_| element != ElementType::String) else {
             return Tensor::try_zeros(element, shape);
         };
@@ -118,7 +124,7 @@ impl Tensor {
         if element == ElementType::String {
             return Err(TensorError::Strings);
         }
-        let wanted = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
+        let wanted = shape.checked_len().and_then(|count| element.bytes(count));
         if wanted != Some(bytes.len()) {
             let wanted = wanted.ok_or_else(|| TensorError::TooLarge { element, shape: shape.clone() })?;
             return Err(TensorError::Bytes { bytes: bytes.len(), wanted, element, shape });
@@ -150,7 +156,7 @@ impl Tensor {
         shape: impl Into<Shape>,
     ) -> Result<Tensor, TensorError> {
         let shape = shape.into();
-        let layout = Layout::dense(shape.clone(), element.size());
+        let layout = Layout::of(element, shape.clone());
         let layout = layout.ok_or(TensorError::TooLarge { element, shape })?;
         let room = Room::Bytes(layout.span(element.size()));
         let tensor = Tensor { element, layout, offset: 0, storage, room };
@@ -167,6 +173,9 @@ impl Tensor {
         strides: &[usize],
         offset: usize,
     ) -> Result<Tensor, TensorError> {
+        if element.is_packed() {
+            return Err(LayoutError::Packed.into());
+        }
         let layout = Layout::strided(shape.into(), strides, element.size())?;
         let room = match layout.is_dense(element.size()) {
             true => Room::Bytes(layout.span(element.size())),
@@ -214,7 +223,7 @@ impl Tensor {
 
     /// Bytes of all elements, without what lies between them; of strings, of their handles.
     pub fn byte_len(&self) -> usize {
-        self.len() * self.element.size()
+        if self.layout.is_packed() { self.layout.span(1) } else { self.len() * self.element.size() }
     }
 
     /// First byte of the first element within the storage that a lease gives access to.
@@ -289,8 +298,10 @@ mod tests {
     fn a_fresh_tensor_is_dense_and_zero() {
         for element in ElementType::ALL {
             let tensor = Tensor::zeros(element, [4, 3, 2]);
-            assert_eq!((tensor.len(), tensor.byte_len()), (24, 24 * element.size()));
-            assert_eq!(tensor.layout().strides(), [6, 2, 1].map(|stride| stride * element.size()));
+            assert_eq!((tensor.len(), Some(tensor.byte_len())), (24, element.bytes(24)));
+            if !element.is_packed() {
+                assert_eq!(tensor.layout().strides(), [6, 2, 1].map(|stride| stride * element.size()));
+            }
             assert!(tensor.is_dense() && !tensor.is_read_only() && !tensor.is_empty());
             assert!(tensor.lease_read().unwrap().bytes().iter().all(|byte| *byte == 0));
         }
@@ -336,11 +347,16 @@ mod tests {
                 (allowed::<half::bf16>(&tensor), ElementType::Bf16),
                 (allowed::<f32>(&tensor), ElementType::F32),
                 (allowed::<f64>(&tensor), ElementType::F64),
+                (allowed::<F8E4M3Fn>(&tensor), ElementType::F8E4M3Fn),
+                (allowed::<F8E4M3Fnuz>(&tensor), ElementType::F8E4M3Fnuz),
+                (allowed::<F8E5M2>(&tensor), ElementType::F8E5M2),
+                (allowed::<F8E5M2Fnuz>(&tensor), ElementType::F8E5M2Fnuz),
             ]
             .into_iter()
             .filter_map(|(allowed, asked)| allowed.then_some(asked))
             .collect();
-            assert_eq!(allowed, if element == ElementType::String { vec![] } else { vec![element] });
+            let untyped = element == ElementType::String || element.is_packed();
+            assert_eq!(allowed, if untyped { vec![] } else { vec![element] });
         }
     }
 

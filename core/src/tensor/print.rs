@@ -8,7 +8,8 @@ use core::fmt;
 use half::{bf16, f16};
 
 use super::element::Element;
-use super::{ElementType, Room, Tensor};
+use super::float8::{F8E4M3Fn, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz};
+use super::{ElementType, Room, Tensor, unpack};
 
 /// How many elements are shown.
 const SHOWN: usize = 8;
@@ -50,6 +51,11 @@ impl fmt::Display for Tensor {
             ElementType::F32 => elements::<f32>(self, f),
             ElementType::F64 => elements::<f64>(self, f),
             ElementType::String => strings(self, f),
+            ElementType::F8E4M3Fn => elements::<F8E4M3Fn>(self, f),
+            ElementType::F8E4M3Fnuz => elements::<F8E4M3Fnuz>(self, f),
+            ElementType::F8E5M2 => elements::<F8E5M2>(self, f),
+            ElementType::F8E5M2Fnuz => elements::<F8E5M2Fnuz>(self, f),
+            ElementType::I4 | ElementType::U4 => packed(self, f),
         }
     }
 }
@@ -57,6 +63,16 @@ impl fmt::Display for Tensor {
 fn elements<T: Element>(tensor: &Tensor, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match tensor.view::<T>() {
         Ok(view) => list(f, view.iter(), |element, f| fmt::Debug::fmt(element, f)),
+        Err(error) => write!(f, "({error})"),
+    }
+}
+
+fn packed(tensor: &Tensor, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match tensor.lease_read() {
+        Ok(lease) => {
+            let bytes = &lease.bytes()[tensor.byte_range()];
+            list(f, unpack(tensor.element, bytes).take(tensor.len()), |element, f| write!(f, "{element}"))
+        }
         Err(error) => write!(f, "({error})"),
     }
 }
@@ -106,6 +122,10 @@ mod tests {
         let strings = Tensor::from_strings(&["a\n", &*text], [2]).unwrap();
         assert_eq!(format!("{strings}"), r#"string [2]: "a\n", "long long long long long"…"#);
         assert_eq!(format!("{}", Tensor::from_slice(&[f16::ONE], [1]).unwrap()), "f16 [1]: 1.0");
+        let small = Tensor::from_slice(&[F8E5M2::from_f64(0.3, true)], [1]).unwrap();
+        assert_eq!(format!("{small}"), "f8e5m2 [1]: 0.3125");
+        let packed = Tensor::from_bytes(ElementType::I4, [3], &[0x2f, 0x08]).unwrap();
+        assert_eq!(format!("{packed}"), "i4 [3]: -1, 2, -8");
         let region = Tensor::zeros(ElementType::F32, [4, 4]).region(&[1..2, 0..2]).unwrap();
         assert_eq!(format!("{region:?}"), "Tensor(f32 [1, 2], at byte 16 of 64)");
     }

@@ -85,7 +85,7 @@ impl Tensor {
                 .ok_or_else(|| TensorError::Room { asked: shape, room: Box::new(self.room.clone()) })?;
             return Ok(());
         }
-        let Some(layout) = Layout::dense(shape.clone(), element.size()) else {
+        let Some(layout) = Layout::of(element, shape.clone()) else {
             return Err(TensorError::TooLarge { element, shape });
         };
         let available = match self.room {

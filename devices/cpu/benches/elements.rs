@@ -175,7 +175,7 @@ fn bytes() {
     let x = bench::noise(&[1, 64, 64, 64]);
     let scale = Tensor::scalar(0.01f32);
     let zero = Tensor::scalar(3i8);
-    let op = QuantizeLinear { axis: 1, block_size: 0, to: I8 };
+    let op = QuantizeLinear { axis: 1, block_size: 0, to: I8, saturate: true };
     case("QuantizeLinear", &op, &[&x, &scale, &zero], &[], (I8, x.shape()));
     let whole = Tensor::zeros(I8, x.shape());
     let op = DequantizeLinear { axis: 1, block_size: 0 };

@@ -165,7 +165,7 @@ struct Running<'k> {
     poison: u8,
     faults: Faults,
     texts: Texts,
-    /// The numbers of the strings of each output; none of an output of numbers.
+    /// The numbers of the strings of each output, and the elements of packed ones; none of other outputs.
     numbered: Vec<Option<Tensor>>,
 }
 
@@ -224,11 +224,16 @@ impl Running<'_> {
         self.faults.first().cloned().map_or(Ok(()), Err)
     }
 
-    /// Writes the strings that the kernel made to the outputs that are strings.
+    /// Writes the strings that the kernel made to the outputs that are strings, and packs those that are packed.
     fn spell(self, outputs: &[Tensor]) -> Result<(), SingleError> {
         drop(self.writers);
         for (numbers, output) in self.numbered.iter().zip(outputs) {
             let Some(numbers) = numbers else { continue };
+            if output.element().is_packed() {
+                let mut lease = output.lease_write().map_err(TensorError::from)?;
+                stored::pack_to(&numbers.to_vec::<u8>()?, &mut lease.bytes_mut()[output.byte_range()]);
+                continue;
+            }
             let numbers = numbers.to_vec::<u32>()?;
             let mut output = output.clone();
             for (string, number) in
@@ -279,6 +284,10 @@ fn read(inputs: &[Option<&Tensor>], texts: &mut Texts) -> Result<Vec<Option<Lent
                 numbered = Tensor::from_slice(bytemuck::cast_slice::<Text, u32>(&numbers), tensor.shape())?;
                 &numbered
             }
+            packed if packed.is_packed() => {
+                numbered = stored::unpacked(tensor)?;
+                &numbered
+            }
             _ => *tensor,
         };
         lent.push(Some(Lent(stored.lease_read()?, extent(stored))));
@@ -286,19 +295,24 @@ fn read(inputs: &[Option<&Tensor>], texts: &mut Texts) -> Result<Vec<Option<Lent
     Ok(lent)
 }
 
-/// What a kernel writes for each output, and the numbers that stand for strings meanwhile.
+/// What a kernel writes for each output, and what stands for strings and packed elements meanwhile.
 type Written = (Vec<Option<Tensor>>, Vec<Option<Lent<WriteLease>>>);
 
 fn write_all(outputs: &[Tensor], poison: u8) -> Result<Written, TensorError> {
     let mut written = (Vec::with_capacity(outputs.len()), Vec::with_capacity(outputs.len()));
     for output in outputs {
-        let numbers = match output.element() {
-            ElementType::String => {
-                let numbers = Tensor::try_zeros(ElementType::U32, output.shape())?;
+        let stand_in = match output.element() {
+            ElementType::String => Some(ElementType::U32),
+            packed if packed.is_packed() => Some(ElementType::U8),
+            _ => None,
+        };
+        let numbers = match stand_in {
+            Some(element) => {
+                let numbers = Tensor::try_zeros(element, output.shape())?;
                 numbers.lease_write()?.bytes_mut().fill(poison);
                 Some(numbers)
             }
-            _ => None,
+            None => None,
         };
         let stored = numbers.as_ref().unwrap_or(output);
         written.1.push(Some(Lent(stored.lease_write()?, extent(stored))));

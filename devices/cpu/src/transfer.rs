@@ -6,7 +6,10 @@
 
 use core::ops::Range;
 
+use inferry_core::ElementType;
 use inferry_core::tensor::{Layout, LayoutError, MAX_RANK, copy_bytes};
+
+use crate::stored::{pack_to, unpack_to};
 
 /// About how many bytes a piece has.
 const PIECE: usize = 256 << 10;
@@ -45,9 +48,13 @@ impl Transfer {
     pub(crate) fn piece(
         &mut self,
         layout: &Layout,
-        element_size: usize,
+        element: ElementType,
         elements: Elements<'_>,
     ) -> Result<bool, LayoutError> {
+        if element.is_packed() {
+            return Ok(self.pairs(element, layout.shape().count(), elements));
+        }
+        let element_size = element.size();
         let cut = Cut::of(layout, element_size);
         if self.done >= cut.pieces {
             return Ok(false);
@@ -69,6 +76,19 @@ impl Transfer {
         }
         self.done += 1;
         Ok(self.done < cut.pieces)
+    }
+
+    /// Moves the next packed elements: they are unpacked on the way in, and packed on the way out.
+    fn pairs(&mut self, element: ElementType, count: usize, elements: Elements<'_>) -> bool {
+        let start = self.done * PIECE;
+        let end = count.min(start + PIECE);
+        let packed = start / 2..end.div_ceil(2);
+        match elements {
+            Elements::Gather { bound, dense } => unpack_to(element, &bound[packed], &mut dense[start..end]),
+            Elements::Scatter { dense, bound } => pack_to(&dense[start..end], &mut bound[packed]),
+        }
+        self.done += 1;
+        end < count
     }
 }
 
@@ -142,13 +162,13 @@ mod tests {
     use inferry_core::{ElementType, Tensor};
 
     fn round_trip(tensor: &Tensor) -> usize {
-        let size = tensor.element().size();
+        let (element, size) = (tensor.element(), tensor.element().size());
         let lease = tensor.lease_read().unwrap();
         let bound = &lease.bytes()[tensor.byte_range()];
         let mut dense = vec![0; tensor.byte_len()];
         let mut pieces = 1;
         let mut gather = Transfer::default();
-        while gather.piece(tensor.layout(), size, Elements::Gather { bound, dense: &mut dense }).unwrap() {
+        while gather.piece(tensor.layout(), element, Elements::Gather { bound, dense: &mut dense }).unwrap() {
             pieces += 1;
         }
         let mut whole = vec![0; tensor.byte_len()];
@@ -158,7 +178,7 @@ mod tests {
         let mut back = vec![0; bound.len()];
         let mut scatter = Transfer::default();
         while scatter
-            .piece(tensor.layout(), size, Elements::Scatter { dense: &dense, bound: &mut back })
+            .piece(tensor.layout(), element, Elements::Scatter { dense: &dense, bound: &mut back })
             .unwrap()
         {}
         let mut again = vec![0; tensor.byte_len()];
@@ -183,5 +203,28 @@ mod tests {
         round_trip(&numbers(&[2, 3, 90_000]).region(&[0..2, 1..3, 1..89_999]).unwrap());
         round_trip(&numbers(&[]));
         assert_eq!(numbers(&[2]).element(), ElementType::F32);
+    }
+
+    #[test]
+    fn packed_elements_are_unpacked_and_packed_in_pieces() {
+        let count = 2 * PIECE + 5;
+        let bytes: Vec<u8> = (0..count.div_ceil(2))
+            .map(|at| (at * 7) as u8 & if at == count / 2 { 15 } else { 255 })
+            .collect();
+        let tensor = Tensor::from_bytes(ElementType::I4, [count], &bytes).unwrap();
+        let (mut dense, mut gather, mut pieces) = (vec![0; count], Transfer::default(), 1);
+        while gather
+            .piece(tensor.layout(), ElementType::I4, Elements::Gather { bound: &bytes, dense: &mut dense })
+            .unwrap()
+        {
+            pieces += 1;
+        }
+        assert_eq!((pieces, dense[1], dense[count - 1] as i8), (3, 0, ((bytes[count / 2] << 4) as i8) >> 4));
+        let (mut back, mut scatter) = (vec![0; bytes.len()], Transfer::default());
+        while scatter
+            .piece(tensor.layout(), ElementType::I4, Elements::Scatter { dense: &dense, bound: &mut back })
+            .unwrap()
+        {}
+        assert!(back == bytes);
     }
 }

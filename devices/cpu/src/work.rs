@@ -195,10 +195,10 @@ impl CpuWork {
             return Ok(());
         }
         let more = is_staged(bound) && {
-            let dense = self.memory.staged_input(port, tensor.byte_len()).map_err(no_memory)?;
+            let dense = self.memory.staged_input(port, stored_len(tensor)).map_err(no_memory)?;
             let bound = &bound.bytes()[tensor.byte_range()];
             let elements = Elements::Gather { bound, dense };
-            transfer.piece(tensor.layout(), tensor.element().size(), elements).map_err(Failure::device)?
+            transfer.piece(tensor.layout(), tensor.element(), elements).map_err(Failure::device)?
         };
         self.at = match more {
             true => At::Gather { port, transfer },
@@ -258,10 +258,10 @@ impl CpuWork {
                 more.map_err(|bytes| no_memory(OutOfMemory(bytes)))?
             }
             Some(dense) => {
-                let (layout, size) = (bound.tensor().layout().clone(), bound.tensor().element().size());
+                let (layout, element) = (bound.tensor().layout().clone(), bound.tensor().element());
                 let range = bound.tensor().byte_range();
                 let elements = Elements::Scatter { dense, bound: &mut bound.bytes_mut()[range] };
-                transfer.piece(&layout, size, elements).map_err(Failure::device)?
+                transfer.piece(&layout, element, elements).map_err(Failure::device)?
             }
             None => false,
         };
@@ -326,7 +326,8 @@ impl Work for CpuWork {
 
 /// True when kernels cannot use the bound tensor in place.
 fn is_staged(bound: &Bound) -> bool {
-    !bound.tensor().is_dense() || bound.tensor().element() == ElementType::String
+    let element = bound.tensor().element();
+    !bound.tensor().is_dense() || element == ElementType::String || element.is_packed()
 }
 
 /// How many bytes its elements take in the device.

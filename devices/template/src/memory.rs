@@ -98,7 +98,7 @@ impl RemoteContext for Memory {
             return Err(TensorError::Strings.into());
         }
         let too_large = || TensorError::TooLarge { element, shape: shape.clone() };
-        let dense = Layout::dense(shape.clone(), element.size()).ok_or_else(too_large)?;
+        let dense = Layout::of(element, shape.clone()).ok_or_else(too_large)?;
         let pages = Pages::new(dense.span(element.size())).ok_or_else(too_large)?;
         Ok(Tensor::from_storage(Storage::exclusive::<u8, _>(pages), element, shape)?)
     }
@@ -109,7 +109,7 @@ impl RemoteContext for Memory {
 
     fn create(&self, element: ElementType, shape: &Shape) -> Result<Tensor, RemoteError> {
         let too_large = || TensorError::TooLarge { element, shape: shape.clone() };
-        let dense = Layout::dense(shape.clone(), element.size()).ok_or_else(too_large)?;
+        let dense = Layout::of(element, shape.clone()).ok_or_else(too_large)?;
         let mut buffer = Vec::new();
         buffer.try_reserve_exact(dense.span(element.size())).map_err(|_| too_large())?;
         buffer.resize(dense.span(element.size()), 0);

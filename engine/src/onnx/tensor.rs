@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use half::{bf16, f16};
 use inferry_core::steps::Pace;
-use inferry_core::tensor::TensorError;
+use inferry_core::tensor::{F8E4M3Fn, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz, TensorError};
 use inferry_core::{Element, ElementType, Shape, Tensor};
 
 use super::error::ImportError;
@@ -38,12 +38,12 @@ pub(crate) fn element_type(number: i64) -> Result<ElementType, String> {
         0 => return Err("no element type is given".into()),
         14 => return Err("element type complex64 is not supported".into()),
         15 => return Err("element type complex128 is not supported".into()),
-        17 => return Err("element type float8e4m3fn is not supported".into()),
-        18 => return Err("element type float8e4m3fnuz is not supported".into()),
-        19 => return Err("element type float8e5m2 is not supported".into()),
-        20 => return Err("element type float8e5m2fnuz is not supported".into()),
-        21 => return Err("element type uint4 is not supported".into()),
-        22 => return Err("element type int4 is not supported".into()),
+        17 => ElementType::F8E4M3Fn,
+        18 => ElementType::F8E4M3Fnuz,
+        19 => ElementType::F8E5M2,
+        20 => ElementType::F8E5M2Fnuz,
+        21 => ElementType::U4,
+        22 => ElementType::I4,
         23 => return Err("element type float4e2m1 is not supported".into()),
         other => return Err(format!("{other} is no element type")),
     })
@@ -104,7 +104,7 @@ fn large<'a>(proto: &TensorProto<'a>) -> Option<(ElementType, Shape, &'a [u8])> 
     let bytes = proto.raw.filter(|bytes| bytes.len() > PIECE && cfg!(target_endian = "little"))?;
     let (element, shape) = (element_type(proto.data_type).ok()?, shape(&proto.dims).ok()?);
     let plain = !proto.segmented && !proto.is_external;
-    let plain = plain && !matches!(element, ElementType::String | ElementType::Bool);
+    let plain = plain && !matches!(element, ElementType::String | ElementType::Bool) && !element.is_packed();
     (plain && byte_count(element, &shape) == Ok(bytes.len())).then_some((element, shape, bytes))
 }
 
@@ -154,8 +154,23 @@ fn read(proto: &TensorProto<'_>, external: &dyn ExternalData) -> Result<Tensor, 
         ElementType::F16 => convert(ints, shape, |value| u16::try_from(value).ok().map(f16::from_bits)),
         ElementType::Bf16 => convert(ints, shape, |value| u16::try_from(value).ok().map(bf16::from_bits)),
         ElementType::String => from_strings(&proto.strings, shape),
+        ElementType::F8E4M3Fn => convert(ints, shape, |value| Some(F8E4M3Fn::from_bits(byte(value)?))),
+        ElementType::F8E4M3Fnuz => convert(ints, shape, |value| Some(F8E4M3Fnuz::from_bits(byte(value)?))),
+        ElementType::F8E5M2 => convert(ints, shape, |value| Some(F8E5M2::from_bits(byte(value)?))),
+        ElementType::F8E5M2Fnuz => convert(ints, shape, |value| Some(F8E5M2Fnuz::from_bits(byte(value)?))),
+        // Two in a byte here, too.
+        ElementType::I4 | ElementType::U4 => {
+            let bytes: Option<Vec<u8>> = ints.iter().map(|value| byte(*value)).collect();
+            let bytes = bytes.ok_or_else(|| format!("its data holds what is no pair of {element}"))?;
+            from_bytes(element, shape, &bytes)
+        }
         other => Err(format!("constants of element type {other} are not supported")),
     }
+}
+
+/// A byte that is written as an integer, by some writers with a sign.
+fn byte(value: i32) -> Option<u8> {
+    u8::try_from(value).ok().or_else(|| i8::try_from(value).ok().map(|value| value as u8))
 }
 
 fn shape(dims: &[i64]) -> Result<Shape, String> {
@@ -208,7 +223,7 @@ fn convert<S: Copy + ToString, T: Element>(
 }
 
 fn byte_count(element: ElementType, shape: &Shape) -> Result<usize, String> {
-    let bytes = shape.checked_len().and_then(|count| count.checked_mul(element.size()));
+    let bytes = shape.checked_len().and_then(|count| element.bytes(count));
     bytes.ok_or_else(|| TensorError::TooLarge { element, shape: shape.clone() }.to_string())
 }
 
@@ -222,6 +237,14 @@ fn from_bytes(element: ElementType, shape: Shape, bytes: &[u8]) -> Result<Tensor
         // Some writers have true as any byte but 0.
         let values: Vec<bool> = bytes.iter().map(|byte| *byte != 0).collect();
         return from_values(&values, shape);
+    }
+    if element.is_packed() && shape.count() % 2 == 1 {
+        // Nobody says what stands beside the last one.
+        let mut bytes = bytes.to_vec();
+        if let Some(last) = bytes.last_mut() {
+            *last &= 0xf;
+        }
+        return Tensor::from_bytes(element, shape, &bytes).map_err(|error| error.to_string());
     }
     let native;
     let bytes = if cfg!(target_endian = "big") {
@@ -271,6 +294,26 @@ mod tests {
             read_one(&of(2, vec![0, 256])).unwrap_err(),
             "tensor \"here\": its data holds 256, which is no u8"
         );
+    }
+
+    #[test]
+    fn floats_of_a_byte_and_pairs_of_integers_are_bytes() {
+        let of = |data_type, count, ints32| {
+            read_one(&TensorProto { dims: vec![count], data_type, ints32, ..Default::default() })
+        };
+        let raw = |data_type, count, raw| {
+            read_one(&TensorProto { dims: vec![count], data_type, raw: Some(raw), ..Default::default() })
+        };
+        let bytes = |tensor: Result<Tensor, String>| {
+            let tensor = tensor.unwrap();
+            tensor.lease_read().unwrap().bytes()[tensor.byte_range()].to_vec()
+        };
+        let float = of(17, 2, vec![0x38, 0xc0]).unwrap();
+        assert_eq!(float.to_vec::<F8E4M3Fn>().unwrap(), [1.0, -2.0].map(|x| F8E4M3Fn::from_f64(x, true)));
+        assert_eq!(bytes(raw(20, 2, &[1, 255])), [1, 255]);
+        assert_eq!(bytes(of(22, 3, vec![0x21, -1])), [0x21, 0x0f]);
+        assert_eq!(bytes(raw(21, 3, &[0x21, 0xf3])), [0x21, 0x03]);
+        assert!(of(22, 3, vec![0x21]).is_err() && of(21, 3, vec![0x21, 256]).is_err());
     }
 
     #[test]

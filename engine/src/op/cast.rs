@@ -18,7 +18,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 pub struct Cast {
     /// The type of the output.
     pub to: ElementType,
-    /// Whether numbers out of range become the largest there is; only for 8-bit floats, which we do not have.
+    /// For floats of 8 bits: whether numbers out of range become the largest there is (else infinity, or no number).
     pub saturate: bool,
 }
 
@@ -127,11 +127,9 @@ mod tests {
         let exact = Cast { to: ElementType::I64, saturate: false };
         check_import(&cast.clone().int("to", 7).int("saturate", 0), 19, exact, &[]);
         check_refused(&cast, 13, "attribute \"to\": is missing");
-        check_refused(
-            &cast.int("to", 17),
-            19,
-            "attribute \"to\": element type float8e4m3fn is not supported",
-        );
+        check_import(&cast.clone().int("to", 17), 19, to(ElementType::F8E4M3Fn), &[]);
+        let problem = "attribute \"to\": element type float4e2m1 is not supported";
+        check_refused(&cast.int("to", 23), 19, problem);
     }
 
     #[test]

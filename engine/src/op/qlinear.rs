@@ -26,7 +26,7 @@ fn quantised(node: &NodeView<'_>, f: &mut Fragment, x: Wire, scale: usize, like:
         let (zero, like) = (f.scalar(0u8), f.input(like));
         f.like(zero, like)
     };
-    let op = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8 };
+    let op = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8, saturate: true };
     let scale = f.input(scale);
     f.step(op, &[x, scale, zero])
 }

@@ -1,7 +1,7 @@
 //! From real numbers to small integers and back: `real = (integer - zero_point) * scale`.
 //!
-//! Here are types, shapes, and which numbers share a scale; rounding and saturation are the kernels' business. Integers of
-//! 4 bits and floats of 8 are not among our types.
+//! Here are types, shapes, and which numbers share a scale; rounding and saturation are the kernels' business. The small
+//! numbers may be floats of 8 bits, too, which are what the quotient is nearest to.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -23,6 +23,8 @@ pub struct QuantizeLinear {
     pub block_size: usize,
     /// The type of the output when there is no zero point, whose type it has otherwise.
     pub to: ElementType,
+    /// For floats of 8 bits: whether what is beyond the largest becomes that (else infinity, or no number).
+    pub saturate: bool,
 }
 
 impl Op for QuantizeLinear {
@@ -146,6 +148,7 @@ pub(crate) fn import_quantize(node: &NodeView<'_>) -> Result<Imported, ImportErr
         axis: node.int_or("axis", 1)?,
         block_size: node.count_or("block_size", 0)?,
         to: stated.unwrap_or(ElementType::U8),
+        saturate: node.flag("saturate", true)?,
     }))
 }
 
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_zero_point_tells_the_type() {
-        let quantize = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8 };
+        let quantize = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8, saturate: true };
         check(quantize, &["f32[N, 3]", "f32[]", "i8[]"], "i8[N, 3]");
         check(quantize, &["f16[N, 3]", "f16[3]"], "u8[N, 3]");
         check(quantize, &["f32[N, 3]", "f32[1]", "u16[]"], "u16[N, 3]");
@@ -187,7 +190,7 @@ mod tests {
         check(
             quantize,
             &["f32[3]", "f32[]", "i32[]"],
-            "input 2 is i32; an integer type of 8 or 16 bits is needed",
+            "input 2 is i32; an integer type of 4, 8 or 16 bits or a float type of 8 is needed",
         );
         check(quantize, &["i8[3]", "f32[]"], "input 0 is i8; f16, bf16, f32 or i32 is needed");
     }
@@ -216,12 +219,24 @@ mod tests {
     #[test]
     fn versions_differ_in_axis_blocks_and_type() {
         let quantize = node("QuantizeLinear", &["x", "s"], &["y"]);
-        let expect = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8 };
+        let expect = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8, saturate: true };
         check_import(&quantize, 10, expect, &[]);
         let new = quantize.clone().int("axis", 0).int("block_size", 16).int("output_dtype", 3);
-        check_import(&new, 21, QuantizeLinear { axis: 0, block_size: 16, to: ElementType::I8 }, &[]);
-        let half_byte = quantize.int("output_dtype", 22);
-        check_refused(&half_byte, 21, "attribute \"output_dtype\": element type int4 is not supported");
+        check_import(
+            &new,
+            21,
+            QuantizeLinear { axis: 0, block_size: 16, to: ElementType::I8, saturate: true },
+            &[],
+        );
+        let half_byte = quantize.clone().int("output_dtype", 22).int("saturate", 0);
+        check_import(
+            &half_byte,
+            21,
+            QuantizeLinear { axis: 1, block_size: 0, to: ElementType::I4, saturate: false },
+            &[],
+        );
+        let complex = quantize.int("output_dtype", 14);
+        check_refused(&complex, 21, "attribute \"output_dtype\": element type complex64 is not supported");
         let back = node("DequantizeLinear", &["x", "s", "z"], &["y"]).int("axis", -1);
         check_import(&back, 13, DequantizeLinear { axis: -1, block_size: 0 }, &[]);
     }

@@ -40,8 +40,10 @@ pub(crate) const UNSIGNED: Types = Types {
     has: |element| matches!(element, U8 | ElementType::U16 | U32 | U64),
 };
 /// Floats, integers and bool.
-pub(crate) const NUMBER_OR_BOOL: Types =
-    Types { wanted: "a number type or bool is needed", has: |element| element != ElementType::String };
+pub(crate) const NUMBER_OR_BOOL: Types = Types {
+    wanted: "a number type or bool is needed",
+    has: |element| (NUMBER.has)(element) || element == Bool,
+};
 /// bool.
 pub(crate) const BOOL: Types = Types { wanted: "bool is needed", has: |element| element == Bool };
 /// string.
@@ -89,15 +91,19 @@ pub(crate) const QUANTIZABLE: Types = Types {
     wanted: "f16, bf16, f32 or i32 is needed",
     has: |element| (SCALE.has)(element) || element == I32,
 };
-/// What numbers are quantized to: integers of 8 and 16 bits.
+/// What numbers are quantized to: integers of 4, 8 and 16 bits and floats of 8.
 pub(crate) const QUANTIZED: Types = Types {
-    wanted: "an integer type of 8 or 16 bits is needed",
-    has: |element| matches!(element, I8 | U8 | ElementType::I16 | ElementType::U16),
+    wanted: "an integer type of 4, 8 or 16 bits or a float type of 8 is needed",
+    has: |element| {
+        matches!(element, I8 | U8 | ElementType::I16 | ElementType::U16)
+            || element.is_packed()
+            || element.is_float8()
+    },
 };
-/// What is dequantized: integers of 8 and 16 bits and i32.
+/// What is dequantized: the same and i32.
 pub(crate) const QUANTIZED_OR_INT32: Types = Types {
-    wanted: "i32 or an integer type of 8 or 16 bits is needed",
-    has: |element| matches!(element, I8 | U8 | ElementType::I16 | ElementType::U16 | I32),
+    wanted: "i32, an integer type of 4, 8 or 16 bits or a float type of 8 is needed",
+    has: |element| element == I32 || (QUANTIZED.has)(element),
 };
 /// i8 or u8.
 pub(crate) const BYTE: Types =

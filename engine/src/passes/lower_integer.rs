@@ -197,7 +197,7 @@ impl Lowering<'_> {
         let to = self.graph.fact(zero)?.element;
         let scaled = self.push(Binary::Mul, &[sum, scale])?;
         let one = self.graph.add_constant("", Tensor::scalar(1.0f32));
-        self.finish(QuantizeLinear { axis: 1, block_size: 0, to }, &[scaled, one, zero]);
+        self.finish(QuantizeLinear { axis: 1, block_size: 0, to, saturate: true }, &[scaled, one, zero]);
         Some(())
     }
 

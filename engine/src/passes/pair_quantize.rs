@@ -81,7 +81,7 @@ mod tests {
             let scale = graph.add_constant("s", Tensor::scalar(0.5f32));
             let other = graph.add_constant("t", Tensor::scalar(second as f32));
             let zero = graph.add_constant("z", Tensor::scalar(128u8));
-            let there = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8 };
+            let there = QuantizeLinear { axis: 1, block_size: 0, to: ElementType::U8, saturate: true };
             let back = DequantizeLinear { axis: 1, block_size: 0 };
             let inputs = |first, scale| alloc::vec![Some(first), Some(scale), Some(zero)];
             graph.nodes = alloc::vec![

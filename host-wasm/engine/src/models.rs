@@ -78,8 +78,26 @@ fn web_name(element: ElementType) -> &'static str {
 
 /// By the position in [`ElementType::ALL`], which is also the number by which a type crosses to JavaScript.
 const WEB_NAMES: [&str; ElementType::ALL.len()] = [
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16",
-    "float32", "float64", "string",
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "string",
+    "float8e4m3fn",
+    "float8e4m3fnuz",
+    "float8e5m2",
+    "float8e5m2fnuz",
+    "int4",
+    "uint4",
 ];
 
 #[cfg(test)]

@@ -14,9 +14,14 @@ export type ElementType =
   | "float32" | "float64" | "float16" | "bfloat16"
   | "int8" | "int16" | "int32" | "int64"
   | "uint8" | "uint16" | "uint32" | "uint64"
-  | "bool" | "string";
+  | "bool" | "string"
+  | "float8e4m3fn" | "float8e4m3fnuz" | "float8e5m2" | "float8e5m2fnuz"
+  | "int4" | "uint4";
 
-/** A tensor on its way: dense, row-major. `bool` is a byte each; `float16` and `bfloat16` are two bytes. */
+/**
+ * A tensor on its way: dense, row-major. `bool` and the floats of eight bits are a byte each, `float16` and `bfloat16` two bytes;
+ * two integers of four bits share a byte, the first in its lower half.
+ */
 export interface WireTensor {
   readonly type: ElementType;
   readonly dims: readonly number[];

@@ -11,7 +11,11 @@ import { type ElementType, type PortInfo, type WireInput, WORTH_MOVING, type Wir
 
 export type { ElementType, PortInfo } from "./messages.js";
 
-/** The array that holds the elements of each type. `float16` and `bfloat16` are the bits of each number. */
+/**
+ * The array that holds the elements of each type. `float16`, `bfloat16` and the floats of eight bits are the bits of each number.
+ * `int4` and `uint4` are bytes of two elements each, the first in the lower half; of an odd number of elements the last byte has
+ * one.
+ */
 export interface ElementArrays {
   float32: Float32Array<ArrayBuffer>;
   float64: Float64Array<ArrayBuffer>;
@@ -27,6 +31,12 @@ export interface ElementArrays {
   uint64: BigUint64Array<ArrayBuffer>;
   bool: Uint8Array<ArrayBuffer>;
   string: string[];
+  float8e4m3fn: Uint8Array<ArrayBuffer>;
+  float8e4m3fnuz: Uint8Array<ArrayBuffer>;
+  float8e5m2: Uint8Array<ArrayBuffer>;
+  float8e5m2fnuz: Uint8Array<ArrayBuffer>;
+  int4: Uint8Array<ArrayBuffer>;
+  uint4: Uint8Array<ArrayBuffer>;
 }
 
 /** Any typed array that a tensor can be made of. */
@@ -38,7 +48,12 @@ const ARRAYS = {
   float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array,
   int8: Int8Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array, bool: Uint8Array,
+  float8e4m3fn: Uint8Array, float8e4m3fnuz: Uint8Array, float8e5m2: Uint8Array, float8e5m2fnuz: Uint8Array,
+  int4: Uint8Array, uint4: Uint8Array,
 } as const;
+
+/** Types whose arrays are bytes that say nothing of their meaning. */
+const BYTES: ReadonlySet<ElementType> = new Set(["bool", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "int4", "uint4"]);
 
 /** The type that a bare typed array means, by the name of its constructor. */
 const MEANT: Readonly<Record<string, ElementType>> = {
@@ -55,7 +70,7 @@ export class Tensor<T extends ElementType = ElementType> {
   readonly data: ElementArrays[T];
 
   /**
-   * A tensor over `data`; without `dims`, of one dimension.
+   * A tensor over `data`; without `dims`, of one dimension, and of an even number of elements where two share a byte.
    * @throws InferError `invalid-input` when the data does not fit the type or the extents.
    */
   constructor(type: T, data: TypedArray | readonly (number | bigint | boolean | string)[], dims?: readonly number[]) {
@@ -64,19 +79,21 @@ export class Tensor<T extends ElementType = ElementType> {
     }
     this.type = type;
     this.data = elements(type, data) as ElementArrays[T];
-    this.dims = Object.freeze([...(dims ?? [this.data.length])]);
+    this.dims = Object.freeze([...(dims ?? [this.data.length * (isPacked(type) ? 2 : 1)])]);
     if (!this.dims.every((extent) => Number.isSafeInteger(extent) && extent >= 0)) {
       throw new InferError("invalid-input", `extents are whole numbers from 0 on, not [${this.dims}]`);
     }
-    if (count(this.dims) !== this.data.length) {
-      const has = `${this.data.length} element${this.data.length === 1 ? "" : "s"}`;
-      throw new InferError("invalid-input", `a tensor of shape [${this.dims}] has ${count(this.dims)} elements; the data has ${has}`);
+    const length = arrayLength(type, this.dims);
+    if (length !== this.data.length) {
+      const unit = isPacked(type) ? "byte" : "element";
+      const has = `${this.data.length} ${unit}${this.data.length === 1 ? "" : "s"}`;
+      throw new InferError("invalid-input", `a tensor of shape [${this.dims}] has ${length} ${unit}s; the data has ${has}`);
     }
   }
 
   /** How many elements there are. */
   get size(): number {
-    return this.data.length;
+    return isPacked(this.type) ? count(this.dims) : this.data.length;
   }
 
   /** The same elements with other extents. */
@@ -86,9 +103,10 @@ export class Tensor<T extends ElementType = ElementType> {
 
   /**
    * A copy of the box that begins at `from` and has the extents `size`: a region of interest.
-   * @throws InferError `out-of-range` when it is not inside.
+   * @throws InferError `out-of-range` when it is not inside, `unsupported` for elements that share bytes.
    */
   region(from: readonly number[], size: readonly number[]): Tensor<T> {
+    if (isPacked(this.type)) throw new InferError("unsupported", `elements of type ${this.type} share bytes: they have no regions`);
     const inside = from.length === this.dims.length && size.length === this.dims.length
       && this.dims.every((extent, i) => (from[i] ?? -1) >= 0 && (size[i] ?? -1) >= 0 && (from[i] ?? 0) + (size[i] ?? 0) <= extent);
     if (!inside) {
@@ -106,6 +124,16 @@ export type Feed = Tensor | TypedArray | readonly string[] | ImageFeed;
 /** Product of the extents. */
 export function count(dims: readonly number[]): number {
   return dims.reduce((product, extent) => product * extent, 1);
+}
+
+/** Whether two elements share a byte. */
+export function isPacked(type: string): boolean {
+  return type === "int4" || type === "uint4";
+}
+
+/** How long the array of a tensor is. */
+export function arrayLength(type: string, dims: readonly number[]): number {
+  return isPacked(type) ? Math.ceil(count(dims) / 2) : count(dims);
 }
 
 /** A tensor on its way, and what it moves. */
@@ -155,7 +183,7 @@ export function unpack(wire: WireTensor): Tensor {
 export function zeros(port: PortInfo): Tensor | undefined {
   if (port.dims === null || port.dims.some((extent) => extent === null) || port.type === "string") return undefined;
   const dims = port.dims as readonly number[];
-  return new Tensor(port.type, new ARRAYS[port.type](count(dims)), dims);
+  return new Tensor(port.type, new ARRAYS[port.type](arrayLength(port.type, dims)), dims);
 }
 
 /** A port as error messages show it. */
@@ -208,7 +236,7 @@ function asTensor(port: PortInfo, index: number, feed: Feed): Tensor {
   const data = feed as TypedArray | readonly string[];
   let type = isStrings ? "string" : MEANT[(data as TypedArray).constructor.name];
   // Bytes say nothing of their meaning: they are what the port takes.
-  if (type === "uint8" && port.type === "bool" || type === "uint16" && (port.type === "float16" || port.type === "bfloat16")) type = port.type;
+  if (type === "uint8" && BYTES.has(port.type) || type === "uint16" && (port.type === "float16" || port.type === "bfloat16")) type = port.type;
   if (type === undefined) throw new InferError("invalid-input", `${name} takes a Tensor or a typed array`);
   if (type !== port.type) throw new InferError("invalid-input", `${name} takes ${port.type}, not ${type}`);
   const dims = port.dims;
@@ -217,10 +245,11 @@ function asTensor(port: PortInfo, index: number, feed: Feed): Tensor {
     throw new InferError("invalid-input", `${name} has several open extents: give a Tensor, which says its own`);
   }
   const known = count(dims.map((extent) => extent ?? 1));
-  const left = known === 0 ? 0 : data.length / known;
-  if (open === 0 ? data.length !== known : !Number.isInteger(left)) {
+  const packed = isPacked(type);
+  const left = known === 0 ? 0 : data.length * (packed ? 2 : 1) / known;
+  if (open === 0 ? data.length !== arrayLength(type, [known]) : !Number.isInteger(left)) {
     const wanted = dims.map((extent) => extent ?? "?").join(", ");
-    throw new InferError("invalid-input", `${name} takes [${wanted}], which ${data.length} elements do not fill`);
+    throw new InferError("invalid-input", `${name} takes [${wanted}], which ${data.length} ${packed ? "bytes" : "elements"} do not fill`);
   }
   return new Tensor(type, data, dims.map((extent) => extent ?? left));
 }
@@ -234,7 +263,7 @@ function fit(port: PortInfo, index: number, tensor: Tensor): void {
     const wanted = dims?.map((extent) => extent ?? "?").join(", ");
     throw new InferError("invalid-input", `${name} takes the shape [${wanted}], not [${tensor.dims.join(", ")}]`);
   }
-  const detached = tensor.type !== "string" && (tensor.data as TypedArray).length !== count(tensor.dims);
+  const detached = tensor.type !== "string" && (tensor.data as TypedArray).length !== arrayLength(tensor.type, tensor.dims);
   if (detached) throw new InferError("in-use", `the data of ${name} was moved away by an earlier run`);
 }
 

@@ -11,10 +11,10 @@ def port(name, shape, kind=T.FLOAT):
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def write(file, nodes, inputs, outputs, constants=()):
+def write(file, nodes, inputs, outputs, constants=(), opset=17):
     graph = helper.make_graph(nodes, file, inputs, outputs, [numpy_helper.from_array(v, n) for n, v in constants])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="inferry")
-    model.ir_version = 8
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="inferry")
+    model.ir_version = 8 if opset < 18 else 10
     checker.check_model(model, full_check=True)
     save(model, f"{file}.onnx")
 
@@ -49,6 +49,21 @@ kinds = {"f32": T.FLOAT, "f64": T.DOUBLE, "f16": T.FLOAT16, "i8": T.INT8, "i16":
          "u8": T.UINT8, "u16": T.UINT16, "u32": T.UINT32, "u64": T.UINT64, "bool": T.BOOL, "string": T.STRING}
 write("types", [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
       [port(name, [2], kind) for name, kind in kinds.items()], [port(f"{name}_out", [2], kind) for name, kind in kinds.items()])
+
+# The types of less than a byte or of a byte that has no array of its own, in odd numbers.
+kinds = {"f8e4m3fn": T.FLOAT8E4M3FN, "f8e4m3fnuz": T.FLOAT8E4M3FNUZ, "f8e5m2": T.FLOAT8E5M2, "f8e5m2fnuz": T.FLOAT8E5M2FNUZ,
+         "i4": T.INT4, "u4": T.UINT4}
+write("narrow", [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds]
+      + [helper.make_node("DequantizeLinear", [name, "half"], [f"{name}_halved"]) for name in kinds],
+      [port(name, ["n"], kind) for name, kind in kinds.items()],
+      [port(f"{name}_out", ["n"], kind) for name, kind in kinds.items()] + [port(f"{name}_halved", ["n"]) for name in kinds],
+      [("half", np.array(0.5, np.float32))], opset=21)
+
+# Operators that fail in a run when an index is not one of the table's six.
+write("indexed", [helper.make_node("Gather", ["table", "read"], ["found"], name="table/read"),
+                  helper.make_node("ScatterElements", ["table", "write", "value"], ["changed"], name="table/write")],
+      [port("read", [1], T.INT64), port("write", [1], T.INT64)], [port("found", [1]), port("changed", [6])],
+      [("table", np.arange(6, dtype=np.float32) + 10), ("value", np.array([1], np.float32))])
 
 # Pictures in three layouts, unchanged: what preprocessing has made of them.
 write("pictures", [helper.make_node("Identity", [name], [f"{name}_out"]) for name in ["planes", "rows", "gray"]],

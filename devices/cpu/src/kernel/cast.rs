@@ -2,7 +2,8 @@
 //!
 //! Floats become integers by cutting off the fraction; what lies beyond the integers becomes the nearest of them, and NaN
 //! becomes 0. Integers keep their low bits. Everything but zero is true. To f16 and bf16 numbers are rounded to nearest,
-//! ties to even, once (integers of more than 53 bits are an f64 first). Strings are the business of `text`.
+//! ties to even, once (integers of more than 53 bits are an f64 first). Strings are the business of `text`, floats of eight bits and
+//! integers of four that of `small`.
 #![allow(unsafe_code)]
 
 use bytemuck::{Pod, Zeroable};
@@ -13,7 +14,7 @@ use inferry_engine::op::{Cast, CastLike};
 use crate::io::Plain;
 use crate::isa::Isa;
 use crate::kernel::simple::{simple, spread};
-use crate::kernel::{BuildError, Builder, Built, copy, text};
+use crate::kernel::{BuildError, Builder, Built, copy, small, text};
 use crate::simd::{Simd, Vectorized, dispatch};
 use crate::stored::width;
 
@@ -30,6 +31,9 @@ pub(crate) fn cast(op: &Cast, node: &Builder<'_>) -> Built {
         (ElementType::String, _) => return text::from_text(node),
         (_, ElementType::String) => return text::to_text(node),
         _ => {}
+    }
+    if small::is_small(from) || small::is_small(*to) {
+        return small::cast(from, *to, op.saturate, count);
     }
     match from {
         ElementType::Bool => into::<Truth>(*to, count),

@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use inferry_core::tensor::unpack;
 use inferry_engine::op::{ConstantOfShape, Range, ShapeOf, SizeOf};
 
 use crate::io::Plain;
@@ -54,6 +55,10 @@ pub(crate) fn constant_of_shape(op: &ConstantOfShape, node: &Builder<'_>) -> Bui
     }
     let lease = op.value.lease_read().map_err(|busy| form(format!("the value cannot be read: {busy}")))?;
     let bytes = &lease.bytes()[op.value.offset()..][..element.size()];
+    if element.is_packed() {
+        let value = unpack(*element, bytes).next().unwrap_or(0);
+        return fill(value as u8, output.count());
+    }
     by_size!("ConstantOfShape", *element, T => fill::<T>(bytemuck::pod_read_unaligned(bytes), output.count()))
 }
 

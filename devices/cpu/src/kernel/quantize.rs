@@ -1,7 +1,8 @@
 //! QuantizeLinear and DequantizeLinear: between real numbers and small integers.
 //!
 //! `integer = round(real / scale) + zero_point`, halves to even, held within the type; back, `real = (integer - zero_point) *
-//! scale`. Bytes and `f32` go through vectors where the scale stays the same for a while; the rest goes one by one.
+//! scale`. Bytes and `f32` go through vectors where the scale stays the same for a while; the rest goes one by one. Integers of
+//! four bits are bytes held closer; floats of eight are the business of `quantize_float8`.
 #![allow(unsafe_code)]
 
 use inferry_core::ElementType;
@@ -9,10 +10,11 @@ use inferry_engine::op::{DequantizeLinear, Op, QuantizeLinear};
 
 use crate::isa::Isa;
 use crate::kernel::arguments::form;
-use crate::kernel::number::Number;
+use crate::kernel::number::{Number, by_float};
 use crate::kernel::scales::Scales;
 use crate::kernel::simple::{simple, spread};
-use crate::kernel::{BuildError, Builder, Built};
+use crate::kernel::small::float8;
+use crate::kernel::{BuildError, Builder, Built, quantize_float8};
 use crate::simd::{Simd, Vectorized, dispatch};
 
 /// Builds the kernel of a [`QuantizeLinear`].
@@ -20,6 +22,17 @@ pub(crate) fn quantize(op: &QuantizeLinear, node: &Builder<'_>) -> Built {
     let (x, scale) = (node.input(0)?, node.input(1)?);
     let scales = Scales::new(x, scale, node.optional(2), op.axis, op.block_size)?;
     let wrong = Err(BuildError::Element { op: op.name(), element: x.element });
+    if let Some(float) = float8(node.output(0).0) {
+        return match (x.element, scale.element) {
+            (ElementType::F32, ElementType::F32) => {
+                quantize_float8::quantize::<f32>(scales, node, float, op.saturate)
+            }
+            (ElementType::F64, ElementType::F64) => {
+                quantize_float8::quantize::<f64>(scales, node, float, op.saturate)
+            }
+            _ => wrong,
+        };
+    }
     match (x.element, scale.element) {
         (ElementType::F32, ElementType::F32) => to_integers::<f32>(scales, node),
         (ElementType::F64, ElementType::F64) => to_integers::<f64>(scales, node),
@@ -30,16 +43,20 @@ pub(crate) fn quantize(op: &QuantizeLinear, node: &Builder<'_>) -> Built {
 
 fn to_integers<X: Real>(scales: Scales, node: &Builder<'_>) -> Built {
     match node.output(0).0 {
-        ElementType::U8 => quantized::<X, u8>(scales, node),
-        ElementType::I8 => quantized::<X, i8>(scales, node),
-        ElementType::U16 => quantized::<X, u16>(scales, node),
-        ElementType::I16 => quantized::<X, i16>(scales, node),
+        ElementType::U8 => quantized::<X, u8>(scales, node, None),
+        ElementType::I8 => quantized::<X, i8>(scales, node, None),
+        ElementType::U16 => quantized::<X, u16>(scales, node, None),
+        ElementType::I16 => quantized::<X, i16>(scales, node, None),
+        // They have a byte each.
+        ElementType::U4 => quantized::<X, u8>(scales, node, Some((0, 15))),
+        ElementType::I4 => quantized::<X, i8>(scales, node, Some((-8, 7))),
         element => Err(BuildError::Element { op: "QuantizeLinear", element }),
     }
 }
 
-fn quantized<X: Real, Q: Quantum>(scales: Scales, node: &Builder<'_>) -> Built {
-    let has_zero = zero_point(node, Q::TYPE)?;
+/// With limits closer than those of the type.
+fn quantized<X: Real, Q: Quantum>(scales: Scales, node: &Builder<'_>, limits: Option<(Q, Q)>) -> Built {
+    let has_zero = zero_point(node, node.output(0).0)?;
     let phase = spread(node.output(0).1.count(), 400);
     let isa = node.isa;
     simple(phase, move |io| {
@@ -58,6 +75,9 @@ fn quantized<X: Real, Q: Quantum>(scales: Scales, node: &Builder<'_>) -> Built {
             } else {
                 X::quantize_run(isa, x, scale[segment.scale], zero(segment.scale), to);
             }
+            if let Some((low, high)) = limits {
+                to.iter_mut().for_each(|to| *to = (*to).clamp(low, high));
+            }
         }
     })
 }
@@ -66,9 +86,12 @@ fn quantized<X: Real, Q: Quantum>(scales: Scales, node: &Builder<'_>) -> Built {
 pub(crate) fn dequantize(op: &DequantizeLinear, node: &Builder<'_>) -> Built {
     let (x, scale) = (node.input(0)?, node.input(1)?);
     let scales = Scales::new(x, scale, node.optional(2), op.axis, op.block_size)?;
+    if let Some(float) = float8(x.element) {
+        return by_float!(op.name(), node.output(0).0, T => quantize_float8::dequantize::<T>(scales, node, float));
+    }
     match x.element {
-        ElementType::U8 => from_integers::<u8>(scales, node),
-        ElementType::I8 => from_integers::<i8>(scales, node),
+        ElementType::U8 | ElementType::U4 => from_integers::<u8>(scales, node),
+        ElementType::I8 | ElementType::I4 => from_integers::<i8>(scales, node),
         ElementType::U16 => from_integers::<u16>(scales, node),
         ElementType::I16 => from_integers::<i16>(scales, node),
         ElementType::I32 => from_integers::<i32>(scales, node),
@@ -96,7 +119,7 @@ fn dequantized<Q: Integer, R: Number>(
     one: fn(i32, i32, R) -> R,
     run: fn(Isa, &[Q], R, Q, &mut [R]),
 ) -> Built {
-    let has_zero = zero_point(node, Q::TYPE)?;
+    let has_zero = zero_point(node, node.input(0)?.element)?;
     let phase = spread(node.output(0).1.count(), 300);
     let isa = node.isa;
     simple(phase, move |io| {
@@ -212,7 +235,7 @@ pub(crate) trait Integer: Number {
 }
 
 /// An integer that real numbers are quantized to.
-pub(crate) trait Quantum: Integer {
+pub(crate) trait Quantum: Integer + Ord {
     /// `rounded + zero`, held within the type. NaN counts as the smallest number.
     #[inline(always)]
     fn held(rounded: f64, zero: Self) -> Self {
@@ -367,7 +390,7 @@ mod tests {
         axis: i64,
         block: usize,
     ) -> Vec<Q> {
-        let op = QuantizeLinear { axis, block_size: block, to: Q::TYPE };
+        let op = QuantizeLinear { axis, block_size: block, to: Q::TYPE, saturate: true };
         let inputs = [Some(x.clone()), Some(scale.clone()), zero.cloned()];
         let mut results = Isa::detect_for_tests()
             .into_iter()

@@ -340,6 +340,10 @@ impl Draft {
                 numbered = numbers(tensor, packs)?;
                 &numbered
             }
+            packed if packed.is_packed() => {
+                numbered = stored::unpacked(tensor).map_err(|error| NodeCause::Fold(error.to_string()))?;
+                &numbered
+            }
             _ => tensor,
         };
         let range = tensor.byte_range();

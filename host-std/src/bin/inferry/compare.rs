@@ -7,7 +7,7 @@
 //! This file knows nothing of files or models: two tensors in, an account of their differences out.
 
 use half::{bf16, f16};
-use inferry_core::tensor::TensorError;
+use inferry_core::tensor::{F8E4M3Fn, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz, TensorError, unpack};
 use inferry_core::{Element, ElementType, Shape, Tensor};
 
 /// How much an output may differ.
@@ -101,8 +101,30 @@ pub fn compare(got: &Tensor, want: &Tensor, tolerance: &Tolerance) -> Result<Com
         ElementType::Bf16 => numbers::<bf16>(got, want, tolerance, |value| Number::Real(value.into())),
         ElementType::F32 => numbers::<f32>(got, want, tolerance, |value| Number::Real(value.into())),
         ElementType::F64 => numbers::<f64>(got, want, tolerance, Number::Real),
+        ElementType::F8E4M3Fn => {
+            numbers::<F8E4M3Fn>(got, want, tolerance, |value| Number::Real(value.to_f32().into()))
+        }
+        ElementType::F8E4M3Fnuz => {
+            numbers::<F8E4M3Fnuz>(got, want, tolerance, |value| Number::Real(value.to_f32().into()))
+        }
+        ElementType::F8E5M2 => {
+            numbers::<F8E5M2>(got, want, tolerance, |value| Number::Real(value.to_f32().into()))
+        }
+        ElementType::F8E5M2Fnuz => {
+            numbers::<F8E5M2Fnuz>(got, want, tolerance, |value| Number::Real(value.to_f32().into()))
+        }
+        ElementType::I4 | ElementType::U4 => {
+            numbers::<i8>(&unpacked(got)?, &unpacked(want)?, tolerance, |value| Number::Whole(value.into()))
+        }
         _ => texts(got, want),
     }
+}
+
+/// The elements of a packed tensor, a byte each.
+fn unpacked(tensor: &Tensor) -> Result<Tensor, TensorError> {
+    let lease = tensor.lease_read()?;
+    let elements = unpack(tensor.element(), &lease.bytes()[tensor.byte_range()]).take(tensor.len());
+    Tensor::from_slice(&elements.collect::<Vec<_>>(), tensor.shape())
 }
 
 /// A number of any element type, without loss.

@@ -5,7 +5,7 @@
 import { InferError } from "../errors.js";
 import type { ImageSource } from "../image.js";
 import type { FromImageOptions } from "./picture.js";
-import { type ElementType, Tensor as Ours, type TypedArray, count } from "../tensor.js";
+import { type ElementType, Tensor as Ours, type TypedArray, arrayLength, count } from "../tensor.js";
 
 /** The arrays of each type. `float16` is a `Float16Array` where the browser has it. */
 export interface DataTypeMap {
@@ -22,6 +22,9 @@ export interface DataTypeMap {
   uint64: BigUint64Array;
   bool: Uint8Array;
   string: string[];
+  /** Two elements a byte, the first in the lower half. */
+  uint4: Uint8Array;
+  int4: Int8Array;
 }
 
 type Data = DataTypeMap[keyof DataTypeMap] | Uint8ClampedArray;
@@ -42,6 +45,7 @@ const Half = (globalThis as { Float16Array?: NumberArrays[string] }).Float16Arra
 const ARRAYS = {
   float32: Float32Array, float64: Float64Array, float16: Half ?? Uint16Array, int8: Int8Array, int16: Int16Array, int32: Int32Array,
   int64: BigInt64Array, uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array, bool: Uint8Array,
+  uint4: Uint8Array, int4: Int8Array,
 } as unknown as NumberArrays;
 
 /** An array with a type and extents. */
@@ -87,8 +91,9 @@ export class Tensor<T extends keyof DataTypeMap = keyof DataTypeMap> {
     this.dims = dims;
     this.size = count(dims);
     this.#data = data as DataTypeMap[T];
-    if (this.size !== data.length) {
-      throw new InferError("invalid-input", `a tensor of shape [${dims}] has ${this.size} elements, not ${data.length}`);
+    const length = arrayLength(type, dims);
+    if (length !== data.length) {
+      throw new InferError("invalid-input", `a tensor of shape [${dims}] has ${length} elements, not ${data.length}`);
     }
   }
 
@@ -140,13 +145,20 @@ export function toOurs(name: string, value: unknown): Ours {
   if (type === undefined || data === undefined || dims === undefined) {
     throw new InferError("invalid-input", `the input ${JSON.stringify(name)} takes a Tensor`);
   }
-  return new Ours(type as ElementType, data as TypedArray, dims);
+  const bytes = type === "int4" ? sameBytes(Uint8Array, data as unknown as Int8Array) : data;
+  return new Ours(type as ElementType, bytes as TypedArray, dims);
 }
 
 /** The tensor of a result. */
 export function fromOurs({ type, data, dims }: Ours): Tensor {
-  const value = type === "float16" && Half ? array(type, data as unknown as Data) : data;
+  const bytes = type === "int4" ? sameBytes(Int8Array, data as Uint8Array) : data;
+  const value = type === "float16" && Half ? array(type, data as unknown as Data) : bytes;
   return new Tensor(type as keyof DataTypeMap, value as Data, [...dims]);
+}
+
+/** The same bytes as another array. */
+function sameBytes<A>(Wanted: new (buffer: ArrayBufferLike, at: number, length: number) => A, { buffer, byteOffset, length }: Uint8Array | Int8Array): A {
+  return new Wanted(buffer, byteOffset, length);
 }
 
 /** The array of a type, over or from what was given. */

@@ -23,6 +23,18 @@ test("T321 a run that fails rejects alone", async (t) => {
   runtime.dispose();
 });
 
+test("an index out of range names the node and the index", async (t) => {
+  const { runtime, model } = await made(t, "indexed");
+  const feeds = (read, write) => [read, write].map((index) => new t.inferry.Tensor("int64", [index]));
+  for (const [read, write, says] of [[6n, 0n, ["table/read", "6"]], [-7n, 0n, ["table/read", "-7"]], [0n, 99n, ["table/write", "99"]]]) {
+    const error = await rejects(model.run(feeds(read, write)), "operator");
+    ok(says.every((part) => `${error.node} ${error.message}`.includes(part)), error.message);
+  }
+  const { found, changed } = await model.run(feeds(-6n, 5n));
+  equal([[...found.data], [...changed.data]], [[10], [10, 11, 12, 13, 14, 1]]);
+  runtime.dispose();
+});
+
 test("1000 good and bad runs: exactly the bad ones reject", async (t) => {
   const { runtime, model } = await made(t, "shaped");
   const { Tensor } = t.inferry;

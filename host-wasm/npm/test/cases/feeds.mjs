@@ -157,3 +157,29 @@ test("every element type goes to a worker and back", async (t) => {
   }
   model.dispose();
 });
+
+test("types without an array of their own are bytes, of four bits two a byte", async (t) => {
+  const model = await compile(t, "narrow");
+  const { Tensor } = t.inferry;
+  // 1, -2, 0.5 in each of the floats; 1, -2, 5 of four bits with a sign and 1, 14, 5 without.
+  const values = {
+    f8e4m3fn: ["float8e4m3fn", [0x38, 0xc0, 0x30]], f8e4m3fnuz: ["float8e4m3fnuz", [0x40, 0xc8, 0x38]],
+    f8e5m2: ["float8e5m2", [0x3c, 0xc0, 0x38]], f8e5m2fnuz: ["float8e5m2fnuz", [0x40, 0xc4, 0x3c]],
+    i4: ["int4", [0xe1, 5]], u4: ["uint4", [0xe1, 5]],
+  };
+  const feeds = Object.fromEntries(Object.entries(values).map(([name, [type, data]]) => [name, new Tensor(type, data, [3])]));
+  const outputs = await model.run(feeds);
+  for (const [name, [type, data]] of Object.entries(values)) {
+    const found = outputs[`${name}_out`];
+    ok(found.data instanceof Uint8Array);
+    equal([found.type, [...found.dims], found.size, [...found.data]], [type, [3], 3, data], name);
+    const halved = { int4: [0.5, -1, 2.5], uint4: [0.5, 7, 2.5] }[type] ?? [0.5, -1, 0.25];
+    equal([...outputs[`${name}_halved`].data], halved, name);
+  }
+  const { i4 } = feeds;
+  equal([new Tensor("uint4", [1, 2]).size, i4.reshape([1, 3]).size], [4, 3]);
+  await rejects((async () => new Tensor("int4", [1, 2], [5]))(), "invalid-input");
+  await rejects((async () => i4.region([0], [2]))(), "unsupported");
+  await rejects(model.run({ ...feeds, i4: feeds.u4 }), "invalid-input");
+  model.dispose();
+});
