@@ -5,9 +5,11 @@
 //! input or a constant (its fact holds the tensor). Graphs inside control-flow operators are [`Body`]s: what they
 //! capture from outside is passed in as explicit inputs, so no name is looked up after the import.
 
+mod expression;
 mod fact;
 mod verify;
 
+pub use expression::evaluate;
 pub use fact::{Dim, Fact, ShapeFact, Symbol};
 pub use verify::{GraphError, verify};
 

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use inferry_engine::Model;
-use inferry_engine::graph::{Dim, Graph, ShapeFact, Symbol};
+use inferry_engine::graph::{Dim, Graph, ShapeFact, Symbol, evaluate};
 
 use crate::trouble::Trouble;
 
@@ -36,7 +36,7 @@ pub(crate) fn fix(model: &mut Model, shapes: &[Fixed]) -> Result<(), Trouble> {
                 }
                 fact.shape = ShapeFact::from(&*fixed.extents);
             }
-            None => fix_symbol(graph, fixed)?,
+            None => fix_symbol(graph, fixed, shapes)?,
         }
     }
     Ok(())
@@ -49,7 +49,8 @@ fn admits(shape: &ShapeFact, extents: &[usize]) -> bool {
     })
 }
 
-fn fix_symbol(graph: &mut Graph, fixed: &Fixed) -> Result<(), Trouble> {
+/// Fixes the extents of this name, and those that are arithmetic on it and on other names that have been fixed.
+fn fix_symbol(graph: &mut Graph, fixed: &Fixed, all: &[Fixed]) -> Result<(), Trouble> {
     let [extent] = *fixed.extents else {
         let message = format!("no input is called {:?}, and a named extent takes one number", fixed.name);
         return Err(Trouble::new("invalid-input", message));
@@ -58,9 +59,23 @@ fn fix_symbol(graph: &mut Graph, fixed: &Fixed) -> Result<(), Trouble> {
     for value in graph.values_mut() {
         let dims = value.fact.as_mut().and_then(|fact| fact.shape.0.as_mut());
         for dim in dims.into_iter().flatten() {
-            if matches!(dim, Dim::Symbol(Symbol(name)) if **name == *fixed.name) {
-                *dim = Dim::Fixed(extent);
-                found = true;
+            let Dim::Symbol(Symbol(text)) = dim else { continue };
+            let is_name = **text == *fixed.name;
+            if !is_name
+                && !text
+                    .split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '.'))
+                    .any(|name| *name == *fixed.name)
+            {
+                continue;
+            }
+            found = true;
+            let mut others = |name: &str| {
+                all.iter()
+                    .find(|fixed| *fixed.name == *name && fixed.extents.len() == 1)
+                    .map(|fixed| fixed.extents[0])
+            };
+            if let Some(known) = if is_name { Some(extent) } else { evaluate(text, &mut others) } {
+                *dim = Dim::Fixed(known);
             }
         }
     }
@@ -105,6 +120,29 @@ mod tests {
     fn an_input_and_a_named_extent_can_be_fixed() {
         assert_eq!(fixed(&[("N", &[2])]).unwrap(), ["[2, 3]", "[2, ?]"]);
         assert_eq!(fixed(&[("b", &[4, 5])]).unwrap(), ["[?, 3]", "[4, 5]"]);
+    }
+
+    #[test]
+    fn arithmetic_on_fixed_extents_is_fixed_as_well() {
+        let with = |shapes: &[(&str, &[usize])]| {
+            let mut model = model();
+            for (text, name) in [("2*N + 1", "c"), ("N*M", "d")] {
+                let dims = Vec::from([Dim::Symbol(Symbol(text.into()))]);
+                let fact = Fact::new(ElementType::F32, ShapeFact(Some(dims)));
+                let id = model.graph.add_value(name, Some(fact));
+                model.graph.inputs.push(id);
+            }
+            let shapes: Vec<_> = shapes
+                .iter()
+                .map(|(name, extents)| Fixed { name: (*name).into(), extents: extents.to_vec() })
+                .collect();
+            fix(&mut model, &shapes)
+                .map(|()| model.inputs()[2..].iter().map(|port| port.shape.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(with(&[("N", &[2])]).unwrap(), ["[5]", "[?]"]);
+        assert_eq!(with(&[("N", &[2]), ("M", &[3])]).unwrap(), ["[5]", "[6]"]);
+        assert_eq!(with(&[("M", &[3])]).unwrap(), ["[?]", "[?]"]);
+        assert!(with(&[("K", &[3])]).is_err());
     }
 
     #[test]
