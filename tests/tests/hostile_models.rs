@@ -1,14 +1,15 @@
 //! Damaged model files: whatever the bytes are, they give a result or one clear line; nothing panics, hangs, or takes memory
 //! that is not there.
 //!
-//! Three real models are cut and changed byte by byte, from a fixed seed, so that a failure can be had again: the
-//! message names the model and the number of the change. Half of the changes are made near words (names and operators),
+//! Three real models and three of many small operators are cut and changed byte by byte, from a fixed seed, so that a
+//! failure can be had again: the message names the model and the number of the change. Half of the changes are made near words (names and operators),
 //! because most bytes of a model are weights, where a change does no harm. What can still be imported is compiled and run,
 //! on a machine that is pretended to have little memory: whoever does not ask politely for it aborts this test.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
 use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -19,11 +20,22 @@ use inferry::{CompiledModel, ElementType, InferErrorKind, Options, Port, Runtime
 use inferry_behaviour::data;
 use inferry_engine::{Model, graph, onnx, passes};
 
-const MODELS: [&str; 3] = [
+const MODELS: [&str; 6] = [
+    "operators/functions.onnx",
+    "operators/microsoft.onnx",
+    "operators/standard.onnx",
     "mtcnn_cascade/pnet.onnx",
     "silero_vad/silero_vad.onnx",
     "derived_blazeface_back/face_detection_back_256x256_barracuda.fp16_io32.onnx",
 ];
+
+/// A model of the fixtures, or of those that answer for operators.
+fn find(name: &str) -> Option<PathBuf> {
+    match name.strip_prefix("operators/") {
+        Some(_) => Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-std/tests").join(name)),
+        None => data::find(name),
+    }
+}
 
 /// Changes of each model.
 const ROUNDS: usize = 400;
@@ -240,7 +252,7 @@ fn change(bytes: &mut Vec<u8>, at: usize, numbers: &mut Numbers) {
 fn cut_models_end_in_one_line() {
     watched(|| {
         for name in MODELS {
-            let Some(path) = data::find(name) else { continue };
+            let Some(path) = find(name) else { continue };
             let bytes = std::fs::read(path).unwrap();
             assert!(survives(&bytes, name) == Got::Ran, "{name} is whole");
             let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
@@ -259,7 +271,7 @@ fn cut_models_end_in_one_line() {
 fn changed_models_end_in_one_line() {
     watched(|| {
         for name in MODELS {
-            let Some(path) = data::find(name) else { continue };
+            let Some(path) = find(name) else { continue };
             let bytes = std::fs::read(path).unwrap();
             let words = words(&bytes);
             let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
@@ -290,7 +302,8 @@ fn changed_models_end_in_one_line() {
             let [refused, imported, compiled, ran] = [Got::Refused, Got::Imported, Got::Compiled, Got::Ran]
                 .map(|stage| got.iter().filter(|got| **got == stage).count());
             println!("{name}: {refused} refused, {imported} not compiled, {compiled} not run, {ran} run");
-            assert!(refused > ROUNDS / 10 && ran > ROUNDS / 10, "{name}: {refused} were refused, {ran} ran");
+            // Of a model without weights nearly every byte matters, and one change in twelve leaves it whole.
+            assert!(refused > ROUNDS / 10 && ran > ROUNDS / 20, "{name}: {refused} were refused, {ran} ran");
         }
     });
 }

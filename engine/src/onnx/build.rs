@@ -15,21 +15,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::pin::Pin;
 
-use inferry_core::Tensor;
-use inferry_core::steps::{Pace, Phase};
-
-use super::constant::constant;
+use super::counted::Counted;
 use super::error::ImportError;
 use super::external::ExternalData;
-use super::fragment::name_output;
+use super::fragment::{LONGEST_NAME, name_output};
 use super::function::{Functions, Setting, title};
 use super::import::check_form;
 use super::node::{Imported, NodeView, label};
 use super::order::topological;
-use super::proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
+use super::proto::{FunctionProto, GraphProto, NodeProto, ValueInfoProto};
 use super::registry::{self, Import};
 use super::survey::{inner_graphs, is_constant};
-use super::tensor::{is_large, tensor_paced};
 use super::value::declared;
 use crate::graph::{Body, Graph, Node, ValueId};
 
@@ -37,68 +33,6 @@ use crate::graph::{Body, Graph, Node, ValueId};
 pub(super) struct Importer<'a> {
     pub(super) functions: &'a Functions<'a>,
     pub(super) external: &'a dyn ExternalData,
-}
-
-/// Roughly what making an operator of a node takes.
-const NODE_NS: u64 = 2_000;
-
-/// What building has used up: its pace, which counts the second half of the file's bytes (those of the tensors), and nodes.
-pub(super) struct Counted<'p> {
-    pace: &'p mut Pace,
-    total: usize,
-    built: usize,
-    nodes: usize,
-    most_nodes: usize,
-    /// Tensors of `Constant` nodes, which calls of a function share, by where in memory the file's message lies.
-    shared: BTreeMap<usize, Tensor>,
-}
-
-impl Counted<'_> {
-    /// For a file of `total` bytes and at most so many nodes.
-    pub(super) fn new(pace: &mut Pace, total: usize, most_nodes: usize) -> Counted<'_> {
-        Counted { pace, total, built: 0, nodes: 0, most_nodes, shared: BTreeMap::new() }
-    }
-
-    /// Counts another node.
-    async fn node(&mut self) -> Result<(), ImportError> {
-        self.nodes += 1;
-        if self.nodes > self.most_nodes {
-            return Err(ImportError::Limit { what: "nodes", limit: self.most_nodes });
-        }
-        self.pace.spend(NODE_NS).await;
-        Ok(())
-    }
-
-    async fn tensor(
-        &mut self,
-        proto: &TensorProto<'_>,
-        place: &str,
-        external: &dyn ExternalData,
-    ) -> Result<Tensor, ImportError> {
-        let tensor = tensor_paced(proto, place, external, self.pace).await?;
-        self.built = self.built.saturating_add(tensor.byte_len());
-        self.pace.reach(Phase::Parse, (self.total / 2).saturating_add(self.built.min(self.total) / 2));
-        Ok(tensor)
-    }
-
-    /// The tensor of a `Constant` node. A function may be called many times; its tensors are read once.
-    async fn constant(
-        &mut self,
-        view: &NodeView<'_>,
-        external: &dyn ExternalData,
-    ) -> Result<Tensor, ImportError> {
-        let Some(value) = view.tensor_message("value") else { return constant(view) };
-        let place = core::ptr::from_ref(value).addr();
-        if let Some(tensor) = self.shared.get(&place) {
-            return Ok(tensor.clone());
-        }
-        let tensor = match view.inputs() == 0 && view.outputs() == 1 && is_large(value) {
-            true => self.tensor(value, "value", external).await?,
-            false => constant(view)?,
-        };
-        self.shared.insert(place, tensor.clone());
-        Ok(tensor)
-    }
 }
 
 type Future<'s, T> = Pin<Box<dyn core::future::Future<Output = T> + Send + 's>>;
@@ -132,7 +66,7 @@ impl<'a> Scope<'a> {
         match name {
             _ if self.prefix.is_empty() => name.to_owned(),
             "" => String::new(),
-            _ if self.prefix.len() + name.len() > 200 => String::new(),
+            _ if self.prefix.len() + name.len() > LONGEST_NAME => String::new(),
             _ => format!("{}/{name}", self.prefix),
         }
     }

@@ -21,6 +21,9 @@ use super::node::Imported;
 use crate::graph::{Graph, Node, ValueId};
 use crate::op::{Identity, Op};
 
+/// A name that is longer is not used to make others.
+pub(super) const LONGEST_NAME: usize = 200;
+
 /// A value within a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wire(Source);
@@ -148,6 +151,8 @@ impl Fragment {
     ) -> Result<Vec<Option<ValueId>>, usize> {
         let first = outputs.iter().find(|output| !output.is_empty());
         let prefix = if name.is_empty() { first.map_or("", |first| first) } else { name };
+        // Names are for people: a very long one is not written down once for every value.
+        let prefix = if prefix.len() <= LONGEST_NAME { prefix } else { "" };
         let constants: Vec<ValueId> =
             self.constants.into_iter().map(|tensor| graph.add_constant("", tensor)).collect();
         let made: Vec<ValueId> =

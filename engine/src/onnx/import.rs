@@ -8,7 +8,8 @@ use alloc::format;
 
 use inferry_core::steps::{Pace, Phase, Steps, finish};
 
-use super::build::{Counted, Importer};
+use super::build::Importer;
+use super::counted::Counted;
 use super::error::ImportError;
 use super::external::{ExternalData, Metered, NoExternalData};
 use super::function::{Functions, Setting};

@@ -17,6 +17,7 @@
 
 mod build;
 mod constant;
+mod counted;
 mod error;
 mod external;
 mod fragment;

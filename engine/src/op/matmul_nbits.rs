@@ -32,6 +32,11 @@ impl MatMulNBits {
         self.depth.div_ceil(self.block)
     }
 
+    /// Numbers of one row of the weights with its last block filled up.
+    pub fn line(&self) -> usize {
+        self.blocks() * self.block
+    }
+
     /// Bytes of one block.
     pub fn bytes(&self) -> usize {
         self.block / 8 * self.bits

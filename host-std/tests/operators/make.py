@@ -1,4 +1,6 @@
-"""Makes microsoft.onnx and microsoft.npz: every operator of com.microsoft that we import, in small.
+"""Makes microsoft.onnx and microsoft.npz: every operator of com.microsoft that we import, in small; standard.onnx
+and standard.npz: the same for operators of the standard; functions.onnx and functions.npz: functions that a model
+defines for itself.
 
 One model of many nodes that have nothing to do with each other; each node is named after what it tests, and its outputs
 after the node. The answers are those of onnxruntime 1.31.1 on a CPU, graph optimisation disabled. Numbers come from a fixed
@@ -174,20 +176,129 @@ def recurrent():
     case("DynamicQuantizeLSTM", "lstm_columns", operands, outs=1, fixed=(1, 2, 8, 9, 10, 11), hidden_size=4)
 
 
+def standard():
+    """Operators of the standard that are put together from others, or have a small kernel of their own."""
+    own = dict(domain="")
+    scores, classes, weights = real(3, 4, 2), random.integers(0, 4, (3, 2)), np.abs(real(4))
+    some = np.where(random.random((3, 2)) < 0.4, -7, classes)
+    for op, name in [("NegativeLogLikelihoodLoss", "nll"), ("SoftmaxCrossEntropyLoss", "cross")]:
+        case(op, name, [scores, classes], **own)
+        case(op, name + "_none", [scores, classes, weights], reduction="none", **own)
+        case(op, name + "_ignored", [scores, some, weights], ignore_index=-7, **own)
+        case(op, name + "_sum", [scores[:, :, 0].copy(), some[:, 0].astype(np.int32)], ignore_index=-7,
+             reduction="sum", **own)
+    case("SoftmaxCrossEntropyLoss", "cross_scores", [scores, classes], outs=2, **own)
+    x, image = real(2, 3, 5), real(2, 4, 6, 6)
+    case("Trilu", "trilu", [x, np.array(-1)], upper=0, **own)
+    case("CumSum", "cumsum", [x, np.array(1)], fixed=(1,), exclusive=1, reverse=1, **own)
+    case("Hardmax", "hardmax", [x], axis=1, **own)
+    for name, more in [("lp", dict(p=3)), ("lp_same", dict(auto_pad="SAME_UPPER")), ("lp_one", dict(p=1, ceil_mode=1))]:
+        case("LpPool", name, [image], kernel_shape=[3, 2], strides=[2, 2], **more, **own)
+    case("GlobalLpPool", "lp_global", [image], p=3, **own)
+    case("LpNormalization", "lp_norm", [np.stack([x[0], 0 * x[0]])], axis=1, p=1, **own)
+    case("LRN", "lrn", [image], size=3, alpha=0.3, beta=0.6, bias=1.5, **own)
+    case("MeanVarianceNormalization", "mvn", [image], axes=[0, -1], **own)
+    case("GroupNormalization", "group", [image, real(4), real(4)], num_groups=2, epsilon=0.1, **own)
+    case("Shrink", "shrink", [x], lambd=0.7, bias=0.2, **own)
+    case("Det", "det", [real(3, 4, 4)], **own)
+    case("EyeLike", "eye", [real(3, 5)], k=1, dtype=TensorProto.INT32, **own)
+    case("OneHot", "hot", [np.array([[1, -1], [7, 0]]), np.array([4]), np.array([0.5, 2], np.float32)], axis=1,
+         fixed=(1,), **own)
+    case("CenterCropPad", "crop", [x, np.array([4, 2])], axes=[1, -1], fixed=(1,), **own)
+    case("SpaceToDepth", "to_depth", [image], blocksize=3, **own)
+    case("DepthToSpace", "to_space", [image], blocksize=2, **own)
+    case("DepthToSpace", "to_space_crd", [image], blocksize=2, mode="CRD", **own)
+    case("ReverseSequence", "reverse", [x, np.array([2, 0, 1])], **own)
+    for name in ["HannWindow", "HammingWindow", "BlackmanWindow"]:
+        case(name, name, [np.array(9)], fixed=(0,), **own)
+        case(name, name + "_symmetric", [np.array(9)], fixed=(0,), periodic=0, **own)
+    edges = [np.array(80.0, np.float32), np.array(3000.0, np.float32)]
+    case("MelWeightMatrix", "mel", [np.array(5), np.array(64), np.array(8000), *edges], fixed=(0, 1), **own)
+    places = np.array([5, 7, 13, 15]).reshape(1, 1, 2, 2)
+    case("MaxUnpool", "unpool", [real(1, 1, 2, 2), places], kernel_shape=[2, 2], strides=[2, 2], **own)
+    regions = np.array([[0, 0, 0, 4, 5], [1, 3, 2, 11, 9]], np.float32)
+    case("MaxRoiPool", "roi", [image, regions], pooled_shape=[2, 3], spatial_scale=0.5, **own)
+    case("BatchNormalization", "batch", [x, real(3), real(3), real(3), np.abs(real(3))], outs=3, training_mode=1,
+         momentum=0.7, **own)
+    case("Dropout", "dropout", [x, np.array(0.5, np.float32), np.array(False)], outs=2, fixed=(2,), **own)
+
+
+def clear():
+    for grown in [nodes, inputs, initializers, outputs, feeds]:
+        grown.clear()
+
+
+def save(file, graph, opsets, functions=()):
+    """Writes a model and what onnxruntime answers to it."""
+    model = helper.make_model(
+        graph, opset_imports=opsets, ir_version=10, producer_name="inferry tests", functions=functions
+    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    answers = session.run([output.name for output in session.get_outputs()], feeds)
+    arrays = {f"input_{index}": feeds[port.name] for index, port in enumerate(session.get_inputs())}
+    arrays.update((f"output_{index}", answer) for index, answer in enumerate(answers))
+    assert all(np.isfinite(a).all() for a in answers if a.dtype.kind == "f")
+    onnx.save(model, f"{file}.onnx")
+    np.savez_compressed(f"{file}.npz", **arrays)
+    print(file, len(graph.node), "nodes", len(answers), "outputs")
+
+
+def functions():
+    """Functions of the model's own: one in another, attributes handed on, with defaults and without, graphs inside."""
+    standard = helper.make_opsetid("", 17)
+    own = helper.make_opsetid("own", 1)
+
+    def make(name, operands, results, body, attributes=(), defaults=(), **more):
+        return helper.make_function(
+            "own", name, operands, results, body, [standard, own], attributes, list(defaults), **more
+        )
+
+    def referring(node, name, outer, kind):
+        reference = onnx.AttributeProto(name=name, ref_attr_name=outer, type=kind)
+        node.attribute.append(reference)
+        return node
+
+    leaky = referring(helper.make_node("LeakyRelu", ["t"], ["b"]), "alpha", "slope", onnx.AttributeProto.FLOAT)
+    rows = referring(helper.make_node("ReduceSum", ["a", "axes"], ["t"]), "keepdims", "keep", onnx.AttributeProto.INT)
+    axes = referring(helper.make_node("Constant", [], ["axes"]), "value_ints", "axes", onnx.AttributeProto.INTS)
+    sums = make("Sums", ["a"], ["b"], [axes, rows, leaky], ["slope", "axes"], [helper.make_attribute("keep", 1)])
+    inner = referring(helper.make_node("Sums", ["a"], ["c"], domain="own"), "slope", "slope", onnx.AttributeProto.FLOAT)
+    inner.attribute.append(helper.make_attribute("axes", [1]))
+
+    def branch(op, result):
+        node = helper.make_node(op, ["c"], [result])
+        return helper.make_graph([node], op, [], [helper.make_empty_tensor_value_info(result)])
+
+    body = [
+        inner,
+        helper.make_node("ReduceMax", ["c"], ["most"], keepdims=0),
+        helper.make_node("Greater", ["most", "limit"], ["large"]),
+        helper.make_node("If", ["large"], ["d"], then_branch=branch("Tanh", "p"), else_branch=branch("Exp", "q")),
+        helper.make_node("Clip", ["d", "", "limit"], ["e"]),
+        helper.make_node("Add", ["e", "a"], ["b"]),
+    ]
+    outer = make("Outer", ["a", "limit", "unused"], ["b", "c"], body, ["slope"])
+    nodes.append(helper.make_node("Outer", ["x", "low"], ["y0", "z0"], domain="own", name="first", slope=0.25))
+    nodes.append(helper.make_node("Outer", ["y0", "high"], ["y1", "z1"], domain="own", name="second"))
+    for name, array in [("x", real(3, 4)), ("low", np.float32(0.1)), ("high", np.float32(1e6))]:
+        array = np.asarray(array)
+        inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape))
+        feeds[name] = array
+    outputs.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ["y0", "z0", "y1", "z1"])
+    graph = helper.make_graph(nodes, "functions", inputs, outputs)
+    save("functions", graph, [standard, own], [outer, sums])
+
+
 for part in [gelus, products, normalisations, attention, quantised, recurrent]:
     part()
 graph = helper.make_graph(nodes, "operators of onnxruntime", inputs, outputs, initializers)
-opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="inferry tests")
-options = onnxruntime.SessionOptions()
-options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-names = [output.name for output in session.get_outputs()]
-answers = session.run(names, feeds)
-arrays = {f"input_{index}": feeds[port.name] for index, port in enumerate(session.get_inputs())}
-arrays.update((f"output_{index}", answer) for index, answer in enumerate(answers))
-assert all(np.isfinite(a).all() for a in answers if a.dtype.kind == "f")
-onnx.save(model, "microsoft.onnx")
-np.savez_compressed("microsoft.npz", **arrays)
-print(len(nodes), "nodes", len(names), "outputs")
+save("microsoft", graph, [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+clear()
+standard()
+graph = helper.make_graph(nodes, "operators of the standard", inputs, outputs, initializers)
+save("standard", graph, [helper.make_opsetid("", 21)])
+clear()
+functions()

@@ -1,19 +1,23 @@
 //! MatMulNBits: a product with weights of a few bits, which stay packed in memory.
 //!
-//! A tile takes a few columns of the output: it dequantises their weights to scratch, once, and multiplies every row of the
-//! first factor with them, four columns at a time so that each number of the row is loaded once for all four. With one
-//! row, as when a language model writes, the time is that of reading and unpacking the weights.
+//! A byte holds several weights. Taken apart, the first of all bytes of a block go first, then the second ones, and so on,
+//! which is a loop without shuffles; the rows of the first factor are brought into the same order beforehand, and filled up
+//! with zeros to whole blocks. A tile takes a few columns of the output: it takes their weights apart, once, and multiplies
+//! every row with them, four columns at a time so that each number of the row is loaded once for all four. With one row, as
+//! when a language model writes, the time is that of reading and taking apart the weights.
 #![allow(unsafe_code)]
 
+use alloc::boxed::Box;
 use alloc::format;
 
 use inferry_core::ElementType;
 use inferry_engine::op::{MatMulNBits, Op};
 
 use crate::io::Io;
+use crate::isa::Isa;
 use crate::kernel::arguments::form;
-use crate::kernel::simple::{simple_with_scratch, spread_items};
-use crate::kernel::{Builder, Built};
+use crate::kernel::simple::spread_items;
+use crate::kernel::{Builder, Built, Kernel, Phase};
 use crate::simd::{Simd, Vectorized, dispatch};
 
 /// Builds the kernel of a [`MatMulNBits`].
@@ -37,112 +41,178 @@ pub(crate) fn matmul_nbits(op: &MatMulNBits, node: &Builder<'_>) -> Built {
     if !zeros_fit || !fits {
         return Err(form(format!("{} of {} by {}", op.name(), a.shape, weights.shape)));
     }
-    let packed_zeros = matches!(zeros, Some((ElementType::U8, _)));
     let groups = columns.div_ceil(GROUP);
-    let (phase, share) = spread_items(groups, (GROUP * depth) as u64 * (400 + 60 * rows as u64));
-    let isa = node.isa;
-    simple_with_scratch(phase, GROUP * op.blocks() * op.block * size_of::<f32>(), move |io| {
-        let tiles = io.tiles();
-        let (a, scratch) = (io.input::<f32>(0), io.scratch::<f32>());
-        let to = io.shared::<f32>(0);
-        let line = op.blocks() * op.block;
-        for group in tiles.start * share..(tiles.end * share).min(groups) {
-            let first = group * GROUP;
-            let width = GROUP.min(columns - first);
-            for (column, to) in scratch.chunks_exact_mut(line).take(width).enumerate() {
-                dequantise(&op, io, first + column, packed_zeros, to);
-            }
-            for row in 0..rows {
-                // SAFETY: the columns of a group belong to one tile, and rows are taken one after the other.
-                let to = unsafe { to.range(row * columns + first..row * columns + first + width) };
-                let a = &a[row * depth..(row + 1) * depth];
-                dispatch(isa, Dots { a, columns: scratch, line, to });
-            }
-        }
-    })
+    let (order, rows_of_tile) = spread_items(rows, 500 * op.line() as u64);
+    let (multiply, groups_of_tile) =
+        spread_items(groups, (GROUP * op.line()) as u64 * (200 + 60 * rows as u64));
+    Ok(Box::new(Product {
+        op,
+        rows,
+        phases: [order, multiply],
+        shares: [rows_of_tile, groups_of_tile],
+        zeros: zeros.map(|(element, _)| element),
+        isa: node.isa,
+    }))
 }
 
 /// Columns that are computed together.
 const GROUP: usize = 4;
 
-/// The weights of one column as numbers; a last block is filled up.
-fn dequantise(op: &MatMulNBits, io: &Io<'_>, column: usize, packed_zeros: bool, to: &mut [f32]) {
-    let (blocks, bytes) = (op.blocks(), op.bytes());
-    let weights = &io.input::<u8>(1)[column * blocks * bytes..][..blocks * bytes];
-    let scales = &io.input::<f32>(2)[column * blocks..][..blocks];
-    for (block, (weights, to)) in weights.chunks_exact(bytes).zip(to.chunks_exact_mut(op.block)).enumerate() {
-        let zero = if packed_zeros {
-            let byte = column * op.zero_bytes() + block * op.bits / 8;
-            f32::from(unpacked(io.input::<u8>(3)[byte], op.bits, block * op.bits % 8))
-        } else if io.has_input(3) {
-            io.input::<f32>(3)[column * blocks + block]
-        } else {
-            (1u32 << (op.bits - 1)) as f32
+struct Product {
+    op: MatMulNBits,
+    rows: usize,
+    /// Bringing the rows into order, and multiplying.
+    phases: [Phase; 2],
+    /// Rows of a tile of the first phase, groups of columns of one of the second.
+    shares: [usize; 2],
+    /// The type of the zero points, where there are any.
+    zeros: Option<ElementType>,
+    isa: Isa,
+}
+
+impl Kernel for Product {
+    fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    fn workspace(&self) -> usize {
+        self.rows * self.op.line() * size_of::<f32>()
+    }
+
+    fn scratch(&self) -> usize {
+        GROUP * self.op.line() * size_of::<f32>()
+    }
+
+    fn run(&self, phase: usize, io: &mut Io<'_>) {
+        if phase == 0 { self.order(io) } else { self.multiply(io) }
+    }
+}
+
+impl Product {
+    /// Rows of the first factor in the order of weights taken apart, filled up with zeros.
+    fn order(&self, io: &mut Io<'_>) {
+        let (line, tiles) = (self.op.line(), io.tiles());
+        let from = io.input::<f32>(0);
+        let to = io.shared_workspace::<f32>();
+        for row in tiles.start * self.shares[0]..(tiles.end * self.shares[0]).min(self.rows) {
+            // SAFETY: each row belongs to one tile, and they are taken one after the other.
+            let to = unsafe { to.range(row * line..(row + 1) * line) };
+            to.fill(0.0);
+            let (bytes, of_byte) = (self.op.bytes(), 8 / self.op.bits);
+            for (from, to) in from[row * self.op.depth..][..self.op.depth]
+                .chunks(self.op.block)
+                .zip(to.chunks_exact_mut(self.op.block))
+            {
+                for (index, number) in from.iter().enumerate() {
+                    to[index % of_byte * bytes + index / of_byte] = *number;
+                }
+            }
+        }
+    }
+
+    fn multiply(&self, io: &mut Io<'_>) {
+        let (columns, line, tiles) = (self.op.columns, self.op.line(), io.tiles());
+        let scratch = io.scratch::<f32>();
+        // SAFETY: the phase before wrote the rows, this one only reads them.
+        let a = unsafe { io.read_workspace::<f32>() };
+        let to = io.shared::<f32>(0);
+        let groups = columns.div_ceil(GROUP);
+        for group in tiles.start * self.shares[1]..(tiles.end * self.shares[1]).min(groups) {
+            let first = group * GROUP;
+            let width = GROUP.min(columns - first);
+            scratch[width * line..GROUP * line].fill(0.0);
+            for (column, to) in scratch.chunks_exact_mut(line).take(width).enumerate() {
+                dispatch(self.isa, self.column(io, first + column, to));
+            }
+            for row in 0..self.rows {
+                let sums = dispatch(self.isa, Dots { a: &a[row * line..(row + 1) * line], columns: scratch });
+                // SAFETY: the columns of a group belong to one tile, and rows are taken one after the other.
+                let to = unsafe { to.range(row * columns + first..row * columns + first + width) };
+                to.copy_from_slice(&sums[..width]);
+            }
+        }
+    }
+
+    fn column<'a>(&self, io: &Io<'a>, column: usize, to: &'a mut [f32]) -> Apart<'a> {
+        let (op, blocks) = (self.op, self.op.blocks());
+        let zeros = match self.zeros {
+            None => Zeros::Middle,
+            Some(ElementType::U8) => {
+                Zeros::Packed(&io.input::<u8>(3)[column * op.zero_bytes()..][..op.zero_bytes()])
+            }
+            Some(_) => Zeros::Real(&io.input::<f32>(3)[column * blocks..][..blocks]),
         };
-        let scale = scales[block];
-        match op.bits {
-            2 => spread_byte::<4>(weights, zero, scale, to),
-            4 => spread_byte::<2>(weights, zero, scale, to),
-            _ => spread_byte::<1>(weights, zero, scale, to),
-        }
+        let weights = &io.input::<u8>(1)[column * blocks * op.bytes()..][..blocks * op.bytes()];
+        Apart { op, weights, scales: &io.input::<f32>(2)[column * blocks..][..blocks], zeros, to }
     }
 }
 
-/// `N` weights of each byte.
-#[inline(always)]
-fn spread_byte<const N: usize>(bytes: &[u8], zero: f32, scale: f32, to: &mut [f32]) {
-    for (byte, to) in bytes.iter().zip(to.as_chunks_mut::<N>().0) {
-        for (index, to) in to.iter_mut().enumerate() {
-            *to = (f32::from(unpacked(*byte, 8 / N, index * (8 / N))) - zero) * scale;
-        }
-    }
+/// The zero points of one column.
+enum Zeros<'a> {
+    Middle,
+    Packed(&'a [u8]),
+    Real(&'a [f32]),
 }
 
-#[inline(always)]
-fn unpacked(byte: u8, bits: usize, shift: usize) -> u8 {
-    byte >> shift & (0xff >> (8 - bits))
-}
-
-/// A row times some columns.
-struct Dots<'a> {
-    a: &'a [f32],
-    columns: &'a [f32],
-    /// From one column to the next.
-    line: usize,
+/// The weights of one column, taken apart.
+struct Apart<'a> {
+    op: MatMulNBits,
+    weights: &'a [u8],
+    scales: &'a [f32],
+    zeros: Zeros<'a>,
     to: &'a mut [f32],
 }
 
-impl Vectorized for Dots<'_> {
+impl Vectorized for Apart<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let column = |index: usize| &self.columns[index * self.line..][..self.a.len()];
-        if let [p, q, r, t] = self.to {
-            let (b, c, d, e) = (column(0), column(1), column(2), column(3));
-            let (mut w, mut x, mut y, mut z) = (s.zero(), s.zero(), s.zero(), s.zero());
-            let whole = self.a.len() / S::LANES * S::LANES;
-            for at in (0..whole).step_by(S::LANES) {
-                let a = s.load(&self.a[at..]);
-                w = s.fma(a, s.load(&b[at..]), w);
-                x = s.fma(a, s.load(&c[at..]), x);
-                y = s.fma(a, s.load(&d[at..]), y);
-                z = s.fma(a, s.load(&e[at..]), z);
+    fn run<S: Simd>(self, _: S) {
+        let (bits, bytes) = (self.op.bits, self.op.bytes());
+        let blocks = self.weights.chunks_exact(bytes).zip(self.to.chunks_exact_mut(self.op.block));
+        for (block, (weights, to)) in blocks.enumerate() {
+            let zero = match self.zeros {
+                Zeros::Middle => (1u32 << (bits - 1)) as f32,
+                Zeros::Packed(zeros) => {
+                    f32::from(zeros[block * bits / 8] >> (block * bits % 8) & (0xff >> (8 - bits)))
+                }
+                Zeros::Real(zeros) => zeros[block],
+            };
+            let scale = self.scales[block];
+            for (which, to) in to.chunks_exact_mut(bytes).enumerate() {
+                let (shift, mask) = ((which * bits) as u32, 0xff >> (8 - bits));
+                for (to, byte) in to.iter_mut().zip(weights) {
+                    *to = (f32::from(byte >> shift & mask) - zero) * scale;
+                }
             }
-            let rest = |column: &[f32]| dot(&self.a[whole..], &column[whole..]);
-            (*p, *q) = (s.sum(w) + rest(b), s.sum(x) + rest(c));
-            (*r, *t) = (s.sum(y) + rest(d), s.sum(z) + rest(e));
-            return;
-        }
-        for (index, to) in self.to.iter_mut().enumerate() {
-            *to = dot(self.a, column(index));
         }
     }
 }
 
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+/// A row times four columns, all of the same length, a multiple of 16.
+struct Dots<'a> {
+    a: &'a [f32],
+    columns: &'a [f32],
+}
+
+impl Vectorized for Dots<'_> {
+    type Output = [f32; GROUP];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [f32; GROUP] {
+        let line = self.a.len();
+        let column = |index: usize| self.columns[index * line..][..line].chunks_exact(S::LANES);
+        let columns = column(0).zip(column(1)).zip(column(2).zip(column(3)));
+        let (mut w, mut x, mut y, mut z) = (s.zero(), s.zero(), s.zero(), s.zero());
+        for (a, ((b, c), (d, e))) in self.a.chunks_exact(S::LANES).zip(columns) {
+            let a = s.load(a);
+            w = s.fma(a, s.load(b), w);
+            x = s.fma(a, s.load(c), x);
+            y = s.fma(a, s.load(d), y);
+            z = s.fma(a, s.load(e), z);
+        }
+        [s.sum(w), s.sum(x), s.sum(y), s.sum(z)]
+    }
 }
 
 #[cfg(test)]
