@@ -21,6 +21,7 @@ use inferry_core::{ElementType, NodeProfile, Step, Tensor, Turn};
 use crate::arena::{Aside, Memory, OutOfMemory};
 use crate::compile::{Kept, Planned, Shared};
 use crate::execute::{Halt, Machine, Position, Progress, advance};
+use crate::kernel::BuildError;
 use crate::kernel::fault::{Fault, Faults};
 use crate::late::LateState;
 use crate::plan::{NodeCause, NodeError, Plan, PlanError, PlannedOutput};
@@ -365,6 +366,10 @@ fn unplanned(error: PlanError) -> Failure {
 fn refused(error: NodeError) -> Failure {
     match error.cause {
         NodeCause::OutOfMemory(_) => Failure::new(InferErrorKind::OutOfMemory, error),
+        // Shapes or types that came only now showed that there is no kernel.
+        NodeCause::Build(BuildError::Element { .. } | BuildError::Operator(_)) => {
+            Failure::new(InferErrorKind::Unsupported, error)
+        }
         _ => Failure::operator(error),
     }
 }

@@ -1,6 +1,6 @@
 //! Parts of a tensor by begin, end and step.
 //!
-//! [`Taken::new`] is the one place that reads begin, end and step as numpy does, for these facts and for the kernels;
+//! [`Taken::new`] is the one place that reads begin, end and step, for these facts and for the kernels;
 //! [`Slice::resolve`] applies it to all axes. Neither touches an element.
 
 use alloc::format;
@@ -11,7 +11,7 @@ use super::{Inputs, Op, OpError, legacy};
 use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
-/// `data, starts, ends, axes?, steps?`: as `data[start:end:step]` of numpy along each axis.
+/// `data, starts, ends, axes?, steps?`: as `data[start:end:step]` of numpy along each axis; see [`Taken::new`] for the one difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slice;
 
@@ -27,18 +27,20 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// What `start:end:step` takes of `extent` elements, after the rules of numpy: negative positions count from the end, all are
-    /// brought into the range. `None` when the step is 0.
+    /// What `start:end:step` takes of `extent` elements, after the rules of the standard: negative positions count from the end, all
+    /// are brought into the range. They are those of numpy but for one: a walk backwards that would begin before the first element
+    /// begins with it. `None` when the step is 0.
     pub fn new(extent: usize, start: i64, end: i64, step: i64) -> Option<Taken> {
         let length = i128::try_from(extent).unwrap_or(i128::MAX);
         let from_end = |position: i64| i128::from(position) + if position < 0 { length } else { 0 };
         // The begin and the place before or behind the last element that can be taken.
         let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
-        let begin = from_end(start).clamp(if step > 0 { 0 } else { low }, high);
+        let begin = from_end(start).min(high).max(0);
         let limit = from_end(end).clamp(low, high);
         let step_wide = i128::from(step);
         let count = match step {
             0 => return None,
+            _ if extent == 0 => 0,
             1.. => (limit - begin + step_wide - 1).div_euclid(step_wide),
             _ => (begin - limit - step_wide - 1).div_euclid(-step_wide),
         };
@@ -193,7 +195,7 @@ mod tests {
     use crate::op::testing::{check, check_import, check_refused};
 
     #[test]
-    fn what_is_taken_is_what_numpy_takes() {
+    fn what_is_taken_is_what_the_standard_says() {
         let cases = [
             // extent, start, end, step: first, count
             (10, 2, 5, 1, 2, 3),
@@ -208,6 +210,8 @@ mod tests {
             (10, i64::MAX, i64::MIN, -3, 9, 4),
             (10, 3, 8, -1, 3, 0),
             (10, 0, -11, -1, 0, 1),
+            (10, -30, -40, -1, 0, 1),
+            (10, -30, 0, -1, 0, 0),
             (0, 0, i64::MAX, 1, 0, 0),
             (0, -1, i64::MIN, -1, 0, 0),
             (3, 0, 3, i64::MAX, 0, 1),

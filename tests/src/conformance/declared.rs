@@ -57,7 +57,8 @@ fn kind(declared: &[u8]) -> Result<Kind, String> {
             _ => {}
         }
     }
-    Ok(Kind::Other)
+    // Where nothing is declared it is most likely a tensor.
+    Ok(if declared.is_empty() { Kind::Tensor(0) } else { Kind::Other })
 }
 
 fn shape(declared: &[u8]) -> Result<Vec<usize>, String> {

@@ -34,6 +34,10 @@ pub(crate) fn reduce(op: &Reduce, node: &Builder<'_>) -> Built {
     match (data.element, op.kind) {
         (ElementType::F32, ReduceKind::LogSumExp) => plan.exponentials::<f32>(),
         (ElementType::F64, ReduceKind::LogSumExp) => plan.exponentials::<f64>(),
+        (ElementType::I32, ReduceKind::LogSumExp) => plan.exponentials::<i32>(),
+        (ElementType::I64, ReduceKind::LogSumExp) => plan.exponentials::<i64>(),
+        (ElementType::U32, ReduceKind::LogSumExp) => plan.exponentials::<u32>(),
+        (ElementType::U64, ReduceKind::LogSumExp) => plan.exponentials::<u64>(),
         (ElementType::F32, kind) => plan.vectors(kind, node.isa),
         (ElementType::Bool, ReduceKind::Max) => plan.numbers(0u8, |a, x| a | x, |a, _| a),
         (ElementType::Bool, ReduceKind::Min) => plan.numbers(1u8, |a, x| a & x, |a, _| a),
@@ -405,5 +409,9 @@ mod tests {
         let axes = tensor(&[0i64], [1]);
         let sum = run_one::<f64>(&op(ReduceKind::LogSumExp), &[&data, &axes], Shape::scalar())[0];
         assert!((sum - 1_001.313_261_687_518).abs() < 1e-9);
+        // log(e^5 + e^9) is 9.018…, of which an integer keeps 9.
+        let whole =
+            run_one::<i64>(&op(ReduceKind::LogSumExp), &[&tensor(&[5i64, 9], [2]), &axes], Shape::scalar());
+        assert_eq!(whole, [9]);
     }
 }
