@@ -6,20 +6,38 @@
 
 use std::process::Command;
 
-use crate::place;
+use crate::report::Report;
+use crate::{npm, place, test};
+
+/// Where `cargo xtask models` puts the suites.
+const SUITES: &str = ".models/onnx-1.17.0";
 
 /// Runs the suites; true when nothing failed but what is known to.
 pub(crate) fn run(options: &[&str]) -> Result<bool, String> {
-    let status = runner(options)?.status();
-    status.map(|status| status.success()).map_err(|error| format!("cannot run cargo: {error}"))
+    let status = runner()?.args(options).status();
+    status.map(|status| status.success()).map_err(|error| format!("cannot run it: {error}"))
 }
 
-fn runner(options: &[&str]) -> Result<Command, String> {
-    let manifest = place::root().join("Cargo.toml");
-    let mut command = place::cargo(&["run", "--quiet", "--package", "inferry-behaviour"]);
-    command.args(["--bin", "conformance", "--manifest-path"]).arg(manifest).arg("--").args(options);
-    // Folders are relative to where the command was typed.
-    let here = std::env::current_dir().map_err(|error| format!("in which folder is this? {error}"))?;
-    command.current_dir(here);
-    Ok(command)
+/// All suites as a step of `cargo xtask test`: what fails is known to, what is known to fails, and the page of operators says so.
+pub(crate) fn step(report: &mut Report) {
+    const NAME: &str = "the standard's conformance suites";
+    if !place::root().join(SUITES).is_dir() {
+        return report.skip(NAME, "the suites are not here; cargo xtask models fetches them");
+    }
+    match runner() {
+        Ok(mut runner) => {
+            runner.arg("--check-docs");
+            report.command(NAME, runner);
+        }
+        Err(message) => report.check(NAME, || Err(message)),
+    }
+}
+
+/// The runner, built with the features of `cargo xtask test`: for the package alone everything below it would have others, and be
+/// built once more.
+fn runner() -> Result<Command, String> {
+    let build = ["build", "--quiet", "--workspace", "--features", test::FEATURES, "--bin", "conformance"];
+    npm::tools::run(&mut place::cargo(&build), "the runner does not build")?;
+    // Where this command was typed: folders are relative to that.
+    Ok(Command::new(place::target().join("debug/conformance")))
 }

@@ -37,7 +37,8 @@ cargo xtask COMMAND
   conformance [...]  runs the suites of the standard (what models has fetched), or those in the folders that are named, through
                      the CPU device: a table per operator, closes with `N passed, N failed, N skipped`. --filter TEXT runs
                      the cases whose SUITE/NAME contains TEXT and prints details; --json prints each case with its reason;
-                     --write-docs writes docs/operators.md, --check-docs sees that it is up to date
+                     --bless writes docs/operators.md and takes healed cases out of the list of known failures;
+                     --check-docs sees that the page is up to date
   tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
   purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
   loom [--mutants]   the concurrency models of core; --mutants plants bugs in a copy and sees that each is found

@@ -2,7 +2,7 @@
 //!
 //! This is the only list of what "checked" means; `.ci/run` and a person type the same command.
 
-use crate::{behaviours, loom, npm, place, purity, report::Report, tidy, wasm_kernels};
+use crate::{behaviours, conformance, loom, npm, place, purity, report::Report, tidy, wasm_kernels};
 
 /// Features beyond the default ones whose tests count.
 pub(crate) const FEATURES: &str = "inferry/cli";
@@ -30,6 +30,7 @@ pub(crate) fn run(no_skips: bool) -> Result<bool, String> {
         "documentation tests",
         place::cargo(&["test", "--workspace", "--doc", "--features", FEATURES]),
     );
+    conformance::step(&mut report);
     behaviours::wasm_step(&mut report);
     wasm_kernels::step(&mut report);
     npm::steps(&mut report);

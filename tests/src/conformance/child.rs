@@ -1,7 +1,7 @@
 //! A child process, as its parent sees it: a line in, a line out, and what it said when it died.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{self, ChildStdin, Stdio};
+use std::process::{self, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -28,8 +28,13 @@ impl Child {
     /// Starts one.
     pub(super) fn spawn() -> Result<Child, String> {
         let program = std::env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
-        let mut command = process::Command::new(program);
-        command.arg("--worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = Command::new(program);
+        command.arg("--worker");
+        Child::start(command)
+    }
+
+    fn start(mut command: Command) -> Result<Child, String> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().map_err(|error| format!("cannot start a child: {error}"))?;
         let input = process.stdin.take().expect("it is piped");
         let output = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -50,6 +55,10 @@ impl Child {
         if writeln!(self.input, "{line}").is_err() {
             return Answer::Died;
         }
+        self.listen(limit)
+    }
+
+    fn listen(&self, limit: Duration) -> Answer {
         match self.lines.recv_timeout(limit) {
             Ok(line) => Answer::Line(line),
             Err(RecvTimeoutError::Disconnected) => Answer::Died,
@@ -76,5 +85,71 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the children of these tests are; as a test it does nothing.
+    #[test]
+    fn plays_a_child() {
+        if std::env::var_os("INFERRY_PLAYS_A_CHILD").is_none() {
+            return;
+        }
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            match line.as_str() {
+                "die" => {
+                    eprintln!("last words");
+                    process::abort();
+                }
+                "hang" => loop {
+                    thread::park();
+                },
+                // On a line of its own: the harness has not ended its line.
+                line => println!("\nheard {line}"),
+            }
+        }
+    }
+
+    fn child() -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "--nocapture", "conformance::child::tests::plays_a_child"]);
+        Child::start({
+            command.env("INFERRY_PLAYS_A_CHILD", "1");
+            command
+        })
+        .unwrap()
+    }
+
+    fn answer(child: &mut Child, line: &str) -> Option<String> {
+        let mut asked = child.ask(line, Duration::from_secs(60));
+        loop {
+            match asked {
+                Answer::Line(line) if line.starts_with("heard ") => return Some(line),
+                // The harness greets.
+                Answer::Line(_) => asked = child.listen(Duration::from_secs(60)),
+                _ => return None,
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_answers_until_it_dies_and_its_last_words_are_heard() {
+        let mut child = child();
+        assert_eq!(answer(&mut child, "a").as_deref(), Some("heard a"));
+        assert_eq!(answer(&mut child, "b").as_deref(), Some("heard b"));
+        assert_eq!(answer(&mut child, "die"), None);
+        assert!(child.last_words().contains("last words ("));
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_silent_and_can_be_ended() {
+        let mut child = child();
+        assert_eq!(answer(&mut child, "a").as_deref(), Some("heard a"));
+        assert!(matches!(child.ask("hang", Duration::from_millis(1)), Answer::Silent));
+        child.kill();
+        assert!(matches!(child.listen(Duration::from_secs(60)), Answer::Died));
     }
 }

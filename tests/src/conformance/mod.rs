@@ -34,12 +34,12 @@ pub use case::{Failure, Kind, Ran};
 pub use suite::Case;
 
 const USAGE: &str = "\
-conformance [DIR]... [--filter TEXT] [--json] [--write-docs | --check-docs]
+conformance [DIR]... [--filter TEXT] [--json] [--bless | --check-docs]
 
 Runs every folder test_* below each DIR, and every light_*.onnx with its expected output beside it. Without DIR: the suites
 that cargo xtask models fetches. --filter runs the cases whose SUITE/NAME contains TEXT and prints details of each; --json
-prints every case with its outcome and reason. --write-docs writes docs/operators.md from the results of all suites, --check-docs
-fails when it is not what would be written.";
+prints every case with its outcome and reason. --bless writes docs/operators.md from the results of all suites and takes cases
+that have healed out of tests/src/conformance/known.rs; --check-docs fails when the page is not what would be written.";
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -86,7 +86,7 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             }
             "--json" => parsed.json = true,
             "--check-docs" => parsed.docs = Docs::Check,
-            "--write-docs" => parsed.docs = Docs::Write,
+            "--bless" => parsed.docs = Docs::Write,
             option if option.starts_with('-') => return Err(format!("no such option: {option}\n\n{USAGE}")),
             folder => parsed.folders.push(folder.into()),
         }
@@ -112,10 +112,11 @@ fn run(arguments: Arguments) -> Result<bool, String> {
         Docs::Leave => None,
         docs => Some(page(docs, &results)?),
     };
+    if arguments.docs == Docs::Write {
+        heal(&results)?;
+    }
     if page == Some(false) {
-        eprintln!(
-            "docs/operators.md is not what this run would write: cargo xtask conformance --write-docs\n"
-        );
+        eprintln!("docs/operators.md is not what this run would write: cargo xtask conformance --bless\n");
     }
     let report = report::Report::new(results, known::KNOWN, all);
     if arguments.json {
@@ -127,6 +128,15 @@ fn run(arguments: Arguments) -> Result<bool, String> {
         report.print();
     }
     Ok(report.is_good() && page != Some(false))
+}
+
+/// Takes the cases that pass out of the list of those that are known to fail. This run has been built with the list as it was.
+fn heal(results: &[pool::Done]) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", known::PATH);
+    let old = std::fs::read_to_string(known::PATH).map_err(failed)?;
+    let passed = results.iter().filter(|done| done.ran.failure.is_none());
+    let new = known::without(&old, &passed.map(|done| done.case.to_string()).collect());
+    if new != old { std::fs::write(known::PATH, new).map_err(failed) } else { Ok(()) }
 }
 
 /// Whether the page of operators is as it should be; writes it if that is asked for.
@@ -157,7 +167,7 @@ mod tests {
         };
         assert_eq!(parsed("a --filter conv --json b"), Ok(wanted));
         assert_eq!(parsed("--check-docs").map(|parsed| parsed.docs), Ok(Docs::Check));
-        assert!(parsed("--write-docs a").unwrap_err().contains("goes with no DIR"));
+        assert!(parsed("--bless a").unwrap_err().contains("goes with no DIR"));
         assert!(parsed("--filter").unwrap_err().contains("needs a text"));
         assert!(parsed("--fast").unwrap_err().starts_with("no such option: --fast"));
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inferry::{InferErrorKind, Options, Runtime};
+use inferry::{ElementType, InferErrorKind, Options, Runtime};
 use inferry_engine::Model;
 
 use super::declared::{Kind, ports};
@@ -47,9 +47,10 @@ pub(super) fn types(runtime: &Runtime, model: &[u8]) -> Result<Taken, String> {
         groups.entry(element(&input.kind)).or_default().push(index);
     }
     let mut taken = Taken::new();
-    for group in groups.into_values() {
+    for (own, group) in groups {
         let names: Vec<&str> = group.iter().map(|index| &*inputs[*index].name).collect();
-        let takes = |to: &u64| retyped(model, &names, *to).is_ok_and(|model| runs(runtime, &model));
+        let takes =
+            |to: &u64| *to == own || retyped(model, &names, *to).is_ok_and(|model| runs(runtime, &model));
         let types = TYPES.iter().map(|(number, _)| *number).filter(takes).collect();
         taken.insert(group, types);
     }
@@ -93,6 +94,8 @@ fn runs(runtime: &Runtime, model: &[u8]) -> bool {
     let Ok(mut request) = compiled.request() else { return false };
     match request.infer() {
         Ok(_) => true,
+        // What turns strings into numbers and back has no answer for empty ones.
+        Err(_) if compiled.inputs().iter().any(|port| port.element == ElementType::String) => false,
         // Zeros may be no valid shape, or no index.
         Err(error) => error.kind() != InferErrorKind::Unsupported,
     }
