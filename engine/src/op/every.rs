@@ -363,6 +363,13 @@ static ROWS: &[Row] = &[
     row("Unique", &[11, NEWEST], F, |n| n.int("axis", 1), "f32[2, ?] | i64[?] | i64[3] | i64[?]"),
     row("Unsqueeze", &[OLDEST, 11], F, |n| n.ints("axes", &[0]), "f32[1, 2, 3]"),
     row("Unsqueeze", &[13, NEWEST], &["f32[2, 3]", "i64{-1}"], none, "f32[2, 3, 1]"),
+    row(
+        "Upsample",
+        &[OLDEST],
+        &["f32[1, 2, 2, 3]"],
+        |n| n.float("height_scale", 2.0).float("width_scale", 1.0),
+        "f32[1, 2, 4, 3]",
+    ),
     row("Upsample", &[7], F, |n| n.floats("scales", &[2.0, 1.0]), "f32[4, 3]"),
     row("Upsample", &[9, NEWEST], &["f32[2, 3]", "f32{1, 2}"], none, "f32[2, 6]"),
     row("Where", &[9, NEWEST], &["bool[2, 1]", "f32[3]", "f32[]"], none, "f32[2, 3]"),

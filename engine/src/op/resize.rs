@@ -333,11 +333,19 @@ pub(crate) fn import_resize(node: &NodeView<'_>) -> Result<Imported, ImportError
     }))
 }
 
-/// Upsample, which Resize has taken the place of. Before operator set 9 the scales were an attribute.
+/// Upsample, which Resize has taken the place of. Before operator set 9 the scales were an attribute, and before 7 two: of pictures.
 pub(crate) fn import_upsample(node: &NodeView<'_>) -> Result<Imported, ImportError> {
     node.counts(1..=2, 1..=1)?;
     let imported = Imported::with(old(node)?).inputs_at(&[0, 2]);
-    match node.floats("scales")? {
+    let scales = match node.opset() {
+        ..7 if node.has("height_scale") && node.has("width_scale") => {
+            let scale = |name| node.float_or(name, 1.0);
+            Some(alloc::vec![1.0, 1.0, scale("height_scale")?, scale("width_scale")?])
+        }
+        ..7 => None,
+        _ => node.floats("scales")?,
+    };
+    match scales {
         Some(scales) => {
             let scales = Tensor::from_slice(&scales, [scales.len()]);
             Ok(imported.constant(2, scales.expect("as many values as the vector is long")))
@@ -511,6 +519,11 @@ mod tests {
             node("Upsample", &["x"], &["y"]).text("mode", "bilinear").floats("scales", &[1.0, 2.0]);
         check_import(&upsample, 7, expect, &["2: f32{1.0, 2.0}"]);
         check_refused(&node("Upsample", &["x"], &["y"]), 7, "the scales are missing");
+        check_refused(
+            &node("Upsample", &["x"], &["y"]).float("height_scale", 2.0),
+            6,
+            "the scales are missing",
+        );
         check_import(&node("Resize", &["x", "", "s"], &["y"]), 11, nearest(), &[]);
         let new = node("Resize", &["x", "", "", "sizes"], &["y"])
             .text("mode", "cubic")
