@@ -2,7 +2,7 @@
 //!
 //! The table is that of [`every`](super::every), with what is known of the outputs when nothing but the operators' own
 //! inference runs: arithmetic on shapes is not folded here. What the operators compute is tested against fixtures
-//! (`tests/models/operators`).
+//! (`host-std/tests/operators`).
 
 use alloc::format;
 use alloc::string::{String, ToString};
