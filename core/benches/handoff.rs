@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, Inbox, PrepareError, Task};
 use inferry_core::{
-    CompiledModel, ElementType, Executor, Lend, Pipeline, Port, Request, Shape, Submitted, Turn, Work,
+    CompiledModel, ElementType, Executor, Kind, Lend, Pipeline, Port, Request, Shape, Submitted, Turn, Work,
 };
 
 const ROUNDS: usize = 20_000;
@@ -156,6 +156,7 @@ fn request(stream: &Arc<Stream>) -> Request {
         side,
         index: 0,
         name: name.into(),
+        kind: Kind::Tensor,
         element: ElementType::F32,
         shape: Shape::from([6]).into(),
     };

@@ -13,7 +13,7 @@
 //! What this crate does *not* do: it never blocks, never reads a clock of its own, never spawns, and never names a
 //! thread, a promise or ONNX. Those live in the hosts (`inferry` for desktop threads) and in `inferry-engine`.
 //!
-//! The rooms: [`tensor`] holds numbers and who may touch them; [`port`] names a model's inputs and outputs; [`request`] is
+//! The rooms: [`tensor`] holds numbers and who may touch them, [`value`] what is not one tensor; [`port`] names a model's inputs and outputs; [`request`] is
 //! the request with its whole protocol; [`pipeline`] says which [`executor`] runs which stage, and [`parallel`] and
 //! [`turn`] what it lends; [`device`] is what a device must give, and [`remote`] what it may give besides; [`pool`] hands out
 //! idle requests of one model, [`jobs`] queues runs before them, and [`batch`] computes several in one; [`state`] makes
@@ -29,7 +29,7 @@
 //!
 //! use inferry_core::port::Side;
 //! use inferry_core::request::{Bindings, Failure, PrepareError};
-//! use inferry_core::{CompiledModel, ElementType, Pipeline, Port, Request, Shape, Tensor, Turn, Work};
+//! use inferry_core::{CompiledModel, ElementType, Kind, Pipeline, Port, Request, Shape, Tensor, Turn, Work};
 //!
 //! struct Double([Port; 1], [Port; 1]);
 //! struct DoubleWork;
@@ -66,6 +66,7 @@
 //!     side,
 //!     index: 0,
 //!     name: name.into(),
+//!     kind: Kind::Tensor,
 //!     element: ElementType::U8,
 //!     shape: Shape::from([3]).into(),
 //! };
@@ -108,6 +109,7 @@ pub mod tensor;
 pub mod trace;
 pub mod turn;
 pub mod unwind;
+pub mod value;
 
 pub use choice::Choice;
 pub use clock::{Clock, Timer};
@@ -127,3 +129,4 @@ pub use steps::{Step, Steps};
 pub use tensor::{Dim, Element, ElementType, PartialShape, Shape, Tensor};
 pub use trace::Trace;
 pub use turn::{Slice, Stop, Turn};
+pub use value::{Kind, Value};

@@ -28,6 +28,7 @@ use crate::port::{self, Port, PortError, PortKey, Side};
 use crate::request::{BindError, InferError, PrepareError, Request, RunId, Settled, Status};
 use crate::sync::Lock;
 use crate::tensor::Tensor;
+use crate::value::Value;
 
 /// Requests of one model. Cheap to clone; all clones share the requests. See the [module](self).
 #[derive(Clone)]
@@ -96,8 +97,8 @@ impl RequestPool {
 
     /// Runs the model once on the next idle request: binds the inputs, starts, waits, and gives the outputs.
     ///
-    /// Every input must be named. Dropping the future cancels the run.
-    pub fn run<K: PortKey>(&self, inputs: impl IntoIterator<Item = (K, Tensor)>) -> PoolRun {
+    /// Every input must be named, but those that may be absent. Dropping the future cancels the run.
+    pub fn run<K: PortKey, V: Into<Value>>(&self, inputs: impl IntoIterator<Item = (K, V)>) -> PoolRun {
         let stage = match self.sort(inputs) {
             Ok(inputs) => Stage::Waiting(self.acquire(), inputs),
             Err(error) => Stage::Over(Some(error.into())),
@@ -106,19 +107,23 @@ impl RequestPool {
     }
 
     /// The inputs of a run by index. What the request's last user left bound must not be taken for an input.
-    fn sort<K: PortKey>(
+    fn sort<K: PortKey, V: Into<Value>>(
         &self,
-        inputs: impl IntoIterator<Item = (K, Tensor)>,
-    ) -> Result<Vec<(usize, Tensor)>, BindError> {
+        inputs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Vec<(usize, Value)>, BindError> {
         let ports = self.0.model.inputs();
         let mut sorted = Vec::with_capacity(ports.len());
-        for (key, tensor) in inputs {
-            sorted.push((port::find(Side::Input, ports, key)?.index, tensor));
+        for (key, value) in inputs {
+            sorted.push((port::find(Side::Input, ports, key)?.index, value.into()));
         }
-        match ports.iter().find(|port| sorted.iter().all(|(index, _)| *index != port.index)) {
-            Some(port) => Err(BindError::Missing { port: port.into() }),
-            None => Ok(sorted),
+        for port in ports {
+            match sorted.iter().any(|(index, _)| *index == port.index) {
+                true => {}
+                false if port.kind.is_optional() => sorted.push((port.index, Value::Absent)),
+                false => return Err(BindError::Missing { port: port.into() }),
+            }
         }
+        Ok(sorted)
     }
 }
 
@@ -291,15 +296,15 @@ pub struct PoolRun {
 }
 
 enum Stage {
-    Waiting(Acquire, Vec<(usize, Tensor)>),
+    Waiting(Acquire, Vec<(usize, Value)>),
     Running(Pooled, RunId),
     Over(Option<InferError>),
 }
 
 impl PoolRun {
-    fn begin(request: &mut Request, inputs: Vec<(usize, Tensor)>) -> Result<RunId, InferError> {
-        for (index, tensor) in inputs {
-            request.set_input(index, tensor)?;
+    fn begin(request: &mut Request, inputs: Vec<(usize, Value)>) -> Result<RunId, InferError> {
+        for (index, value) in inputs {
+            request.set_value(index, value)?;
         }
         Ok(request.start_lending(&Lend::SERIAL)?.keep())
     }
@@ -347,23 +352,32 @@ impl Drop for PoolRun {
 #[derive(Clone)]
 pub struct Tensors {
     model: Arc<dyn CompiledModel>,
-    tensors: Box<[Tensor]>,
+    values: Box<[Value]>,
 }
 
 impl Tensors {
-    pub(crate) fn new(model: Arc<dyn CompiledModel>, tensors: Box<[Tensor]>) -> Tensors {
-        Tensors { model, tensors }
+    pub(crate) fn new(model: Arc<dyn CompiledModel>, values: Box<[Value]>) -> Tensors {
+        Tensors { model, values }
     }
 
     fn take_from(request: &mut Request) -> Result<Tensors, BindError> {
         let count = request.outputs().len();
-        let tensors = (0..count).map(|index| request.take_output(index)).collect::<Result<_, _>>()?;
-        Ok(Tensors::new(request.model().clone(), tensors))
+        let values = (0..count).map(|index| request.take_value(index)).collect::<Result<_, _>>()?;
+        Ok(Tensors::new(request.model().clone(), values))
     }
 
     /// The tensor of an output.
+    ///
+    /// # Errors
+    /// When there is no such output, or it is a sequence or absent: then [`Tensors::value`] has it.
     pub fn get(&self, key: impl PortKey) -> Result<&Tensor, PortError> {
-        Ok(&self.tensors[port::find(Side::Output, self.ports(), key)?.index])
+        let port = port::find(Side::Output, self.ports(), key)?;
+        self.values[port.index].tensor().ok_or_else(|| PortError::no_tensor(port))
+    }
+
+    /// What an output is, whatever its kind: a tensor, the tensors of a sequence, or nothing.
+    pub fn value(&self, key: impl PortKey) -> Result<&Value, PortError> {
+        Ok(&self.values[port::find(Side::Output, self.ports(), key)?.index])
     }
 
     /// The outputs' ports, in the order of [`Tensors::get`] by index.
@@ -371,16 +385,24 @@ impl Tensors {
         self.model.outputs()
     }
 
-    /// The tensors, in the order of the ports.
+    /// The tensors, in the order of the ports; those of a sequence one after the other.
     pub fn into_vec(self) -> Vec<Tensor> {
-        self.tensors.into_vec()
+        let mut tensors = Vec::with_capacity(self.values.len());
+        for value in self.values {
+            match value {
+                Value::Tensor(tensor) => tensors.push(tensor),
+                Value::Sequence(several) => tensors.extend(several),
+                Value::Absent => {}
+            }
+        }
+        tensors
     }
 }
 
 impl core::fmt::Debug for Tensors {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let names = self.ports().iter().map(|port| &*port.name);
-        f.debug_map().entries(names.zip(&self.tensors)).finish()
+        f.debug_map().entries(names.zip(&self.values)).finish()
     }
 }
 
@@ -506,7 +528,7 @@ mod tests {
         let (pool, executor) = pool(&Script::new(1), 1);
         let error = ready(pool.run([("z", Tensor::scalar(1f32))])).unwrap_err();
         assert_eq!(error.kind(), InferErrorKind::NotFound);
-        let error = ready(pool.run::<usize>([])).unwrap_err();
+        let error = ready(pool.run::<usize, Tensor>([])).unwrap_err();
         assert_eq!(error.full_text(), "input #0 \"x\" was not given");
         let error = ready(pool.run([(0, Tensor::scalar(1f32))])).unwrap_err();
         assert_eq!(error.kind(), InferErrorKind::InvalidInput);

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::tensor::{ElementType, PartialShape};
+use crate::value::Kind;
 
 /// Which side of a model a port is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,16 +41,25 @@ pub struct Port {
     pub index: usize,
     /// The name the model gives it; may hold any character.
     pub name: Arc<str>,
+    /// A tensor, a sequence of tensors, or something that may be absent.
+    pub kind: Kind,
     /// Type of the elements.
     pub element: ElementType,
-    /// What is known of the shape before a run.
+    /// What is known of the shape before a run; of that of each tensor, where there are several.
     pub shape: PartialShape,
 }
 
-/// As errors show it: `"image" f32 [1, 3, ?, ?]`. Characters that would break a line are escaped.
+/// As errors show it: `"image" f32 [1, 3, ?, ?]`, `"boxes" sequence of f32 [?, 4]`. Characters that would break a line are
+/// escaped.
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {} {}", self.name, self.element, self.shape)
+        let kind = match self.kind {
+            Kind::Tensor => "",
+            Kind::Sequence => "sequence of ",
+            Kind::OptionalTensor => "optional ",
+            Kind::OptionalSequence => "optional sequence of ",
+        };
+        write!(f, "{:?} {kind}{} {}", self.name, self.element, self.shape)
     }
 }
 
@@ -78,13 +88,22 @@ pub struct PortError {
     pub asked: Option<String>,
     /// True when an index was asked for that is too large.
     pub out_of_range: bool,
+    /// What the port is, when it was found and is no tensor.
+    pub kind: Option<Kind>,
     /// All ports of the side.
     pub candidates: Box<[Port]>,
 }
 
 impl PortError {
     fn new(side: Side, asked: Option<String>, out_of_range: bool, ports: &[Port]) -> PortError {
-        PortError { side, asked, out_of_range, candidates: ports.into() }
+        PortError { side, asked, out_of_range, kind: None, candidates: ports.into() }
+    }
+
+    /// The error for whoever wants the tensor of a port that has none.
+    pub(crate) fn no_tensor(port: &Port) -> PortError {
+        let asked = Some(alloc::format!("{:?}", port.name));
+        let (side, kind) = (port.side, Some(port.kind));
+        PortError { side, asked, out_of_range: false, kind, candidates: Box::new([]) }
     }
 }
 
@@ -93,6 +112,9 @@ impl core::error::Error for PortError {}
 impl fmt::Display for PortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PortError { side, asked, candidates, .. } = self;
+        if let (Some(kind), Some(asked)) = (self.kind, asked) {
+            return write!(f, "{side} {asked} is {kind}, and holds no tensor");
+        }
         let count = candidates.len();
         match asked {
             Some(asked) => write!(f, "no {side} {asked}; ")?,
@@ -193,7 +215,14 @@ mod tests {
     use std::vec::Vec;
 
     fn port(side: Side, index: usize, name: &str, element: ElementType, dims: &[Dim]) -> Port {
-        Port { side, index, name: name.into(), element, shape: PartialShape::new(dims).unwrap() }
+        Port {
+            side,
+            index,
+            name: name.into(),
+            kind: Kind::Tensor,
+            element,
+            shape: PartialShape::new(dims).unwrap(),
+        }
     }
 
     fn inputs() -> [Port; 2] {
@@ -243,12 +272,13 @@ mod tests {
     #[test]
     fn a_port_of_another_model_or_side_is_refused_even_by_the_same_name() {
         let ports = inputs();
-        let mut others: Vec<Port> = (0..5).map(|_| ports[0].clone()).collect();
+        let mut others: Vec<Port> = (0..6).map(|_| ports[0].clone()).collect();
         others[0].index = 1;
         others[1].name = "other".into();
         others[2].element = ElementType::F16;
         others[3].shape = PartialShape::unknown();
         others[4].side = Side::Output;
+        others[5].kind = Kind::Sequence;
         for other in others.iter().chain(&inputs()) {
             assert!(find(Side::Input, &ports, other).is_err(), "{other:?}");
         }

@@ -23,6 +23,7 @@ use crate::port::{self, Port, PortError, Side};
 use crate::remote::ContextId;
 use crate::request::{BindError, PrepareError, check, least_shape};
 use crate::tensor::{Dim, PartialShape, Tensor, TensorError};
+use crate::value::Kind;
 
 /// A pair of an input and an output that are to be one variable, by their names.
 ///
@@ -185,7 +186,8 @@ fn joined(
     index: usize,
 ) -> Result<(Port, Tensor), VariableError> {
     let name = variable.name;
-    if input.element != output.element || !could_be(&input.shape, &output.shape) {
+    let tensors = input.kind == Kind::Tensor && output.kind == Kind::Tensor;
+    if !tensors || input.element != output.element || !could_be(&input.shape, &output.shape) {
         let (output, input) = (Box::new(output.clone()), Box::new(input.clone()));
         return Err(VariableError::Ports { name, output, input });
     }

@@ -19,8 +19,8 @@ use inferry_core::joined::{Outlet, Part, Source};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, Inbox, Next, PrepareError, Task};
 use inferry_core::{
-    CompiledModel, ElementType, Executor, Joined, Lend, Pipeline, Port, Request, Shape, Stateful, Submitted,
-    Tensor, Turn, Work,
+    CompiledModel, ElementType, Executor, Joined, Kind, Lend, Pipeline, Port, Request, Shape, Stateful,
+    Submitted, Tensor, Turn, Work,
 };
 
 /// A thread with an inbox.
@@ -75,6 +75,7 @@ impl AddOne {
             side,
             index: 0,
             name: name.into(),
+            kind: Kind::Tensor,
             element: ElementType::F32,
             shape: Shape::from([4]).into(),
         };

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use inferry_core::port::Side;
-use inferry_core::{PartialShape, Port};
+use inferry_core::{Kind, PartialShape, Port};
 
 use crate::graph::{Graph, ValueId};
 use crate::onnx::{self, ImportError};
@@ -59,7 +59,8 @@ impl Model {
             // the best guess, as it is for most outputs.
             let element = value.fact.as_ref().map_or(inferry_core::ElementType::F32, |fact| fact.element);
             let shape = value.fact.as_ref().map_or(PartialShape::unknown(), |fact| fact.shape.to_partial());
-            Port { side, index, name: value.name.clone(), element, shape }
+            let kind = value.fact.as_ref().map_or(Kind::Tensor, |fact| fact.kind);
+            Port { side, index, name: value.name.clone(), kind, element, shape }
         };
         values.iter().enumerate().map(port).collect()
     }

@@ -4,7 +4,7 @@
 //! well, which is all that this adds to the core's completion.
 
 use inferry_core::request::{self as core_request, BindError, BoxError, InferError, Next, RunId, Verdict};
-use inferry_core::{PortKey, Tensor};
+use inferry_core::{PortKey, Tensor, Value};
 
 use crate::here::{self, Id};
 
@@ -81,6 +81,21 @@ impl Completion<'_> {
         items: impl IntoIterator<Item = Tensor>,
     ) -> Result<(), BindError> {
         self.core.set_inputs(key, items)
+    }
+
+    /// Binds a value of any kind to an input for the runs to come; see [`Request::set_value`](crate::Request::set_value).
+    pub fn set_value(&mut self, key: impl PortKey, value: impl Into<Value>) -> Result<(), BindError> {
+        self.core.set_value(key, value)
+    }
+
+    /// What an output is, whatever its kind.
+    pub fn value(&self, key: impl PortKey) -> Result<Value, BindError> {
+        self.core.value(key)
+    }
+
+    /// Takes the value of an output of any kind out.
+    pub fn take_value(&mut self, key: impl PortKey) -> Result<Value, BindError> {
+        self.core.take_value(key)
     }
 
     /// A copy of the value of a variable. When the run is done, it is what the run has written.

@@ -2,27 +2,34 @@
 
 use inferry_core::port::{self, Side};
 use inferry_core::request::BindError;
-use inferry_core::{Port, PortKey, Tensor};
+use inferry_core::{Port, PortKey, Tensor, Value};
 
 /// One input of a run: a tensor whose place among the others says which, or a pair of a key and a tensor.
 ///
 /// An array, a vector, a map or any other iterator of these is what [`CompiledModel::run`](crate::CompiledModel::run) takes:
-/// `[image]`, `[("image", image), ("scale", scale)]`, `vec![(0, image)]`.
+/// `[image]`, `[("image", image), ("scale", scale)]`, `vec![(0, image)]`. Where a model takes sequences, or something that
+/// may be absent, a [`Value`] stands in the place of a tensor.
 pub trait Input {
-    /// The index of the input among `ports`, and its tensor; `place` is how many came before.
-    fn sort(self, place: usize, ports: &[Port]) -> Result<(usize, Tensor), BindError>;
+    /// The index of the input among `ports`, and what it is; `place` is how many came before.
+    fn sort(self, place: usize, ports: &[Port]) -> Result<(usize, Value), BindError>;
 }
 
 impl Input for Tensor {
-    fn sort(self, place: usize, ports: &[Port]) -> Result<(usize, Tensor), BindError> {
+    fn sort(self, place: usize, ports: &[Port]) -> Result<(usize, Value), BindError> {
         (place, self).sort(place, ports)
     }
 }
 
-impl<K: PortKey> Input for (K, Tensor) {
-    fn sort(self, _place: usize, ports: &[Port]) -> Result<(usize, Tensor), BindError> {
-        let (key, tensor) = self;
-        Ok((port::find(Side::Input, ports, key)?.index, tensor))
+impl Input for Value {
+    fn sort(self, place: usize, ports: &[Port]) -> Result<(usize, Value), BindError> {
+        (place, self).sort(place, ports)
+    }
+}
+
+impl<K: PortKey, V: Into<Value>> Input for (K, V) {
+    fn sort(self, _place: usize, ports: &[Port]) -> Result<(usize, Value), BindError> {
+        let (key, value) = self;
+        Ok((port::find(Side::Input, ports, key)?.index, value.into()))
     }
 }
 
@@ -30,6 +37,6 @@ impl<K: PortKey> Input for (K, Tensor) {
 pub(crate) fn sorted<I: Input>(
     ports: &[Port],
     inputs: impl IntoIterator<Item = I>,
-) -> Result<Vec<(usize, Tensor)>, BindError> {
+) -> Result<Vec<(usize, Value)>, BindError> {
     inputs.into_iter().enumerate().map(|(place, input)| input.sort(place, ports)).collect()
 }

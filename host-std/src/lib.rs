@@ -118,8 +118,8 @@ pub use inferry_core::state::{Variable, VariableError};
 pub use inferry_core::tensor::TensorError;
 pub use inferry_core::trace::Trace;
 pub use inferry_core::{
-    Dim, Element, ElementType, Executor, PartialShape, Pipeline, Port, PortKey, Shape, Submitted, Task,
-    Tensor, Timer,
+    Dim, Element, ElementType, Executor, Kind, PartialShape, Pipeline, Port, PortKey, Shape, Submitted, Task,
+    Tensor, Timer, Value,
 };
 pub use inferry_cpu::Cpu;
 pub use inferry_engine::Model;

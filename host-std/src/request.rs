@@ -14,7 +14,7 @@ use inferry_core::request::{
     self as core_request, BindError, BoxError, Canceller, InferError, Next, Outcome, Outputs, PrepareError,
     Quiet, StartError, Status, Verdict,
 };
-use inferry_core::{CompiledModel, NodeProfile, Pipeline, Port, PortKey, Serial, Tensor};
+use inferry_core::{CompiledModel, NodeProfile, Pipeline, Port, PortKey, Serial, Tensor, Value};
 
 use crate::clock::{self, SystemClock};
 use crate::completion::{Completion, marked};
@@ -150,6 +150,24 @@ impl Request {
     /// Takes the tensor of an output out and binds a fresh one.
     pub fn take_output(&mut self, key: impl PortKey) -> Result<Tensor, BindError> {
         self.core.take_output(key)
+    }
+
+    /// Binds a value of any kind to an input: the tensors of a sequence (a `Vec`), or `None` where something may be absent.
+    ///
+    /// A sequence takes any number of tensors of the port's element type, whose shapes its shape admits. They stay the
+    /// caller's: a run reads them where they are.
+    pub fn set_value(&mut self, key: impl PortKey, value: impl Into<Value>) -> Result<(), BindError> {
+        self.core.set_value(key, value)
+    }
+
+    /// What is bound to an output of any kind: after a run that is done, the result. Fails while a run is under way.
+    pub fn value(&self, key: impl PortKey) -> Result<Value, BindError> {
+        self.core.value(key)
+    }
+
+    /// Takes the value of an output of any kind out.
+    pub fn take_value(&mut self, key: impl PortKey) -> Result<Value, BindError> {
+        self.core.take_value(key)
     }
 
     /// The variables that this request keeps from run to run; see

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use inferry_core::device::{CompiledModel, StageInfo, StageKind, Work};
 use inferry_core::port::{Port, Side};
 use inferry_core::request::{Bindings, Failure, InferErrorKind, PrepareError};
-use inferry_core::{ElementType, Shape, Turn};
+use inferry_core::{ElementType, Kind, Shape, Turn};
 
 use crate::fleet::Answer;
 use crate::js::FleetId;
@@ -28,6 +28,7 @@ impl WorkerModel {
             side: Side::Input,
             index: 0,
             name: "job".into(),
+            kind: Kind::Tensor,
             element: ElementType::U32,
             shape: Shape::from([]).into(),
         };

@@ -12,7 +12,7 @@ use inferry_core::device::{CompiledModel, Work};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, PrepareError};
 use inferry_core::tensor::copy_bytes;
-use inferry_core::{Dim, ElementType, PartialShape, Port, Shape, Turn};
+use inferry_core::{Dim, ElementType, Kind, PartialShape, Port, Shape, Turn};
 
 /// How often a device was asked for what.
 #[derive(Debug, Default)]
@@ -53,6 +53,7 @@ pub fn plain(ports: &[(ElementType, &[Dim])]) -> Plain {
             side,
             index,
             name: format!("{letter}{index}").into(),
+            kind: Kind::Tensor,
             element: *element,
             shape: PartialShape::new(dims).expect("few dimensions"),
         };

@@ -19,7 +19,7 @@ use inferry_behaviour::native::within_a_minute;
 use inferry_behaviour::world::{Log, numbers, values};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure};
-use inferry_core::{Inline, Shape, Turn};
+use inferry_core::{Inline, Shape, Turn, value};
 use inferry_template::{Call, Chip, Form, Gate, Graph, Op, Template};
 
 /// A kind of executor.
@@ -347,6 +347,7 @@ impl Brightest {
             side,
             index: 0,
             name: name.into(),
+            kind: value::Kind::Tensor,
             element,
             shape: Shape::from([len]).into(),
         };

@@ -41,6 +41,7 @@ use crate::port::Port;
 use crate::request::{Bindings, Failure, PortName, PrepareError, Request};
 use crate::tensor::{Dim, ElementType, PartialShape, gather, scatter};
 use crate::turn::Turn;
+use crate::value::Kind;
 
 /// How requests are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,8 +141,8 @@ fn of_one(port: &Port, size: usize) -> Result<Port, BatchError> {
     };
     let fixed = rest.iter().all(|dim| matches!(dim, Dim::Fixed(_)));
     // Rows of packed elements may end within a byte.
-    let apart = port.element != ElementType::String && !port.element.is_packed();
-    if !admits || !fixed || !apart {
+    let rows = port.element != ElementType::String && !port.element.is_packed();
+    if !admits || !fixed || !rows || port.kind != Kind::Tensor {
         return Err(refused());
     }
     let mut dims = dims.to_vec();

@@ -192,7 +192,8 @@ fn check_ports(device: &Arc<str>, ours: &[Port], theirs: &[Port]) -> Result<(), 
     }
     for (ours, theirs) in ours.iter().zip(theirs) {
         let same_shape = ours.side == crate::port::Side::Output || ours.shape == theirs.shape;
-        if (&ours.name, ours.element) != (&theirs.name, theirs.element) || !same_shape {
+        let kind = |port: &Port| (port.name.clone(), port.element, port.kind);
+        if kind(ours) != kind(theirs) || !same_shape {
             return other(alloc::format!("{theirs} instead of {ours}"));
         }
     }

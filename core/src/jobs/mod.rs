@@ -422,7 +422,7 @@ impl<U: Send + 'static, R: Send + 'static> JobDone<'_, U, R> {
     pub fn take_outputs(&mut self) -> Result<Tensors, BindError> {
         let model = self.pool.model.clone();
         let outputs = 0..model.outputs().len();
-        let taken = outputs.map(|index| self.done.take_output(index)).collect::<Result<_, _>>()?;
+        let taken = outputs.map(|index| self.done.take_value(index)).collect::<Result<_, _>>()?;
         Ok(Tensors::new(model, taken))
     }
 

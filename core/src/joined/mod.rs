@@ -30,6 +30,7 @@ use crate::port::Port;
 use crate::remote::ContextId;
 use crate::request::{BoxError, MAX_STAGES, PortName, PrepareError};
 use crate::tensor::ElementType;
+use crate::value::Kind;
 
 use work::JoinedWork;
 
@@ -140,6 +141,20 @@ pub enum JoinError {
         wanted: ElementType,
         /// What it is given.
         given: ElementType,
+    },
+    /// A part wants another kind of value than it is given: a tensor where there is a sequence.
+    #[error("{input} of part {part} on the device \"{device}\" takes {wanted} and is given {given}")]
+    Kind {
+        /// Which part.
+        part: usize,
+        /// Its device.
+        device: Arc<str>,
+        /// Its input.
+        input: PortName,
+        /// What it takes.
+        wanted: Kind,
+        /// What it is given.
+        given: Kind,
     },
     /// A part with variables: join them in the whole ([`Stateful`](crate::Stateful) around the joined model).
     #[error("part {part} on the device \"{device}\" has variables")]
@@ -312,18 +327,22 @@ fn reads(
     let mut read: Vec<Slot> = Vec::with_capacity(ports.len());
     for (port, source) in ports.iter().zip(&part.inputs) {
         let found = match *source {
-            Source::Input(input) => inputs.get(input).map(|port| (Slot::Input(input), port.element)),
+            Source::Input(input) => inputs.get(input).map(|port| (Slot::Input(input), port)),
             Source::Outlet(Outlet { part, output }) if part < index => {
                 let slot = slots[part].get(output);
-                slot.map(|slot| (*slot, parts[part].model.outputs()[output].element))
+                slot.map(|slot| (*slot, &parts[part].model.outputs()[output]))
             }
             Source::Outlet(_) => None,
         };
         let absent = || JoinError::Absent { part: index, input: port.into(), from: *source };
         let (slot, given) = found.ok_or_else(absent)?;
-        if given != port.element {
-            let (device, wanted) = (part.device.clone(), port.element);
+        if given.element != port.element {
+            let (device, wanted, given) = (part.device.clone(), port.element, given.element);
             return Err(JoinError::Element { part: index, device, input: port.into(), wanted, given });
+        }
+        if given.kind != port.kind {
+            let (device, wanted, given) = (part.device.clone(), port.kind, given.kind);
+            return Err(JoinError::Kind { part: index, device, input: port.into(), wanted, given });
         }
         if read.contains(&slot) {
             return Err(JoinError::Twice { port: port.into() });

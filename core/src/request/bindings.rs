@@ -15,10 +15,11 @@ use alloc::vec::Vec;
 use crate::device::CompiledModel;
 use crate::port::{self, Port, PortKey, Side};
 use crate::remote::ContextId;
-use crate::request::bound::{Bound, Hold, check_in, check_shape};
+use crate::request::bound::{Bound, Hold, check_in, check_shape, no_tensor};
 use crate::request::refusal::BindError;
 use crate::request::states::Kept;
 use crate::tensor::{LeaseError, Tensor};
+use crate::value::Kind;
 
 /// The tensors bound to the ports of a model.
 ///
@@ -92,7 +93,8 @@ impl Bindings {
     /// Whether the inputs are of shapes that their ports take.
     pub(crate) fn check_inputs(&self) -> Result<(), BindError> {
         let Row { ports, slots, bound } = &self.inputs;
-        ports.iter().zip(slots.iter()).try_for_each(|(port, slot)| check_shape(port, bound[*slot].tensor()))
+        let plain = ports.iter().zip(slots.iter()).filter(|(port, _)| port.kind == Kind::Tensor);
+        plain.into_iter().try_for_each(|(port, slot)| check_shape(port, bound[*slot].tensor()))
     }
 
     /// The inputs, in the order of the device's ports.
@@ -131,6 +133,10 @@ impl Bindings {
         let Row { ports, slots, bound } = &mut self.inputs;
         for (port, slot) in ports.iter().zip(slots.iter()) {
             let bound = &mut bound[*slot];
+            if let Some(parts) = &mut bound.parts {
+                parts.hold(self.context.as_ref(), port)?;
+                continue;
+            }
             match &mut bound.batch {
                 Some(batch) => batch.hold(port)?,
                 None => {
@@ -142,6 +148,9 @@ impl Bindings {
         for index in 0..self.outputs.ports.len() {
             let port = &self.outputs.ports[index];
             let bound = &mut self.outputs.bound[self.outputs.slots[index]];
+            if bound.parts.is_some() {
+                continue;
+            }
             check_in(self.context.as_ref(), port, &bound.tensor)?;
             match bound.tensor.lease_write() {
                 Ok(lease) => bound.hold = Hold::Write(lease),
@@ -186,12 +195,18 @@ impl Bindings {
         if bound.batch.is_some() {
             return Err(BindError::Batched { port: port.into() });
         }
+        if bound.parts.is_some() {
+            return Err(no_tensor(port));
+        }
         Ok(&bound.tensor)
     }
 
     /// The tensor bound to a port, to exchange in place or to view for writing.
     pub(crate) fn tensor_mut(&mut self, side: Side, key: impl PortKey) -> Result<&mut Tensor, BindError> {
         let (port, slot) = self.locate(side, key)?;
+        if port.kind != Kind::Tensor {
+            return Err(no_tensor(port));
+        }
         let port = port.into();
         let bound = &mut self.row_mut(side).bound[slot];
         if bound.batch.is_some() { Err(BindError::Batched { port }) } else { Ok(&mut bound.tensor) }
@@ -209,6 +224,9 @@ impl Bindings {
     /// Takes the tensor of a port out and binds a fresh one.
     pub(crate) fn take(&mut self, side: Side, key: impl PortKey) -> Result<Tensor, BindError> {
         let (port, slot) = self.locate(side, key)?;
+        if port.kind != Kind::Tensor {
+            return Err(no_tensor(port));
+        }
         let fresh = Bound::fresh(port)?;
         Ok(core::mem::replace(&mut self.row_mut(side).bound[slot], fresh).tensor)
     }
@@ -222,6 +240,11 @@ impl Bindings {
             Side::Variable => self.kept.input_of(port.index),
         };
         Ok((port, slot))
+    }
+
+    /// Where tensors may lie besides the host.
+    pub(super) fn context(&self) -> Option<&ContextId> {
+        self.context.as_ref()
     }
 
     /// Where the tensors of a side are; a variable's value is bound to an input.

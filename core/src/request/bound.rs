@@ -10,8 +10,10 @@ use alloc::string::String;
 use crate::port::{Port, Side};
 use crate::remote::ContextId;
 use crate::request::batch::Batch;
-use crate::request::refusal::BindError;
+use crate::request::parts::Parts;
+use crate::request::refusal::{BindError, Given};
 use crate::tensor::{Dim, ElementType, PartialShape, ReadLease, Shape, Tensor, TensorError, WriteLease};
+use crate::value::Kind;
 
 /// A tensor bound to a port; during a run, with the lease on its bytes.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Bound {
     pub(super) hold: Hold,
     /// What the tensor is gathered from in each run, when it was given in pieces.
     pub(super) batch: Option<Box<Batch>>,
+    /// The value, when the port is no plain tensor.
+    pub(super) parts: Option<Box<Parts>>,
 }
 
 #[derive(Debug)]
@@ -33,6 +37,16 @@ impl Bound {
     /// The tensor: its element type, shape and strides. Views of it fail while it is held; see [`Bound::bytes`].
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
+    }
+
+    /// What is bound to a port that is no plain tensor: [`Bound::tensor`] means nothing there.
+    pub fn parts(&self) -> Option<&Parts> {
+        self.parts.as_deref()
+    }
+
+    /// As [`Bound::parts`], for an output to write.
+    pub fn parts_mut(&mut self) -> Option<&mut Parts> {
+        self.parts.as_deref_mut()
     }
 
     /// During a run, the bytes of the storage, of which the first element is at [`Tensor::offset`]; otherwise none, and none of a
@@ -87,7 +101,7 @@ impl Bound {
 
     /// A tensor that nobody holds.
     pub(super) fn new(tensor: Tensor) -> Bound {
-        Bound { tensor, hold: Hold::Free, batch: None }
+        Bound { tensor, hold: Hold::Free, batch: None, parts: None }
     }
 
     /// Nothing: what is bound where a tensor is about to be put.
@@ -98,6 +112,9 @@ impl Bound {
     /// A fresh tensor for what `port` writes, with the writer's lease for as long as it lives: nobody else has a share in it.
     pub(crate) fn owned(port: &Port) -> Result<Bound, BindError> {
         let mut bound = Bound::fresh(port)?;
+        if bound.parts.is_some() {
+            return Ok(bound);
+        }
         let lease = bound.tensor.lease_write();
         bound.hold = Hold::Write(lease.map_err(|_| BindError::ReadOnly { port: port.into() })?);
         Ok(bound)
@@ -105,6 +122,10 @@ impl Bound {
 
     /// A fresh tensor of zeros; an extent that is not known before a run is 0.
     pub(super) fn fresh(port: &Port) -> Result<Bound, BindError> {
+        if port.kind != Kind::Tensor {
+            let parts = Some(Box::new(Parts::fresh(port.kind)));
+            return Ok(Bound { parts, ..Bound::vacant(port.element) });
+        }
         fresh(port, least_shape(&port.shape)).map(Bound::new)
     }
 
@@ -117,7 +138,9 @@ impl Bound {
 
     /// True when it lies in the storage of `tensor`.
     pub(super) fn shares(&self, tensor: &Tensor) -> bool {
-        self.tensor.shares_storage(tensor) || self.batch.as_ref().is_some_and(|batch| batch.shares(tensor))
+        self.tensor.shares_storage(tensor)
+            || self.batch.as_ref().is_some_and(|batch| batch.shares(tensor))
+            || self.parts.as_ref().is_some_and(|parts| parts.shares(tensor))
     }
 
     /// Gives the leases back.
@@ -125,6 +148,9 @@ impl Bound {
         self.hold = Hold::Free;
         if let Some(batch) = &mut self.batch {
             batch.release();
+        }
+        if let Some(parts) = &mut self.parts {
+            parts.release();
         }
     }
 }
@@ -136,6 +162,23 @@ pub(crate) fn check(port: &Port, tensor: &Tensor) -> Result<(), BindError> {
 
 /// As [`check`]; the tensor may also lie in this context.
 pub(super) fn check_in(context: Option<&ContextId>, port: &Port, tensor: &Tensor) -> Result<(), BindError> {
+    if port.kind != Kind::Tensor {
+        return Err(no_tensor(port));
+    }
+    check_tensor(context, port, tensor)
+}
+
+/// The error for whoever takes a port for a tensor that is none.
+pub(super) fn no_tensor(port: &Port) -> BindError {
+    BindError::Kind { port: port.into(), given: Given::Tensor, wanted: port.kind }
+}
+
+/// As [`check_in`], for a tensor that may be one of several.
+pub(super) fn check_tensor(
+    context: Option<&ContextId>,
+    port: &Port,
+    tensor: &Tensor,
+) -> Result<(), BindError> {
     if let Some(remote) = tensor.as_remote()
         && Some(remote.context()) != context
     {

@@ -13,6 +13,7 @@ use crate::request::error::{BoxError, InferError};
 use crate::request::refusal::BindError;
 use crate::request::{RunId, Verdict};
 use crate::tensor::Tensor;
+use crate::value::Value;
 
 /// What is called when a run has ended; see [`Request::set_callback`](crate::request::Request::set_callback).
 pub type Callback = Box<dyn FnMut(Completion<'_>) -> Result<Next, BoxError> + Send + 'static>;
@@ -104,6 +105,22 @@ impl Completion<'_> {
         items: impl IntoIterator<Item = Tensor>,
     ) -> Result<(), BindError> {
         self.io.set_items(key, items.into_iter().collect())
+    }
+
+    /// Binds a value of any kind to an input for the runs to come; see
+    /// [`Request::set_value`](crate::request::Request::set_value).
+    pub fn set_value(&mut self, key: impl PortKey, value: impl Into<Value>) -> Result<(), BindError> {
+        self.io.set_value(key, value.into())
+    }
+
+    /// What an output is, whatever its kind.
+    pub fn value(&self, key: impl PortKey) -> Result<Value, BindError> {
+        self.io.value(Side::Output, key)
+    }
+
+    /// Takes the value of an output of any kind out.
+    pub fn take_value(&mut self, key: impl PortKey) -> Result<Value, BindError> {
+        self.io.take_value(key)
     }
 
     /// A copy of the value of a variable. When the run is done, it is what the run has written.

@@ -31,6 +31,7 @@ mod infer;
 mod ledger;
 pub(crate) mod life;
 mod observer;
+mod parts;
 mod refusal;
 mod run;
 mod shared;
@@ -54,7 +55,8 @@ pub use inbox::{Inbox, Taken};
 pub use infer::Infer;
 pub use ledger::Outcome;
 pub use observer::{Observer, Settled, Status};
-pub use refusal::{BindError, PortName, PrepareError, StartError};
+pub use parts::Parts;
+pub use refusal::{BindError, Given, PortName, PrepareError, StartError};
 pub use run::{Outputs, Quiet, Run};
 pub use task::{Task, TaskId};
 pub use verdict::{Cause, Verdict};
@@ -73,6 +75,7 @@ use crate::request::life::{Event, Route};
 use crate::request::shared::Handle;
 use crate::state::StateMap;
 use crate::tensor::Tensor;
+use crate::value::Value;
 
 /// A reusable inference request. See the [module](self).
 ///
@@ -166,6 +169,24 @@ impl Request {
     /// Takes the tensor of an output out and binds a fresh one.
     pub fn take_output(&mut self, key: impl PortKey) -> Result<Tensor, BindError> {
         self.handle.body()?.io.take(Side::Output, key)
+    }
+
+    /// Binds a value of any kind to an input: the tensors of a sequence (a `Vec`), or `None` where an optional is absent.
+    ///
+    /// A sequence takes any number of tensors of the port's element type, whose shapes its shape admits. They stay the
+    /// caller's: a run reads them where they are.
+    pub fn set_value(&mut self, key: impl PortKey, value: impl Into<Value>) -> Result<(), BindError> {
+        self.handle.body()?.io.set_value(key, value.into())
+    }
+
+    /// What is bound to an output of any kind: after a run that is done, the result. Fails while a run is under way.
+    pub fn value(&self, key: impl PortKey) -> Result<Value, BindError> {
+        self.handle.io()?.value(Side::Output, key)
+    }
+
+    /// Takes the value of an output of any kind out.
+    pub fn take_value(&mut self, key: impl PortKey) -> Result<Value, BindError> {
+        self.handle.body()?.io.take_value(key)
     }
 
     /// The variables that the request keeps from run to run, with their types and shapes, in any state; none unless the model

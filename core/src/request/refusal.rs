@@ -9,6 +9,7 @@ use crate::port::{Port, PortError, Side};
 use crate::remote::ContextId;
 use crate::request::error::{BoxError, InferErrorKind};
 use crate::tensor::{Dim, ElementType, InUse, PartialShape, Shape};
+use crate::value::{Kind, Value};
 
 /// A port as errors name it: `input #0 "image"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,16 @@ pub enum BindError {
         given: ElementType,
         /// The port's type.
         wanted: ElementType,
+    },
+    /// The port takes another kind of value: a tensor where a sequence is wanted, nothing where something is.
+    #[error("{port} takes {wanted}, not {given}")]
+    Kind {
+        /// The port.
+        port: PortName,
+        /// What it was given or asked for, in words.
+        given: Given,
+        /// What the port takes.
+        wanted: Kind,
     },
     /// The tensor's shape is not one the port takes.
     #[error("{port} takes the shape {wanted}, not {given}")]
@@ -136,6 +147,37 @@ pub enum BindError {
     },
 }
 
+/// A kind of value, as errors say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// One tensor.
+    Tensor,
+    /// So many tensors.
+    Sequence(usize),
+    /// Nothing.
+    Absent,
+}
+
+impl From<&Value> for Given {
+    fn from(value: &Value) -> Given {
+        match value {
+            Value::Tensor(_) => Given::Tensor,
+            Value::Sequence(tensors) => Given::Sequence(tensors.len()),
+            Value::Absent => Given::Absent,
+        }
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Given::Tensor => f.write_str("a tensor"),
+            Given::Sequence(count) => write!(f, "a sequence of {count} tensors"),
+            Given::Absent => f.write_str("nothing"),
+        }
+    }
+}
+
 struct Reach<'a>(Option<&'a ContextId>);
 
 impl fmt::Display for Reach<'_> {
@@ -161,6 +203,7 @@ impl BindError {
             | BindError::Items { .. }
             | BindError::Item { .. }
             | BindError::Batched { .. }
+            | BindError::Kind { .. }
             | BindError::ReadOnly { .. }
             | BindError::Remote { .. } => InferErrorKind::InvalidInput,
             BindError::InUse { .. } | BindError::Shared { .. } => InferErrorKind::InUse,

@@ -10,6 +10,7 @@ use crate::request::life::Phase;
 use crate::request::refusal::BindError;
 use crate::request::{CancelToken, Cause, InferError, Request, RunId, Settled, Verdict, cancel};
 use crate::tensor::Tensor;
+use crate::value::Value;
 
 /// A run that has been started. A future: it is ready when the run has settled, that is, when the outputs can be read and
 /// the callback has returned.
@@ -130,6 +131,16 @@ impl<'a> Outputs<'a> {
     /// Takes an output's tensor out and binds a fresh one.
     pub fn take(&mut self, key: impl PortKey) -> Result<Tensor, BindError> {
         self.request.take_output(key)
+    }
+
+    /// An output's value, whatever its kind: a tensor, the tensors of a sequence, or nothing.
+    pub fn value(&self, key: impl PortKey) -> Result<Value, BindError> {
+        self.request.value(key)
+    }
+
+    /// Takes an output's value out.
+    pub fn take_value(&mut self, key: impl PortKey) -> Result<Value, BindError> {
+        self.request.take_value(key)
     }
 
     /// The ports, in the order of [`Outputs::get`] by index.

@@ -14,9 +14,11 @@ use crate::port::{Port, Side};
 use crate::request::{Bindings, Failure, PrepareError, Request, Task, TaskId};
 use crate::tensor::{ElementType, Shape};
 use crate::turn::Turn;
+use crate::value::Kind;
 
 pub(crate) fn port(side: Side, index: usize, name: &str, shape: impl Into<Shape>) -> Port {
-    Port { side, index, name: name.into(), element: ElementType::F32, shape: shape.into().into() }
+    let kind = Kind::Tensor;
+    Port { side, index, name: name.into(), kind, element: ElementType::F32, shape: shape.into().into() }
 }
 
 /// What the polled stage shall do.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, InferErrorKind, PrepareError};
-use inferry_core::{CompiledModel, ElementType, Pipeline, Port, Request, Shape, Stateful, Turn, Work};
+use inferry_core::{CompiledModel, ElementType, Kind, Pipeline, Port, Request, Shape, Stateful, Turn, Work};
 
 use super::parts::{Spawn, model, wait};
 
@@ -21,6 +21,7 @@ impl AddOne {
                 side,
                 index: 0,
                 name: name.into(),
+                kind: Kind::Tensor,
                 element: ElementType::U8,
                 shape: Shape::from([1]).into(),
             }]

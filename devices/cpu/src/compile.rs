@@ -17,9 +17,8 @@ use inferry_core::{Clock, Shape};
 use inferry_engine::Model;
 use inferry_engine::device::{ModelDevice, Settings};
 use inferry_engine::graph::{Body, Graph, Node};
-use inferry_engine::op::If;
+use inferry_engine::op::{If, Loop};
 use inferry_engine::passes::{self, PassError};
-use spin::Mutex;
 
 use crate::arena::OutOfMemory;
 use crate::evaluate::Evaluator;
@@ -27,7 +26,9 @@ use crate::isa::Isa;
 use crate::kernel;
 use crate::pack::Packs;
 use crate::plan::{Plan, PlanError, Planning};
+use crate::plans::{Kept, Plans};
 use crate::profile::{self, Source};
+use crate::sequence;
 use crate::text::Words;
 use crate::work::CpuWork;
 
@@ -45,18 +46,36 @@ pub struct Options {
     pub plans: usize,
     /// Measures what each node of a run takes, by this clock; see [`Request::profile`](inferry_core::Request::profile).
     pub profile: Option<Arc<dyn Clock>>,
+    /// How much a run may ask for.
+    pub limits: Limits,
+}
+
+/// How much a run may ask for, so that a hostile model ends in an error and not in a machine that is busy for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Trips of all loops of a run together.
+    pub trips: u64,
+}
+
+impl Default for Limits {
+    /// 16 million trips.
+    fn default() -> Limits {
+        Limits { trips: 1 << 24 }
+    }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { plans: 8, profile: None }
+        Options { plans: 8, profile: None, limits: Limits::default() }
     }
 }
 
 impl core::fmt::Debug for Options {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Options { plans, profile } = self;
-        f.debug_struct("Options").field("plans", plans).field("profile", &profile.is_some()).finish()
+        let Options { plans, profile, limits } = self;
+        let mut debug = f.debug_struct("Options");
+        debug.field("plans", plans).field("profile", &profile.is_some()).field("limits", limits).finish()
     }
 }
 
@@ -107,7 +126,7 @@ impl Cpu {
         let wide = passes::Options { widen_half: true, ..passes::Options::default() };
         passes::run_paced(&mut model.graph, &Evaluator(self.isa), wide, pace).await?;
         let (inputs, outputs) = (model.inputs(), model.outputs());
-        let (packs, plans) = (Packs::new(Words::of(&model.graph)?), Mutex::new(Vec::new()));
+        let (packs, plans) = (Packs::new(Words::of(&model.graph)?), Plans::new(options.plans));
         let shared = Shared {
             graph: model.graph,
             inputs: inputs.into(),
@@ -148,8 +167,11 @@ impl ModelDevice for Cpu {
     fn supports(&self, _graph: &Graph, node: &Node) -> bool {
         let body = |body: &Body| body.graph.nodes.iter().all(|node| self.supports(&body.graph, node));
         match node.op.bodies() {
-            [] => kernel::knows(&*node.op),
-            bodies => node.op.downcast::<If>().is_some() && bodies.iter().all(body),
+            [] => kernel::knows(&*node.op) || sequence::runs(&*node.op),
+            bodies => {
+                let known = node.op.downcast::<If>().is_some() || node.op.downcast::<Loop>().is_some();
+                known && bodies.iter().all(body)
+            }
         }
     }
 
@@ -184,54 +206,28 @@ pub(crate) struct Shared {
     pub(crate) outputs: Box<[Port]>,
     pub(crate) isa: Isa,
     pub(crate) packs: Packs,
-    /// The last used first.
-    plans: Mutex<Vec<Kept>>,
+    pub(crate) plans: Plans,
     pub(crate) options: Options,
     /// The nodes of the model as it came, when they are measured.
     pub(crate) nodes: Vec<Source>,
-}
-
-/// A plan and the input shapes it is for.
-#[derive(Clone)]
-pub(crate) struct Kept {
-    pub(crate) shapes: Arc<[Shape]>,
-    pub(crate) plan: Arc<Plan>,
 }
 
 impl Shared {
     /// The only plan there will ever be, when all input shapes are fixed.
     pub(crate) fn only_plan(&self) -> Option<Kept> {
         let fixed = self.inputs.iter().all(|port| port.shape.fixed().is_some());
-        if fixed { self.plans.lock().first().cloned() } else { None }
-    }
-
-    /// The plan for inputs of these shapes, if one is kept. It counts as used.
-    pub(crate) fn kept<'s>(&self, shapes: impl Iterator<Item = &'s Shape> + Clone) -> Option<Kept> {
-        let mut plans = self.plans.lock();
-        let at = plans.iter().position(|kept| shapes.clone().eq(kept.shapes.iter()))?;
-        plans[..=at].rotate_right(1);
-        Some(plans[0].clone())
+        if fixed { self.plans.latest() } else { None }
     }
 
     /// Makes a plan for inputs of these shapes and keeps it.
-    ///
-    /// The lock is held to look up and to insert, never while planning: two requests may make the same plan at the same
-    /// time, and one of the two is kept.
     pub(crate) async fn plan(&self, shapes: Arc<[Shape]>, pace: &mut Pace) -> Result<Kept, PlanError> {
-        let planning = Planning { isa: self.isa, packs: &self.packs };
-        let plan = Arc::new(Plan::new(&self.graph, &shapes, planning, pace).await?);
-        if let Some(kept) = self.kept(shapes.iter()) {
-            return Ok(kept);
-        }
-        let made = Kept { shapes, plan };
-        let mut plans = self.plans.lock();
-        plans.insert(0, made.clone());
-        let most = plans.len().min(self.options.plans.max(1));
-        let dropped = plans.split_off(most);
-        // Freeing a plan takes longer than a lock should be held.
-        drop(plans);
-        drop(dropped);
-        Ok(made)
+        let plan = Plan::new(&self.graph, &shapes, "", self.planning(), pace).await?;
+        Ok(self.plans.keep(shapes, plan))
+    }
+
+    /// What planning needs.
+    pub(crate) fn planning(&self) -> Planning<'_> {
+        Planning { isa: self.isa, packs: &self.packs }
     }
 
     /// As [`Shared::plan`], step by step.
@@ -265,7 +261,7 @@ mod tests {
         let (inputs, outputs) = (model.inputs().into(), model.outputs().into());
         let (isa, packs, options) =
             (Isa::portable(), Packs::default(), Options { plans, ..Options::default() });
-        let plans = Mutex::new(Vec::new());
+        let plans = Plans::new(plans);
         Shared { graph: model.graph, inputs, outputs, isa, packs, plans, options, nodes: Vec::new() }
     }
 
@@ -273,7 +269,7 @@ mod tests {
     fn plan(shared: &Shared, rows: usize) -> Arc<Plan> {
         let shape = Shape::from([rows, 2]);
         let make = || finish(shared.plan([shape.clone()].into(), &mut Pace::silent())).unwrap();
-        shared.kept(core::iter::once(&shape)).unwrap_or_else(make).plan
+        shared.plans.find(core::iter::once(&shape)).unwrap_or_else(make).plan
     }
 
     #[test]
@@ -285,7 +281,7 @@ mod tests {
         let c = plan(&shared, 3);
         assert!(Arc::ptr_eq(&a, &plan(&shared, 1)) && Arc::ptr_eq(&c, &plan(&shared, 3)));
         assert!(!Arc::ptr_eq(&b, &plan(&shared, 2)));
-        assert_eq!(shared.plans.lock().len(), 2);
+        assert_eq!(shared.plans.count(), 2);
     }
 
     #[test]
@@ -296,7 +292,7 @@ mod tests {
             steps.step(&Turn::new(Stop::new(&Stopped), Slice::Unlimited, &Serial)),
             Step::Stopped
         ));
-        assert!(shared.plans.lock().is_empty());
+        assert_eq!(shared.plans.count(), 0);
         assert_eq!(Arc::strong_count(&shared), 1, "nothing of it is left");
     }
 

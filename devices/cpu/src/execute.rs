@@ -7,18 +7,20 @@
 //!
 //! Which bytes a step touches is the plan's business, whether it may is the arena's.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use inferry_core::{Clock, Parallel, Turn};
+use inferry_core::{Parallel, Turn};
 
 use crate::arena::{Bound, Lent, OutOfMemory, Workspace};
-use crate::isa::Isa;
+use crate::compile::Shared;
 use crate::kernel::fault::Fault;
 use crate::kernel::{Kernel, Phase};
 use crate::late::LateState;
-use crate::pack::Packs;
 use crate::plan::{Label, NodeError, Plan, PlanError, Step};
 use crate::profile::Times;
+use crate::sequence::{ObjectState, ObjectStep};
+use crate::trips::LoopState;
 
 /// Estimated nanoseconds of work that a thread does between two looks at the turn. The estimates are rough, so that this
 /// is well below the 2 ms that a look may be late.
@@ -69,14 +71,53 @@ pub(crate) enum Halt {
     Memory(Label, OutOfMemory),
 }
 
-/// What the steps of a run need besides memory.
-pub(crate) struct Machine<'a> {
+/// A plan, and what belongs to it in a run besides memory.
+pub(crate) struct Machine<'a, 'c> {
     pub(crate) plan: &'a Plan,
-    pub(crate) isa: Isa,
-    pub(crate) packs: &'a Packs,
-    pub(crate) lates: &'a mut [LateState],
-    /// The clock and the times of the nodes, when they are measured.
-    pub(crate) times: Option<(&'a dyn Clock, &'a mut Times)>,
+    pub(crate) states: &'a mut States,
+    pub(crate) common: &'a mut Common<'c>,
+}
+
+/// What the plans of a model and of its loops' bodies have in common in a run.
+pub(crate) struct Common<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    /// Trips that the loops of the run may still make together.
+    pub(crate) trips: u64,
+}
+
+/// What a work remembers of the steps of a plan.
+#[derive(Default)]
+pub(crate) struct States {
+    pub(crate) lates: Vec<LateState>,
+    pub(crate) loops: Vec<LoopState>,
+    pub(crate) objects: Vec<ObjectState>,
+    pub(crate) times: Times,
+}
+
+impl States {
+    /// Room for the steps of a plan; `measured` when their times are kept.
+    pub(crate) fn new(plan: &Plan, measured: bool) -> Result<States, OutOfMemory> {
+        let mut states = States::default();
+        states.lates.resize_with(plan.lates, LateState::default);
+        states.loops.resize_with(plan.loops, LoopState::default);
+        states.objects.resize_with(plan.object_steps, ObjectState::default);
+        for step in plan.blocks.iter().flat_map(|block| &block.steps) {
+            if let Step::Loop(step) = step {
+                states.loops[step.state] = LoopState::new(step, measured)?;
+            }
+        }
+        if measured {
+            states.times.reserve(plan);
+        }
+        Ok(states)
+    }
+
+    /// Forgets what was measured in the run before.
+    pub(crate) fn begin(&mut self) {
+        self.times.begin();
+        self.loops.iter_mut().for_each(LoopState::begin);
+        self.objects.iter_mut().for_each(ObjectState::begin);
+    }
 }
 
 impl Position {
@@ -95,14 +136,26 @@ impl Position {
 
 /// Runs on from `position`. After an error the position means nothing.
 pub(crate) fn advance(
-    machine: &mut Machine<'_>,
+    machine: &mut Machine<'_, '_>,
     position: &mut Position,
     lent: &mut Lent<'_>,
     turn: &Turn<'_>,
 ) -> Result<Progress, Halt> {
     let parallel = turn.parallel();
     let mut pace = Pace { turn, parallel, width: parallel.width().max(1), first: true };
-    let Machine { plan, isa, packs, lates, times } = machine;
+    run(machine, position, lent, &mut pace)
+}
+
+/// As [`advance`], for a plan within a turn that others share.
+pub(crate) fn run(
+    machine: &mut Machine<'_, '_>,
+    position: &mut Position,
+    lent: &mut Lent<'_>,
+    pace: &mut Pace<'_>,
+) -> Result<Progress, Halt> {
+    let Machine { plan, states: States { lates, loops, objects, times }, common } = machine;
+    let shared: &Shared = common.shared;
+    let clock = shared.options.profile.as_deref();
     while let Some(frame) = position.frames.last_mut() {
         let Some(step) = plan.blocks[frame.block as usize].steps.get(frame.step as usize) else {
             position.frames.pop();
@@ -120,6 +173,28 @@ pub(crate) fn advance(
             position.frames.push(Frame { block, ..Frame::default() });
             continue;
         }
+        if let Step::Loop(step) = step {
+            // The frame only says whether the loop has begun; it stands where its own state says.
+            let enter = core::mem::replace(&mut frame.phase, 1) == 0;
+            match step.advance(&mut loops[step.state], lent, common, pace, enter)? {
+                Progress::Done => frame.next(),
+                Progress::Paused => return Ok(Progress::Paused),
+            }
+            continue;
+        }
+        if let Step::Object(step) = step {
+            let (block, number) = (frame.block, frame.step);
+            let began = clock.map(|clock| clock.now());
+            let progress = run_object(step, &mut objects[step.state], frame, lent, shared, pace);
+            if let (Some(clock), Some(began)) = (clock, began) {
+                times.add(block, number, clock.now().saturating_sub(began));
+            }
+            match progress? {
+                Progress::Done => frame.next(),
+                Progress::Paused => return Ok(Progress::Paused),
+            }
+            continue;
+        }
         let (kernel, label, until, bound) = match step {
             Step::Kernel(step) => {
                 let kernel = &*step.kernel;
@@ -132,7 +207,7 @@ pub(crate) fn advance(
             Step::Late(step) => {
                 let state = &mut lates[step.state];
                 if (frame.phase, frame.tile) == (0, 0) {
-                    step.prepare(state, lent, *isa, packs)
+                    step.prepare(state, lent, shared.isa, &shared.packs)
                         .map_err(|error| Halt::Node(step.label.clone(), error))?;
                 }
                 let kernel = state.kernel();
@@ -151,13 +226,13 @@ pub(crate) fn advance(
                 let bound = lent.bind(reads, writes, workspace, kernel.scratch(), pace.width_for(kernel));
                 (kernel, &step.label, until, bound)
             }
-            Step::Branch(_) => unreachable!("taken above"),
+            Step::Branch(_) | Step::Loop(_) | Step::Object(_) => unreachable!("taken above"),
         };
         let mut bound = bound.map_err(|error| Halt::Memory(label.clone(), error))?;
         let (block, step) = (frame.block, frame.step);
-        let began = times.as_ref().map(|(clock, _)| clock.now());
+        let began = clock.map(|clock| clock.now());
         let progress = pace.run(kernel, label, frame, until, &mut bound);
-        if let (Some((clock, times)), Some(began)) = (times.as_mut(), began) {
+        if let (Some(clock), Some(began)) = (clock, began) {
             times.add(block, step, clock.now().saturating_sub(began));
         }
         match progress? {
@@ -170,6 +245,35 @@ pub(crate) fn advance(
     Ok(Progress::Done)
 }
 
+/// Goes on with a step that reads or makes sequences: its jobs, one after the other.
+fn run_object(
+    step: &ObjectStep,
+    state: &mut ObjectState,
+    frame: &mut Frame,
+    lent: &mut Lent<'_>,
+    shared: &Shared,
+    pace: &mut Pace<'_>,
+) -> Result<Progress, Halt> {
+    if state.is_idle() {
+        step.prepare(state, lent, shared.isa, &shared.packs)
+            .map_err(|error| Halt::Node(step.label.clone(), error))?;
+    }
+    while let Some(job) = state.job() {
+        let kernel = &*job.kernel;
+        let (reads, writes) = (job.reads.iter().copied().map(Some), job.writes.iter().copied());
+        let workspace = Workspace::Side(kernel.workspace());
+        let bound = lent.bind(reads, writes, workspace, kernel.scratch(), pace.width_for(kernel));
+        let mut bound = bound.map_err(|error| Halt::Memory(step.label.clone(), error))?;
+        if let Progress::Paused = pace.run(kernel, &step.label, frame, kernel.phases().len(), &mut bound)? {
+            return Ok(Progress::Paused);
+        }
+        (frame.phase, frame.tile) = (0, 0);
+        state.job_done();
+    }
+    step.finish(state, lent);
+    Ok(Progress::Done)
+}
+
 impl Frame {
     fn next(&mut self) {
         *self = Frame { block: self.block, step: self.step + 1, ..Frame::default() };
@@ -177,7 +281,7 @@ impl Frame {
 }
 
 /// How a turn goes on: block by block, looking in between.
-struct Pace<'a> {
+pub(crate) struct Pace<'a> {
     turn: &'a Turn<'a>,
     parallel: &'a dyn Parallel,
     width: usize,
@@ -237,9 +341,14 @@ impl Pace<'_> {
         Ok(Progress::Done)
     }
 
+    /// The turn itself.
+    pub(crate) fn turn(&self) -> &Turn<'_> {
+        self.turn
+    }
+
     /// Asks the turn whether to go on with another block.
     #[inline]
-    fn look(&mut self) -> Result<Progress, Halt> {
+    pub(crate) fn look(&mut self) -> Result<Progress, Halt> {
         if self.turn.stop_requested() {
             return Err(Halt::Stopped);
         }

@@ -50,6 +50,8 @@ pub(crate) struct LateOperand {
     pub(crate) constant: Option<Tensor>,
     /// The value decides shapes: the kernel is built for it.
     pub(crate) by_value: bool,
+    /// It is an object that nobody reads after this step.
+    pub(crate) last: bool,
 }
 
 /// What a work remembers of a late step: the kernels it built, the last used first.
@@ -228,10 +230,13 @@ impl LateStep {
 }
 
 impl LateOperand {
-    fn shape(&self, lent: &Lent<'_>) -> Shape {
+    /// The shape as it is now.
+    pub(crate) fn shape(&self, lent: &Lent<'_>) -> Shape {
         match (&self.shape, self.place.region) {
             (Some(shape), _) => shape.clone(),
             (None, Region::Slot(slot)) => lent.slot(slot).shape.clone(),
+            // A sequence or an optional has none.
+            (None, Region::Object(_)) => Shape::scalar(),
             (None, _) => unreachable!("only slots have open shapes"),
         }
     }

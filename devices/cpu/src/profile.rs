@@ -14,6 +14,7 @@ use inferry_core::profile::NodeTime;
 use inferry_core::{NodeProfile, NodeStatus};
 use inferry_engine::graph::Graph;
 
+use crate::execute::States;
 use crate::plan::{Label, Plan, Step, node_label};
 
 /// A node of the model as it came.
@@ -68,33 +69,60 @@ impl Times {
             time.add(nanos);
         }
     }
+}
 
-    /// The steps of the plan, and then the nodes of the model that are none.
-    pub(crate) fn profile(&self, plan: &Plan, nodes: &[Source]) -> Vec<NodeProfile> {
-        let mut profile = Vec::new();
-        let mut told: BTreeSet<String> = BTreeSet::new();
-        for (block, times) in plan.blocks.iter().zip(&self.blocks) {
-            for (step, time) in block.steps.iter().zip(times) {
-                let Label { name, op } = match step {
-                    Step::Kernel(step) => &step.label,
-                    Step::Late(step) => &step.label,
-                    Step::Branch(_) => continue,
-                };
-                told.insert(String::from(&**name));
-                let status = if time.turns > 0 { NodeStatus::Executed } else { NodeStatus::NotRun };
-                profile.push(NodeProfile::new(name.clone(), op, status, time.nanos, time.turns));
-            }
-        }
-        let steps = profile.len();
-        for source in nodes.iter().filter(|source| !told.contains(&*source.name)) {
-            let whole = match source.control_flow {
-                true => within(&source.name, &profile[..steps]),
-                false => None,
+/// The steps of a plan and of its loops' bodies, and then the nodes of the model that are none.
+pub(crate) fn profile(plan: &Plan, states: &States, nodes: &[Source]) -> Vec<NodeProfile> {
+    let mut profile = Vec::new();
+    gather(plan, states, &mut profile);
+    let told: BTreeSet<String> = profile.iter().map(|node| String::from(&*node.name)).collect();
+    let steps = profile.len();
+    for source in nodes.iter().filter(|source| !told.contains(&*source.name)) {
+        let whole = match source.control_flow {
+            true => within(&source.name, &profile[..steps]),
+            false => None,
+        };
+        let (status, time) = whole.unwrap_or((NodeStatus::OptimizedOut, NodeTime::default()));
+        profile.push(NodeProfile::new(source.name.clone(), source.op, status, time.nanos, time.turns));
+    }
+    profile
+}
+
+/// Adds the steps of a plan. A node that is a step of several plans of a body is told of once.
+fn gather(plan: &Plan, states: &States, profile: &mut Vec<NodeProfile>) {
+    for (block, times) in plan.blocks.iter().zip(&states.times.blocks) {
+        for (step, time) in block.steps.iter().zip(times) {
+            let Label { name, op } = match step {
+                Step::Kernel(step) => &step.label,
+                Step::Late(step) => &step.label,
+                Step::Object(step) => &step.label,
+                Step::Branch(_) => continue,
+                Step::Loop(step) => {
+                    let mut inside = Vec::new();
+                    for (plan, states) in states.loops[step.state].measured() {
+                        let mut trips = Vec::new();
+                        gather(plan, states, &mut trips);
+                        trips.into_iter().for_each(|node| add(&mut inside, node));
+                    }
+                    profile.append(&mut inside);
+                    continue;
+                }
             };
-            let (status, time) = whole.unwrap_or((NodeStatus::OptimizedOut, NodeTime::default()));
-            profile.push(NodeProfile::new(source.name.clone(), source.op, status, time.nanos, time.turns));
+            let status = if time.turns > 0 { NodeStatus::Executed } else { NodeStatus::NotRun };
+            profile.push(NodeProfile::new(name.clone(), op, status, time.nanos, time.turns));
         }
-        profile
+    }
+}
+
+/// Adds what a node took to what it took in other plans.
+fn add(profile: &mut Vec<NodeProfile>, node: NodeProfile) {
+    let Some(same) = profile.iter_mut().find(|other| other.name == node.name) else {
+        return profile.push(node);
+    };
+    same.nanos = same.nanos.saturating_add(node.nanos);
+    same.turns = same.turns.saturating_add(node.turns);
+    if node.status == NodeStatus::Executed {
+        same.status = NodeStatus::Executed;
     }
 }
 

@@ -10,7 +10,8 @@ use inferry_core::{ElementType, Parallel, Serial, Slice, Stop, Tensor};
 use inferry_cpu::Options;
 use inferry_engine::Model;
 use inferry_engine::op::{
-    Cast, Concat, Flatten, Pad, PadMode, Reshape, Squeeze, StringConcat, Tile, Transpose,
+    self, Cast, Concat, Flatten, Pad, PadMode, Reshape, ShapeOf, Squeeze, StringConcat, Tile, Transpose,
+    Unsqueeze,
 };
 use support::*;
 
@@ -50,7 +51,22 @@ fn model(rows: Option<usize>) -> Model {
     let flat = sketch.constant(&[-1i64], &[1]);
     let late = sketch.op(Reshape { allow_zero: false }, &[chosen[0], flat]);
     let late = sketch.op(Concat { axis: 0 }, &[late, late]);
-    sketch.model(&[padded, late])
+    // A loop whose values keep their shape, with a row whose shape is told from numbers; and one whose values grow.
+    let trips = sketch.constant(&[3i64], &[]);
+    let same = sketch.looped((Some(trips), None), &[x], &[x], &|body, trip, inputs| {
+        let turned = body.op(Transpose { perm: Some(vec![1, 0]) }, &[inputs[0]]);
+        let back = body.op(Transpose { perm: Some(vec![1, 0]) }, &[turned]);
+        let both = body.op(Concat { axis: 0 }, &[back, inputs[1]]);
+        let axes = body.constant(&[0i64], &[1]);
+        let from = body.op(Unsqueeze, &[trip, axes]);
+        let to = body.constant(&[60i64], &[1]);
+        let part = body.op(op::Slice, &[both, from, to, axes]);
+        (None, vec![back, body.op(ShapeOf { start: 0, end: None }, &[part])])
+    });
+    let growing = sketch.looped((Some(trips), Some(condition)), &[x], &[], &|body, _, inputs| {
+        (None, vec![body.op(Concat { axis: 0 }, &[inputs[0], inputs[0]])])
+    });
+    sketch.model(&[padded, late, same[0], same[1], growing[0]])
 }
 
 #[test]

@@ -39,7 +39,14 @@ fn model() -> Model {
     let padded = sketch.op(Reshape { allow_zero: false }, &[padded, flat]);
     let other = sketch.op(Reshape { allow_zero: false }, &[tiled, flat]);
     let y = sketch.op(Concat { axis: 0 }, &[padded, other]);
-    sketch.model(&[y, turned])
+    let trips = sketch.constant(&[3i64], &[]);
+    // What is carried grows, what is scanned is large, and both are computed from what is outside.
+    let looped = sketch.looped((Some(trips), None), &[turned], &[x], &|body, _, inputs| {
+        let (carried, x) = (inputs[0], inputs[1]);
+        let longer = body.op(Concat { axis: 1 }, &[carried, carried]);
+        (None, vec![longer, body.op(Transpose { perm: None }, &[x])])
+    });
+    sketch.model(&[y, turned, looped[0], looped[1]])
 }
 
 fn inputs() -> [Tensor; 2] {

@@ -94,3 +94,24 @@ fn a_model_that_was_not_asked_to_measure_has_an_empty_list() {
     runner.run(&[count(&[2, 2])]);
     assert_eq!(told(&*runner.work), []);
 }
+
+#[test]
+fn the_nodes_in_a_loop_are_told_of_with_all_their_trips() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::F32, &[2, 2]);
+    let trips = sketch.input("trips", ElementType::I64, &[]);
+    // What is carried grows, so that each trip has a plan of its own.
+    let results = sketch.looped((Some(trips), None), &[x], &[], &|body, _, inputs| {
+        (None, vec![body.op(Concat { axis: 0 }, &[inputs[0], inputs[0]])])
+    });
+    sketch.graph.nodes[0].name = "loop".into();
+    let compiled = compile_with(&sketch.model(&results), &measured());
+    let mut runner = Runner::new(&compiled);
+    for _ in 0..2 {
+        runner.run(&[count(&[2, 2]), tensor(&[3i64], &[])]);
+        let told = told(&*runner.work);
+        let of = |name: &str| told.iter().find(|node| node.0 == name).map(|node| (node.2, node.4));
+        assert_eq!(of("loop/Concat #0"), Some((NodeStatus::Executed, 3)), "{told:?}");
+        assert_eq!(of("loop"), Some((NodeStatus::Executed, 3)), "{told:?}");
+    }
+}

@@ -33,7 +33,7 @@ use inferry_core::device::{CompiledModel, Device, StageInfo, StageKind, Work};
 use inferry_core::port::Side;
 use inferry_core::remote::{ContextId, NoContext, RemoteContext};
 use inferry_core::request::PrepareError;
-use inferry_core::{Dim, ElementType, PartialShape, Port};
+use inferry_core::{Dim, ElementType, Kind, PartialShape, Port};
 
 pub use accelerator::{Accelerator, NotOnChip};
 pub use chip::Chip;
@@ -200,7 +200,8 @@ impl Device for Template {
 
 fn port(side: Side, letter: char, index: usize, len: Option<usize>) -> Port {
     let shape = PartialShape::new(&[len.map_or(Dim::Any, Dim::Fixed)]).expect("one dimension");
-    Port { side, index, name: format!("{letter}{index}").into(), element: ElementType::F32, shape }
+    let name = format!("{letter}{index}").into();
+    Port { side, index, name, kind: Kind::Tensor, element: ElementType::F32, shape }
 }
 
 /// A compiled graph: what all of its requests share.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use inferry_core::{ElementType, PartialShape, Shape, Tensor};
+use inferry_core::{ElementType, Kind, PartialShape, Shape, Tensor};
 
 /// The name of an extent that is the same wherever it stands: `batch`, or an expression the exporter wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -102,9 +102,11 @@ impl fmt::Display for ShapeFact {
 /// What is known of a value.
 #[derive(Clone, Debug)]
 pub struct Fact {
+    /// A tensor, a sequence of tensors, or something that may be absent.
+    pub kind: Kind,
     /// Type of the elements.
     pub element: ElementType,
-    /// What is known of the shape.
+    /// What is known of the shape: of that of every tensor in a sequence.
     pub shape: ShapeFact,
     /// The value, when it is the same in every run. Dense, never written again.
     pub constant: Option<Tensor>,
@@ -113,7 +115,14 @@ pub struct Fact {
 impl Fact {
     /// A value that is computed in the run.
     pub fn new(element: ElementType, shape: ShapeFact) -> Fact {
-        Fact { element, shape, constant: None }
+        Fact { kind: Kind::Tensor, element, shape, constant: None }
+    }
+
+    /// The same as another kind of value. Only tensors have constants.
+    #[must_use]
+    pub fn of_kind(self, kind: Kind) -> Fact {
+        let constant = self.constant.filter(|_| kind == Kind::Tensor);
+        Fact { kind, constant, ..self }
     }
 
     /// A computed value of known shape.
@@ -123,7 +132,25 @@ impl Fact {
 
     /// A constant.
     pub fn constant(tensor: Tensor) -> Fact {
-        Fact { element: tensor.element(), shape: tensor.shape()[..].into(), constant: Some(tensor) }
+        let shape = tensor.shape()[..].into();
+        Fact { kind: Kind::Tensor, element: tensor.element(), shape, constant: Some(tensor) }
+    }
+
+    /// What holds of either of two values; `None` when their types differ, or only one is a sequence.
+    pub fn either(&self, other: &Fact) -> Option<Fact> {
+        let kind = match (self.kind, other.kind) {
+            (a, b) if a == b => a,
+            (a, b) if a.present() == b.present() => a.optional(),
+            _ => return None,
+        };
+        let shape = match (self.shape.dims(), other.shape.dims()) {
+            (Some(a), Some(b)) if a.len() == b.len() => {
+                let both = |(a, b): (&Dim, &Dim)| if a == b { a.clone() } else { Dim::Unknown };
+                ShapeFact(Some(a.iter().zip(b).map(both).collect()))
+            }
+            _ => ShapeFact::unknown(),
+        };
+        (self.element == other.element).then(|| Fact::new(self.element, shape).of_kind(kind))
     }
 
     /// The integers of a constant of an integer type, in row-major order.
@@ -144,7 +171,12 @@ impl Fact {
 
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.element, self.shape)?;
+        match self.kind {
+            Kind::Tensor => write!(f, "{}{}", self.element, self.shape)?,
+            Kind::Sequence => write!(f, "sequence({}{})", self.element, self.shape)?,
+            Kind::OptionalTensor => write!(f, "optional({}{})", self.element, self.shape)?,
+            Kind::OptionalSequence => write!(f, "optional(sequence({}{}))", self.element, self.shape)?,
+        }
         if self.constant.is_some() { f.write_str(" constant") } else { Ok(()) }
     }
 }

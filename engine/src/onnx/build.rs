@@ -28,6 +28,7 @@ use super::registry::{self, Import};
 use super::survey::{inner_graphs, is_constant};
 use super::value::declared;
 use crate::graph::{Body, Graph, Node, ValueId};
+use crate::op::Loop;
 
 /// What is the same for all graphs of a file.
 pub(super) struct Importer<'a> {
@@ -192,6 +193,7 @@ impl<'a> Importer<'a> {
         match registry::find(view.domain(), view.op_type()).ok_or_else(|| view.refuse("is not supported"))? {
             Import::One(import) => single(scope, proto, &view, import(&view)?, inputs, captured),
             Import::Several(expand) => {
+                let inputs = with_captures(scope, proto, inputs, captured)?;
                 let outputs = &proto.outputs[..view.outputs()];
                 let names: Vec<String> = outputs.iter().map(|name| scope.named(name)).collect();
                 let name = scope.named(proto.name);
@@ -284,11 +286,9 @@ fn single<'a>(
     inputs: Vec<Option<ValueId>>,
     captured: Vec<&'a str>,
 ) -> Result<(), ImportError> {
-    let mut inputs = imported.arrange(inputs);
+    let inputs = imported.arrange(inputs);
     let Imported { op, constants, prepare, .. } = imported;
-    for name in captured {
-        inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
-    }
+    let mut inputs = with_captures(scope, proto, inputs, captured)?;
     for (position, tensor) in constants {
         if position >= inputs.len() {
             inputs.resize(position + 1, None);
@@ -316,6 +316,19 @@ fn single<'a>(
     Ok(())
 }
 
+/// Puts what the graphs of a node capture behind what it reads itself.
+fn with_captures(
+    scope: &Scope<'_>,
+    proto: &NodeProto<'_>,
+    mut inputs: Vec<Option<ValueId>>,
+    captured: Vec<&str>,
+) -> Result<Vec<Option<ValueId>>, ImportError> {
+    for name in captured {
+        inputs.push(Some(scope.find(name, || format!("a graph in node {}", label(proto)))?));
+    }
+    Ok(inputs)
+}
+
 /// Refuses a call with more inputs or outputs than the function has.
 fn check_call(proto: &NodeProto<'_>, function: &FunctionProto<'_>, inputs: usize) -> Result<(), ImportError> {
     let refuse = |problem: String| Err(ImportError::Node { node: label(proto), problem });
@@ -335,13 +348,15 @@ fn operands(
     setting: &Setting<'_>,
 ) -> Result<Vec<Option<ValueId>>, ImportError> {
     let there = |name: &&str| setting.is_there(name);
-    // Empty names at the end are no inputs at all.
+    // Empty names at the end are no inputs at all; but captures come after the operands, and a Loop's first two have their
+    // places whether they are there or not.
+    let least = if proto.op_type == "Loop" { Loop::LEADING } else { 0 };
     let count = proto.inputs.iter().rposition(there).map_or(0, |last| last + 1);
-    let find = |name: &&str| match setting.is_there(name) {
-        false => Ok(None),
-        true => scope.find(name, || format!("node {}", label(proto))).map(Some),
+    let find = |index: usize| match proto.inputs.get(index).copied().filter(|name| setting.is_there(name)) {
+        None => Ok(None),
+        Some(name) => scope.find(name, || format!("node {}", label(proto))).map(Some),
     };
-    proto.inputs[..count].iter().map(find).collect()
+    (0..count.max(least)).map(find).collect()
 }
 
 /// Finds the outputs and notes what is declared of them.

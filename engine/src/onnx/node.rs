@@ -18,7 +18,8 @@ use super::external::ExternalData;
 use super::function::Setting;
 use super::proto::{AttributeValue, NodeProto, TensorProto};
 use super::tensor::{element_type, tensor};
-use crate::graph::Body;
+use super::value::declared;
+use crate::graph::{Body, Fact};
 use crate::op::Op;
 
 /// A node of the file, to ask.
@@ -289,6 +290,16 @@ impl<'a> NodeView<'a> {
             AttributeValue::Tensor(proto) => Some(proto),
             _ => None,
         }
+    }
+
+    /// A type, as a fact: `None` when it states none.
+    pub(crate) fn declared_type(&self, name: &str) -> Result<Option<Fact>, ImportError> {
+        let proto = self.get(name, "a type", |value| match value {
+            AttributeValue::Type(proto) => Some(proto),
+            _ => None,
+        })?;
+        let Some(proto) = proto else { return Ok(None) };
+        declared(proto).map_err(|problem| self.refuse_attribute(name, problem))
     }
 
     /// An element type, by its number in the standard.

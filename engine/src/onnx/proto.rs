@@ -236,6 +236,7 @@ pub(crate) struct AttributeProto<'a> {
     text: Option<&'a [u8]>,
     tensor: Option<Box<TensorProto<'a>>>,
     graph: Option<Box<GraphProto<'a>>>,
+    type_of: Option<Box<TypeProto<'a>>>,
     floats: Vec<f32>,
     ints: Vec<i64>,
     texts: Vec<&'a [u8]>,
@@ -250,6 +251,7 @@ pub(crate) enum AttributeValue<'p, 'a> {
     Text(&'a [u8]),
     Tensor(&'p TensorProto<'a>),
     Graph(&'p GraphProto<'a>),
+    Type(&'p TypeProto<'a>),
     Floats(&'p [f32]),
     Ints(&'p [i64]),
     Texts(&'p [&'a [u8]]),
@@ -266,6 +268,7 @@ impl AttributeValue<'_, '_> {
             AttributeValue::Text(_) => "text",
             AttributeValue::Tensor(_) => "a tensor",
             AttributeValue::Graph(_) => "a graph",
+            AttributeValue::Type(_) => "a type",
             AttributeValue::Floats(_) => "a list of floats",
             AttributeValue::Ints(_) => "a list of integers",
             AttributeValue::Texts(_) => "a list of texts",
@@ -288,7 +291,8 @@ impl<'a> Merge<'a> for AttributeProto<'a> {
             9 => self.texts.push(field.bytes()?),
             10 => self.other = Some("several tensors"),
             11 => self.other = Some("several graphs"),
-            14 | 15 => self.other = Some("a type"),
+            14 => self.type_of.get_or_insert_default().merge(field.message()?)?,
+            15 => self.other = Some("several types"),
             20 => self.kind = field.int()?,
             21 => self.reference = Some(field.text()?).filter(|name| !name.is_empty()),
             22 | 23 => self.other = Some("a sparse tensor"),
@@ -317,6 +321,7 @@ impl<'a> AttributeProto<'a> {
             6 => Floats(&self.floats),
             7 => Ints(&self.ints),
             8 => Texts(&self.texts),
+            13 => self.type_of.as_deref().map_or(Other("a type that is missing"), Type),
             0 => self.unstated(),
             _ => Other("of an unknown kind"),
         }
@@ -427,7 +432,11 @@ impl<'a> Merge<'a> for ValueInfoProto<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct TypeProto<'a> {
     pub(crate) tensor: Option<TensorType<'a>>,
-    /// The kind when it is no tensor: a sequence, a map.
+    /// What a sequence has in it.
+    pub(crate) sequence: Option<Box<TypeProto<'a>>>,
+    /// What an optional is when it is there.
+    pub(crate) optional: Option<Box<TypeProto<'a>>>,
+    /// The kind when it is none of those: a map.
     pub(crate) other: Option<&'static str>,
 }
 
@@ -435,12 +444,25 @@ impl<'a> Merge<'a> for TypeProto<'a> {
     fn field(&mut self, field: &Field<'a>) -> Result<(), WireError> {
         match field.number {
             1 => self.tensor.get_or_insert_default().merge(field.message()?)?,
-            4 => self.other = Some("a sequence"),
+            4 => self.sequence.get_or_insert_default().merge_inner(field)?,
             5 => self.other = Some("a map"),
             7 => self.other = Some("an opaque value"),
             8 => self.other = Some("a sparse tensor"),
-            9 => self.other = Some("an optional"),
+            9 => self.optional.get_or_insert_default().merge_inner(field)?,
             _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl<'a> TypeProto<'a> {
+    /// Takes in the message of a sequence or an optional, which has one field: the type of what is in it.
+    fn merge_inner(&mut self, field: &Field<'a>) -> Result<(), WireError> {
+        for inner in field.message()? {
+            let inner = inner?;
+            if inner.number == 1 {
+                self.merge(inner.message()?)?;
+            }
         }
         Ok(())
     }

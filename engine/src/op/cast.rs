@@ -90,6 +90,10 @@ impl Op for Identity {
         let x = inputs.required(0)?;
         rules::several(alloc::vec![x.clone()])
     }
+
+    fn takes_any_kind(&self) -> bool {
+        true
+    }
 }
 
 /// Cast.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::rules::{self, BOOL, shape_error};
 use super::{Inputs, Op, OpError};
-use crate::graph::{Body, Dim, Fact, ShapeFact};
+use crate::graph::{Body, Fact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `condition, captures...`: the outputs of one of two graphs, which have no formal inputs.
@@ -28,6 +28,7 @@ impl Op for If {
     /// when the condition is constant.
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
         let condition = inputs.typed(0, &BOOL)?;
+        inputs.tensor(0)?;
         rules::check_single(0, Some(condition))?;
         let [yes, no] = &self.bodies[..] else {
             return shape_error(format!("{} bodies instead of two", self.bodies.len()));
@@ -35,11 +36,17 @@ impl Op for If {
         let chosen =
             condition.constant.as_ref().and_then(|tensor| tensor.to_vec::<bool>().ok()?.first().copied());
         let output = |index| match chosen {
-            Some(true) => output_of("then", yes, index),
-            Some(false) => output_of("else", no, index),
-            None => either(index, &output_of("then", yes, index)?, &output_of("else", no, index)?),
+            Some(true) => output_of("then-branch", yes, index),
+            Some(false) => output_of("else-branch", no, index),
+            None => {
+                either(index, &output_of("then-branch", yes, index)?, &output_of("else-branch", no, index)?)
+            }
         };
         (0..inputs.outputs()).map(output).collect()
+    }
+
+    fn takes_any_kind(&self) -> bool {
+        true
     }
 
     fn bodies(&self) -> &[Body] {
@@ -51,16 +58,17 @@ impl Op for If {
     }
 }
 
-fn output_of(branch: &str, body: &Body, index: usize) -> Result<Fact, OpError> {
+/// What is known of an output of a body; errors call it by `branch`.
+pub(crate) fn output_of(branch: &str, body: &Body, index: usize) -> Result<Fact, OpError> {
     let Some(id) = body.graph.outputs.get(index) else {
         return shape_error(format!(
-            "output {index} is asked for, the {branch}-branch has {}",
+            "output {index} is asked for, the {branch} has {}",
             body.graph.outputs.len()
         ));
     };
     match body.graph.fact(*id) {
         Some(fact) => Ok(fact.clone()),
-        None => shape_error(format!("nothing is known of output {index} of the {branch}-branch")),
+        None => shape_error(format!("nothing is known of output {index} of the {branch}")),
     }
 }
 
@@ -72,14 +80,11 @@ fn either(index: usize, yes: &Fact, no: &Fact) -> Result<Fact, OpError> {
             yes.element, no.element
         ));
     }
-    let shape = match (yes.shape.dims(), no.shape.dims()) {
-        (Some(a), Some(b)) if a.len() == b.len() => {
-            let both = |(a, b): (&Dim, &Dim)| if a == b { a.clone() } else { Dim::Unknown };
-            ShapeFact(Some(a.iter().zip(b).map(both).collect()))
-        }
-        _ => ShapeFact::unknown(),
-    };
-    Ok(Fact::new(yes.element, shape))
+    yes.either(no).ok_or_else(|| {
+        let (yes, no) = (yes.kind, no.kind);
+        let what = format!("output {index} is {yes} in the then-branch and {no} in the else-branch");
+        OpError::Shape(what)
+    })
 }
 
 /// If. The importer has read the graphs and put their captures behind the condition.

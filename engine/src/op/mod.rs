@@ -33,6 +33,7 @@ pub(crate) mod grid_sample;
 pub(crate) mod hot;
 pub(crate) mod label_encoder;
 mod legacy;
+pub(crate) mod loops;
 pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod matmul_nbits;
@@ -40,6 +41,7 @@ pub(crate) mod mel;
 pub(crate) mod nonzero;
 pub(crate) mod norm;
 pub(crate) mod normalise;
+pub(crate) mod optional;
 pub(crate) mod pad;
 pub(crate) mod pool;
 mod program;
@@ -55,7 +57,9 @@ pub(crate) mod rnn;
 pub(crate) mod roi_pool;
 pub(crate) mod rotary;
 mod rules;
+pub(crate) mod scan;
 pub(crate) mod scatter;
+pub(crate) mod sequence;
 pub(crate) mod shape;
 pub(crate) mod shrink;
 pub(crate) mod skip_norm;
@@ -97,11 +101,13 @@ pub use grid_sample::*;
 pub use hot::*;
 pub use label_encoder::*;
 pub(crate) use legacy::int64s;
+pub use loops::Loop;
 pub use matmul::*;
 pub use matmul_nbits::*;
 pub use mel::*;
 pub use nonzero::*;
 pub use norm::*;
+pub use optional::*;
 pub use pad::*;
 pub use pool::*;
 pub use program::*;
@@ -116,6 +122,7 @@ pub use rnn::*;
 pub use roi_pool::*;
 pub use rotary::*;
 pub use scatter::*;
+pub use sequence::*;
 pub use shape::*;
 pub use slice::*;
 pub use softmax::*;
@@ -139,7 +146,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt::Debug;
 
-use inferry_core::ElementType;
+use inferry_core::{ElementType, Kind};
 
 use crate::graph::{Body, Fact};
 
@@ -168,6 +175,11 @@ pub trait Op: Any + Debug + Send + Sync {
     /// False when two runs with equal inputs may give different outputs; such a node is never folded.
     fn is_pure(&self) -> bool {
         true
+    }
+
+    /// True when inputs of it may be sequences and optionals. Others are not asked about such inputs: [`Inputs::infer`].
+    fn takes_any_kind(&self) -> bool {
+        false
     }
 
     /// The graphs inside a control-flow operator.
@@ -200,6 +212,27 @@ impl<'a> Inputs<'a> {
     /// The facts of each input (`None` for one left out) and the number of outputs wanted.
     pub fn new(facts: &'a [Option<&'a Fact>], outputs: usize) -> Inputs<'a> {
         Inputs { facts, outputs }
+    }
+
+    /// What an operator infers from these inputs, each of which is of a kind that it takes.
+    ///
+    /// # Errors
+    /// What the operator refuses.
+    pub fn infer(&self, op: &dyn Op) -> Result<Vec<Fact>, OpError> {
+        let other = |fact: &&Fact| fact.kind != Kind::Tensor;
+        match self.facts.iter().position(|fact| fact.as_ref().is_some_and(other)) {
+            Some(input) if !op.takes_any_kind() => self.tensor(input).map(|_| Vec::new()),
+            _ => op.infer(self),
+        }
+    }
+
+    /// An input that must be there, and be a tensor.
+    pub fn tensor(&self, index: usize) -> Result<&'a Fact, OpError> {
+        let fact = self.required(index)?;
+        match fact.kind {
+            Kind::Tensor => Ok(fact),
+            actual => Err(OpError::Kind { input: index, actual, wanted: Kind::Tensor }),
+        }
     }
 
     /// How many inputs were given, left-out ones in the middle included.
@@ -258,6 +291,16 @@ pub enum OpError {
         actual: ElementType,
         /// What is taken.
         wanted: &'static str,
+    },
+    /// An input of another kind than the operator takes: a sequence where a tensor is wanted.
+    #[error("input {input} is {actual}; {wanted} is needed")]
+    Kind {
+        /// Position of the input.
+        input: usize,
+        /// What it is.
+        actual: Kind,
+        /// What is taken.
+        wanted: Kind,
     },
     /// Shapes that do not fit together or an attribute out of range.
     #[error("{0}")]

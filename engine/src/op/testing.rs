@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
-use inferry_core::{ElementType, Tensor};
+use inferry_core::{ElementType, Kind, Tensor};
 
 use super::{Inputs, Op, OpError};
 use crate::graph::{Dim, Fact, ShapeFact, Symbol};
@@ -53,11 +53,19 @@ pub(crate) fn check_refused(node: &TestNode, opset: i64, expect: &str) {
 /// What an operator infers.
 pub(crate) fn infer(op: &dyn Op, facts: &[Option<Fact>], outputs: usize) -> Result<Vec<Fact>, OpError> {
     let facts: Vec<Option<&Fact>> = facts.iter().map(Option::as_ref).collect();
-    op.infer(&Inputs::new(&facts, outputs))
+    Inputs::new(&facts, outputs).infer(op)
 }
 
 /// The fact that a text stands for.
 pub(crate) fn fact(text: &str) -> Option<Fact> {
+    for (word, kind) in [("sequence(", Kind::Sequence), ("optional(sequence(", Kind::OptionalSequence)]
+        .into_iter()
+        .chain([("optional(", Kind::OptionalTensor)])
+    {
+        if let Some(inner) = text.strip_prefix(word) {
+            return Some(fact(inner.trim_end_matches(')'))?.of_kind(kind));
+        }
+    }
     let open = text.find(['[', '{', '('])?;
     let name = &text[..open];
     let element = ElementType::ALL.into_iter().find(|element| element.name() == name);

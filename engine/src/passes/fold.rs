@@ -27,14 +27,46 @@ const GROWTH: usize = 16;
 /// All constants that are folded together may have this many bytes, besides [`GROWTH`] times those of the model.
 const TOGETHER: usize = 1 << 30;
 
-/// How many bytes may still be folded.
-pub(super) struct Budget(usize);
+/// A body may be followed again and again as long as no more nodes than this are visited, besides [`VISITS`] times those
+/// of the model.
+const FEW_VISITS: usize = 1 << 14;
+
+/// See [`FEW_VISITS`].
+const VISITS: usize = 16;
+
+/// How many bytes may still be folded, and how many nodes visited before it has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    bytes: usize,
+    visits: usize,
+}
 
 impl Budget {
-    /// As is fit for the constants of this graph.
+    /// As is fit for the constants and nodes of this graph.
     pub(super) fn of(graph: &Graph) -> Budget {
-        Budget(TOGETHER.saturating_add(constant_bytes(graph).saturating_mul(GROWTH)))
+        let bytes = TOGETHER.saturating_add(constant_bytes(graph).saturating_mul(GROWTH));
+        Budget { bytes, visits: FEW_VISITS.saturating_add(nodes(graph).saturating_mul(VISITS)) }
     }
+
+    /// A node is visited.
+    pub(super) fn visit(&mut self) {
+        self.visits = self.visits.saturating_sub(1);
+    }
+
+    /// True when nothing may be tried any more that is not necessary.
+    pub(super) fn is_tight(&self) -> bool {
+        self.visits == 0
+    }
+
+    /// Takes back what was folded since `before`.
+    pub(super) fn refund(&mut self, before: &Budget) {
+        self.bytes = before.bytes;
+    }
+}
+
+fn nodes(graph: &Graph) -> usize {
+    let inner = graph.nodes.iter().flat_map(|node| node.op.bodies()).map(|body| nodes(&body.graph));
+    inner.fold(graph.nodes.len(), usize::saturating_add)
 }
 
 fn constant_bytes(graph: &Graph) -> usize {
@@ -69,13 +101,13 @@ pub(super) async fn fold(
         }
     }
     let bytes = if node.op.data_sized() { data_sized(&inputs) } else { worthwhile(&inputs, facts) };
-    if bytes.is_none_or(|bytes| bytes > budget.0) {
+    if bytes.is_none_or(|bytes| bytes > budget.bytes) {
         return Ok(None);
     }
     let Some(evaluation) = evaluate.evaluate_paced(&*node.op, &inputs, facts) else { return Ok(None) };
     let Ok(outputs) = evaluation.await else { return Ok(None) };
     check(graph, node, facts, &outputs)?;
-    budget.0 = budget.0.saturating_sub(outputs.iter().map(Tensor::byte_len).sum());
+    budget.bytes = budget.bytes.saturating_sub(outputs.iter().map(Tensor::byte_len).sum());
     Ok(Some(outputs))
 }
 
@@ -139,6 +171,10 @@ mod tests {
         }
     }
 
+    fn of(bytes: usize) -> Budget {
+        Budget { bytes, visits: 0 }
+    }
+
     /// Whether an Expand of one i64 to so many is folded.
     fn folds(count: usize, budget: &mut Budget) -> bool {
         let mut build = Build::default();
@@ -152,13 +188,13 @@ mod tests {
 
     #[test]
     fn huge_outputs_of_small_inputs_are_not_folded() {
-        assert!(folds(1 << 10, &mut Budget(usize::MAX)));
-        assert!(!folds(1 << 26, &mut Budget(usize::MAX)));
+        assert!(folds(1 << 10, &mut of(usize::MAX)));
+        assert!(!folds(1 << 26, &mut of(usize::MAX)));
     }
 
     #[test]
     fn all_folded_constants_together_are_bounded() {
-        let mut budget = Budget(20 << 10);
+        let mut budget = of(20 << 10);
         let folded: Vec<bool> = (0..4).map(|_| folds(1 << 10, &mut budget)).collect();
         assert_eq!(folded, [true, true, false, false]);
         assert!(folds(1 << 8, &mut budget), "what is left is used");
@@ -183,7 +219,7 @@ mod tests {
             }
         }
         let fact = Fact::fixed(ElementType::I64, &[2]);
-        let error = finish(fold(&graph, &graph.nodes[0], &[fact], &Wrong, &mut Budget(99)));
+        let error = finish(fold(&graph, &graph.nodes[0], &[fact], &Wrong, &mut of(99)));
         let error = error.unwrap_err().to_string();
         assert_eq!(error, "node Expand that writes \"y\" was to give i64[2] and gave i64[]");
     }

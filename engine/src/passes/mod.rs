@@ -18,6 +18,7 @@ mod lower_integer;
 mod no_op;
 mod pair_quantize;
 mod propagate;
+mod settle;
 mod specialise;
 #[cfg(test)]
 pub(crate) mod testing;

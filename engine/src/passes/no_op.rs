@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 
 use crate::graph::{Graph, Node, ValueId};
 use crate::op::{
-    Cast, Concat, Expand, Flatten, Identity, Pad, Reshape, Slice, Squeeze, Tile, Transpose, Unsqueeze,
-    Variadic,
+    Cast, Concat, Expand, Flatten, Identity, OptionalGetElement, Pad, Reshape, Slice, Squeeze, Tile,
+    Transpose, Unsqueeze, Variadic,
 };
 
 /// Lets readers of such nodes read their inputs. The nodes themselves go where the graph's outputs allow it.
@@ -74,6 +74,8 @@ fn unchanged(graph: &Graph, node: &Node) -> Option<ValueId> {
             Some(perm) => perm.iter().enumerate().all(|(to, from)| to == *from),
             None => graph.fact(x)?.shape.rank()? <= 1,
         }
+    } else if op.downcast::<OptionalGetElement>().is_some() {
+        !graph.fact(x)?.kind.is_optional()
     } else if op.downcast::<Concat>().is_some() || op.downcast::<Variadic>().is_some() {
         single
     } else if op.downcast::<Slice>().is_some() {

@@ -9,11 +9,12 @@
 //! Nodes are visited in their order. Each operator infers the facts of its outputs; a node whose inputs are all constant
 //! is computed ([fold](super::fold)) and goes; an If with a constant condition becomes its branch
 //! ([inline_if](super::inline_if)) before the other branch, which may not even fit, is looked at. Bodies are visited with
-//! what is known of their captures. Running it again after another pass, or with better known inputs, only adds to what is
+//! what is known of their captures, and those of loops until it holds in every trip ([settle](super::settle)). Running it again after another pass, or with better known inputs, only adds to what is
 //! known. It does not remove nodes that nobody reads: `drop_dead` does.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -21,9 +22,10 @@ use inferry_core::steps::{Pace, Phase, finish};
 
 use super::fold::{Budget, fold};
 use super::inline_if::inline;
+use super::settle::settle;
 use super::{Evaluate, PassError, Work};
 use crate::graph::{Body, Dim, Fact, Graph, Node, ShapeFact, ValueId};
-use crate::op::{If, Inputs};
+use crate::op::{If, Inputs, Loop};
 
 /// Infers the facts of every value and folds what is constant.
 ///
@@ -60,9 +62,9 @@ pub(super) async fn counted(
 const NODE_NS: u64 = 1_000;
 
 /// What following a graph takes along.
-struct Means<'a> {
+pub(super) struct Means<'a> {
     evaluate: &'a dyn Evaluate,
-    budget: &'a mut Budget,
+    pub(super) budget: &'a mut Budget,
     pace: &'a mut Pace,
     /// Whether the nodes of this graph count as progress.
     counts: bool,
@@ -70,12 +72,13 @@ struct Means<'a> {
 
 impl Means<'_> {
     /// The same for a graph inside of a node.
-    fn inner(&mut self) -> Means<'_> {
+    pub(super) fn inner(&mut self) -> Means<'_> {
         Means { evaluate: self.evaluate, budget: self.budget, pace: self.pace, counts: false }
     }
 }
 
-fn follow<'a>(graph: &'a mut Graph, means: Means<'a>) -> Work<'a, Result<(), PassError>> {
+/// [`propagate`] with these means.
+pub(super) fn follow<'a>(graph: &'a mut Graph, means: Means<'a>) -> Work<'a, Result<(), PassError>> {
     Box::pin(follow_here(graph, means))
 }
 
@@ -92,6 +95,7 @@ async fn follow_here(graph: &mut Graph, mut means: Means<'_>) -> Result<(), Pass
             means.pace.reach(Phase::Optimise, all.saturating_sub(queue.len()));
         }
         means.pace.spend(NODE_NS).await;
+        means.budget.visit();
         if let Some(branch) = inline(graph, &node) {
             branch.into_iter().rev().for_each(|node| queue.push_front(node));
             continue;
@@ -115,7 +119,7 @@ async fn follow_here(graph: &mut Graph, mut means: Means<'_>) -> Result<(), Pass
 /// Infers the facts of a node's outputs; true when they are constant, so that the node can go.
 async fn infer(graph: &mut Graph, node: &Node, means: &mut Means<'_>) -> Result<bool, PassError> {
     let inputs: Vec<Option<&Fact>> = node.inputs.iter().map(|id| graph.fact((*id)?)).collect();
-    let facts = node.op.infer(&Inputs::new(&inputs, node.outputs.len()));
+    let facts = Inputs::new(&inputs, node.outputs.len()).infer(&*node.op);
     let facts = facts.map_err(|source| PassError::Op { node: graph.describe(node), source })?;
     let folded = fold(graph, node, &facts, means.evaluate, means.budget).await?;
     if let Some(tensors) = folded {
@@ -179,6 +183,11 @@ async fn follow_bodies(
     node: &mut Node,
     means: &mut Means<'_>,
 ) -> Result<Option<usize>, PassError> {
+    if let Some(looped) = node.op.downcast::<Loop>() {
+        let body = settle(graph, node, looped, means).await?;
+        node.op = Arc::new(Loop { body, ..looped.clone() });
+        return Ok(None);
+    }
     let mut bodies: Vec<Body> = node.op.bodies().to_vec();
     let mut misfits = Vec::new();
     for (index, body) in bodies.iter_mut().enumerate() {
@@ -206,6 +215,12 @@ async fn follow_bodies(
 }
 
 async fn follow_body(graph: &Graph, node: &Node, body: &mut Body, means: Means<'_>) -> Result<(), PassError> {
+    take_captures(graph, node, body);
+    follow(&mut body.graph, means).await
+}
+
+/// Tells a body what is known of its captures.
+pub(super) fn take_captures(graph: &Graph, node: &Node, body: &mut Body) {
     let formal = body.graph.inputs.len().saturating_sub(body.captures.len());
     for (capture, input) in body.captures.iter().enumerate() {
         let inner = body.graph.inputs[formal + capture];
@@ -213,7 +228,6 @@ async fn follow_body(graph: &Graph, node: &Node, body: &mut Body, means: Means<'
             body.graph.value_mut(inner).fact = Some(fact.clone());
         }
     }
-    follow(&mut body.graph, means).await
 }
 
 #[cfg(test)]

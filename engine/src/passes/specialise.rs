@@ -12,8 +12,8 @@
 //! graph it starts from is left as it is; tensors are shared, not copied.
 
 use alloc::string::ToString;
-use inferry_core::Shape;
 use inferry_core::steps::{Pace, finish};
+use inferry_core::{Kind, Shape};
 
 use super::bodies::everywhere;
 use super::lower_einsum::{self, lower_einsum};
@@ -45,6 +45,10 @@ pub async fn specialise_paced(
     for (id, shape) in graph.inputs.clone().into_iter().zip(shapes) {
         let value = graph.value_mut(id);
         let Some(fact) = &mut value.fact else { return Err(PassError::Unknown(value.name.to_string())) };
+        if fact.kind != Kind::Tensor {
+            // Their tensors may have any shapes, and the shapes say nothing of how many there are.
+            continue;
+        }
         if !fact.shape.to_partial().admits(shape) {
             let (name, wanted) = (value.name.to_string(), fact.shape.to_string());
             return Err(PassError::InputShape { name, given: shape.clone(), wanted });

@@ -101,7 +101,9 @@ impl Evaluate for Integers {
             }
         } else if op.downcast::<Gather>().is_some() {
             let data = values(0)?;
-            values(1)?.iter().map(|index| data[usize::try_from(*index).unwrap()]).collect()
+            let place =
+                |index: &i64| usize::try_from(if *index < 0 { index + data.len() as i64 } else { *index });
+            values(1)?.iter().map(|index| data[place(index).expect("an index within")]).collect()
         } else if op.downcast::<Concat>().is_some() {
             (0..inputs.len()).filter_map(values).flatten().collect()
         } else {

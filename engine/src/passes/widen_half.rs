@@ -20,10 +20,10 @@ use alloc::vec::Vec;
 
 use half::{bf16, f16};
 use inferry_core::steps::{Pace, finish};
-use inferry_core::{Element, ElementType, Tensor};
+use inferry_core::{Element, ElementType, Kind, Tensor};
 
 use super::{PassError, Work};
-use crate::graph::{Fact, Graph, Node, ValueId};
+use crate::graph::{Fact, Graph, Node, ShapeFact, ValueId};
 use crate::op::{Cast, ConstantOfShape, Op};
 
 /// Widens the graph and the bodies in it. A graph without half floats stays as it is.
@@ -40,17 +40,11 @@ pub(super) async fn paced(graph: &mut Graph, pace: &mut Pace) -> Result<(), Pass
     let mut twin: Vec<Option<ValueId>> = vec![None; graph.values().len()];
     for id in graph.inputs.iter().chain(&graph.outputs).copied().collect::<Vec<_>>() {
         let fact = graph.fact(id).ok_or_else(|| PassError::Unknown(graph.value(id).name.to_string()))?;
-        if is_half(fact.element) && twin[id.index()].is_none() {
+        if widens(fact) && twin[id.index()].is_none() {
             let wide = widened(fact, pace).await;
             twin[id.index()] = Some(graph.add_value("", Some(wide)));
         }
     }
-    let cast = |from: ValueId, to: ValueId, element: ElementType| Node {
-        name: "".into(),
-        op: Arc::new(Cast { to: element, saturate: true }),
-        inputs: vec![Some(from)],
-        outputs: vec![Some(to)],
-    };
     let writers = graph.writers();
     let mut nodes: Vec<Node> = Vec::with_capacity(graph.nodes.len());
     for id in &graph.inputs {
@@ -74,14 +68,64 @@ pub(super) async fn paced(graph: &mut Graph, pace: &mut Pace) -> Result<(), Pass
     }
     graph.nodes = nodes;
     widen_facts(graph, &twin, pace).await;
+    keep_sequences(graph);
     Ok(())
+}
+
+/// Sequences and optionals stay as they are: what goes into them becomes half again, and what comes out of them wide.
+fn keep_sequences(graph: &mut Graph) {
+    let mut nodes = Vec::with_capacity(graph.nodes.len());
+    for mut node in core::mem::take(&mut graph.nodes) {
+        let half = node.inputs.iter().chain(&node.outputs).flatten().find_map(|id| {
+            let fact = graph.fact(*id)?;
+            (fact.kind != Kind::Tensor && is_half(fact.element)).then_some(fact.element)
+        });
+        let (Some(half), true) = (half, node.op.bodies().is_empty()) else {
+            nodes.push(node);
+            continue;
+        };
+        let wide = |graph: &Graph, id: ValueId| {
+            graph.fact(id).is_some_and(|fact| fact.kind == Kind::Tensor && fact.element == ElementType::F32)
+        };
+        let mut after = Vec::new();
+        for id in node.inputs.iter_mut().flatten() {
+            if !wide(graph, *id) {
+                continue;
+            }
+            let narrow = narrowed(graph, *id, half);
+            nodes.push(cast(*id, narrow, half));
+            *id = narrow;
+        }
+        for id in node.outputs.iter_mut().flatten() {
+            if !wide(graph, *id) {
+                continue;
+            }
+            let narrow = narrowed(graph, *id, half);
+            after.push(cast(narrow, *id, ElementType::F32));
+            *id = narrow;
+        }
+        nodes.push(node);
+        nodes.append(&mut after);
+    }
+    graph.nodes = nodes;
+}
+
+/// A value like this one, of half floats.
+fn narrowed(graph: &mut Graph, id: ValueId, half: ElementType) -> ValueId {
+    let shape = graph.fact(id).map_or(ShapeFact::unknown(), |fact| fact.shape.clone());
+    graph.add_value("", Some(Fact::new(half, shape)))
+}
+
+fn cast(from: ValueId, to: ValueId, element: ElementType) -> Node {
+    let op = Arc::new(Cast { to: element, saturate: true });
+    Node { name: "".into(), op, inputs: vec![Some(from)], outputs: vec![Some(to)] }
 }
 
 /// All values but those with a twin.
 async fn widen_facts(graph: &mut Graph, twin: &[Option<ValueId>], pace: &mut Pace) {
     for (index, value) in graph.values_mut().iter_mut().enumerate() {
         if let (Some(fact), None) = (&value.fact, twin.get(index).copied().flatten())
-            && is_half(fact.element)
+            && widens(fact)
         {
             value.fact = Some(widened(fact, pace).await);
         }
@@ -95,6 +139,7 @@ fn widen_body<'a>(graph: &'a mut Graph, pace: &'a mut Pace) -> Work<'a, Result<(
             node.op = widened_op(node.op.clone(), pace).await?;
         }
         widen_facts(graph, &[], pace).await;
+        keep_sequences(graph);
         Ok(())
     })
 }
@@ -114,6 +159,11 @@ async fn widened_op(op: Arc<dyn Op>, pace: &mut Pace) -> Result<Arc<dyn Op>, Pas
         widen_body(&mut body.graph, pace).await?;
     }
     Ok(op.with_bodies(bodies).unwrap_or(op))
+}
+
+/// Sequences and optionals are not computed with.
+fn widens(fact: &Fact) -> bool {
+    fact.kind == Kind::Tensor && is_half(fact.element)
 }
 
 fn is_half(element: ElementType) -> bool {
@@ -205,6 +255,34 @@ x
         let before = graph.to_string();
         widen_half(&mut graph).unwrap();
         assert_eq!(graph.to_string(), before);
+    }
+
+    #[test]
+    fn sequences_keep_their_type() {
+        let mut build = Build::default();
+        let sequence = Fact::new(ElementType::F16, ShapeFact::unknown()).of_kind(Kind::Sequence);
+        let s = build.input_of("s", sequence);
+        let zero = build.constant("zero", &[0i64], inferry_core::Shape::scalar());
+        let at = crate::op::SequenceAt { or_tensor: false };
+        let a = build.node_of(at, &[Some(s), Some(zero)], "a", None);
+        let b = build.node_of(Unary::Relu, &[Some(a)], "b", None);
+        let t = build.node_of(crate::op::SequenceInsert, &[Some(s), Some(b)], "t", None);
+        let mut graph = build.finish(&[t]);
+        propagate(&mut graph, &Integers).unwrap();
+        widen_half(&mut graph).unwrap();
+        propagate(&mut graph, &Integers).unwrap();
+        verify(&graph).unwrap();
+        let expected = "s: sequence(f16[...])
+----
+%0: f16[...] = SequenceAt { or_tensor: false }(s, zero: i64[] {0})
+a: f32[...] = Cast { to: F32, saturate: true }(%0)
+b: f32[...] = Relu(a)
+%1: f16[...] = Cast { to: F16, saturate: true }(b)
+t: sequence(f16[...]) = SequenceInsert(s, %1)
+----
+t
+";
+        assert_eq!(graph.to_string(), expected);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use inferry_core::steps::{self, Pace};
-use inferry_core::{Clock, CompiledModel, Serial, Slice, Step, Steps, Stop, Turn};
+use inferry_core::{Clock, CompiledModel, Kind, Port, Serial, Slice, Step, Steps, Stop, Turn};
 use inferry_cpu::{Cpu, Isa};
 use inferry_engine::onnx;
 use spin::Mutex;
@@ -233,5 +233,18 @@ async fn make(
     drop(block);
     shapes::fix(&mut model, &shapes)?;
     // Which vectors the kernels use was decided when this module was built.
-    Ok(Cpu::new(Isa::portable()).compile_paced(model, options, pace).await?)
+    let compiled = Cpu::new(Isa::portable()).compile_paced(model, options, pace).await?;
+    match compiled.inputs().iter().chain(compiled.outputs()).find(|port| port.kind != Kind::Tensor) {
+        Some(port) => Err(no_tensor(port)),
+        None => Ok(compiled),
+    }
+}
+
+/// What crosses between JavaScript and here is tensors: the buffers of a sequence would need a message of their own.
+fn no_tensor(port: &Port) -> Trouble {
+    let (side, name, kind) = (port.side, &port.name, port.kind);
+    Trouble::new(
+        "unsupported",
+        alloc::format!("{side} {name:?} is {kind}; from JavaScript only tensors can be given and taken"),
+    )
 }

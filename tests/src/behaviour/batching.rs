@@ -8,7 +8,7 @@ use inferry_core::batch::Batching;
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure, InferErrorKind, PrepareError, Status};
 use inferry_core::{
-    CompiledModel, Dim, ElementType, PartialShape, Port, Request, Tensor, Turn, Verdict, Work,
+    CompiledModel, Dim, ElementType, Kind, PartialShape, Port, Request, Tensor, Turn, Verdict, Work,
 };
 use inferry_template::{Chip, Form, Gate, Graph, Op};
 
@@ -33,6 +33,7 @@ impl Sums {
             side,
             index: 0,
             name: name.into(),
+            kind: Kind::Tensor,
             element: ElementType::F32,
             shape: PartialShape::new(dims).expect("two dimensions"),
         };

@@ -6,7 +6,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use inferry::{CompiledModel, FileError, InferError, InferErrorKind, Options, Runtime, Tensor, Waited};
+use inferry::{CompiledModel, FileError, InferError, InferErrorKind, Options, Runtime, Waited};
 use inferry_engine::onnx::{self, ImportError, UnsupportedOp};
 
 use super::compare::{Difference, compare};
@@ -141,25 +141,19 @@ fn outputs(model: &CompiledModel, set: &DataSet) -> Result<Vec<Value>, Failure> 
     }
     let mut request = model.request().map_err(|error| refused(&error))?;
     for (index, input) in set.inputs.iter().enumerate() {
-        let Value::Tensor(tensor) = input else {
-            return Err(Failure::new(
-                Kind::Refused,
-                format!("input {index} is {input}, for which there is no port"),
-            ));
-        };
-        request.set_input(index, Tensor::clone(tensor)).map_err(|error| refused(&error))?;
+        let value = input
+            .to_bind()
+            .map_err(|problem| Failure::new(Kind::Refused, format!("input {index}: {problem}")))?;
+        request.set_value(index, value).map_err(|error| refused(&error))?;
     }
     let run = request.start().map_err(|error| refused(&error))?;
     match run.wait_for(LIMIT).map_err(run_failure)? {
         Waited::Finished(outputs) => {
-            let tensor = |index| {
-                outputs
-                    .get(index)
-                    .cloned()
-                    .map(|tensor| Value::Tensor(Box::new(tensor)))
-                    .map_err(|error| refused(&error))
+            let value = |(index, wanted): (usize, &Value)| {
+                let value = outputs.value(index).map_err(|error| refused(&error))?;
+                Ok(Value::of_kind(value, wanted))
             };
-            (0..set.outputs.len()).map(tensor).collect()
+            set.outputs.iter().enumerate().map(value).collect()
         }
         Waited::TimedOut(run) => {
             run.cancel();

@@ -17,6 +17,39 @@ pub(super) enum Value {
     Optional(Option<Box<Value>>),
 }
 
+impl Value {
+    /// As it is bound to an input.
+    pub(super) fn to_bind(&self) -> Result<inferry::Value, String> {
+        Ok(match self {
+            Value::Tensor(tensor) => inferry::Value::Tensor(Tensor::clone(tensor)),
+            Value::Sequence(items) => {
+                let tensor = |item: &Value| match item {
+                    Value::Tensor(tensor) => Ok(Tensor::clone(tensor)),
+                    other => Err(format!("{other} in a sequence")),
+                };
+                inferry::Value::Sequence(items.iter().map(tensor).collect::<Result<_, _>>()?)
+            }
+            Value::Optional(None) => inferry::Value::Absent,
+            Value::Optional(Some(inner)) => inner.to_bind()?,
+        })
+    }
+
+    /// What a run gave, in the words of what is wanted: there, an optional that is there is not what is in it.
+    pub(super) fn of_kind(value: inferry::Value, wanted: &Value) -> Value {
+        let value = match value {
+            inferry::Value::Absent => return Value::Optional(None),
+            inferry::Value::Tensor(tensor) => Value::Tensor(Box::new(tensor)),
+            inferry::Value::Sequence(tensors) => {
+                Value::Sequence(tensors.into_iter().map(|tensor| Value::Tensor(Box::new(tensor))).collect())
+            }
+        };
+        match wanted {
+            Value::Optional(_) => Value::Optional(Some(Box::new(value))),
+            _ => value,
+        }
+    }
+}
+
 /// The value of a file that holds what a model declares.
 pub(super) fn read(path: &Path, kind: &Kind) -> Result<Value, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -60,6 +60,25 @@ pub(crate) fn bytes(bytes: usize) -> Built {
     })
 }
 
+/// Builds the copy of `count` rows of so many bytes, which lie `stride` bytes apart from byte `start` on, behind each other.
+pub(crate) fn rows(count: usize, row: usize, stride: usize, start: usize) -> Built {
+    let total = count * row;
+    let phase = spread(total, 60 + 5_000 / row.max(1) as u64);
+    simple(phase, move |io| {
+        let from = io.input::<u8>(0);
+        let mut at = io.tiles().start * phase.unit;
+        let mut to = io.rows::<u8>();
+        while !to.is_empty() {
+            let (line, column) = (at / row, at % row);
+            let (piece, rest) = to.split_at_mut((row - column).min(to.len()));
+            let first = start + line * stride + column;
+            piece.copy_from_slice(&from[first..first + piece.len()]);
+            at += piece.len();
+            to = rest;
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

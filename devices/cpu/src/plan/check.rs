@@ -73,7 +73,7 @@ impl State {
             Region::Arena => lines(place).all(|line| self.arena[line] == root),
             Region::Output(port) => self.outputs.contains(&(port, root)),
             Region::Input(_) | Region::Constant(_) => true,
-            Region::Slot(_) => unreachable!("roots are in no slot"),
+            Region::Slot(_) | Region::Held(_) | Region::Object(_) => unreachable!("no place of a root"),
         };
         assert!(found || place.len == 0, "step {moment} reads root {root}, which is not at {place:?}");
     }

@@ -6,7 +6,9 @@
 //! range of numbers even across blocks. `finish` turns roots into places.
 
 mod control;
+mod looped;
 mod needs;
+mod objects;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -15,9 +17,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use inferry_core::steps::Pace;
-use inferry_core::{ElementType, Shape, Tensor};
+use inferry_core::{ElementType, Kind, Shape, Tensor};
 use inferry_engine::graph::{Fact, Graph, Node, ValueId};
-use inferry_engine::op::{Inputs, Op};
+use inferry_engine::op::{Inputs, Loop, Op};
 
 use super::alias::keeps_bytes;
 use super::facts::{self, Bodies, Facts};
@@ -25,6 +27,8 @@ use super::{Label, NodeCause, NodeError, PlanError, PlannedOutput, Planning, Wal
 use crate::arena::{Constant, OutOfMemory, can_be_had};
 use crate::kernel::{self, Builder, Kernel, Operand};
 use crate::pack::Packs;
+use crate::plans::Plans;
+use crate::sequence;
 use crate::stored;
 
 /// A plan whose bytes have no place yet.
@@ -36,9 +40,14 @@ pub(super) struct Draft {
     /// For each block: its steps, and why it cannot run.
     pub(super) blocks: Vec<(Vec<usize>, Option<PlanError>)>,
     pub(super) constants: Vec<Constant>,
+    /// For each graph input that is a sequence or an optional: its number among the objects.
+    pub(super) inputs: Vec<Option<u32>>,
     pub(super) outputs: Vec<PlannedOutput>,
     pub(super) slots: u32,
+    pub(super) objects: u32,
     pub(super) lates: usize,
+    pub(super) loops: usize,
+    pub(super) object_steps: usize,
     pub(super) depth: usize,
 }
 
@@ -70,6 +79,15 @@ pub(super) enum Bytes {
     Root(usize),
     /// What a slot holds in the run.
     Slot(u32),
+    /// None: a sequence or an optional, by its number.
+    Object(u32),
+}
+
+impl Bytes {
+    /// The number of a sequence or an optional.
+    pub(super) fn object(self) -> Option<u32> {
+        if let Bytes::Object(object) = self { Some(object) } else { None }
+    }
 }
 
 /// A step of the draft.
@@ -80,6 +98,16 @@ pub(super) enum DraftStep {
     Branch { condition: Bytes, blocks: [u32; 2] },
     /// A kernel that is built in the run; without an operator, a copy.
     Late { op: Option<Arc<dyn Op>>, reads: Vec<Option<LateDraft>>, writes: Vec<LateDraft>, label: Label },
+    /// A loop over the plans of its body; outputs that nobody reads are not written.
+    Loop {
+        op: Arc<dyn Op>,
+        reads: Vec<Option<LateDraft>>,
+        writes: Vec<Option<LateDraft>>,
+        label: Label,
+        plans: Arc<Plans>,
+    },
+    /// An operator on sequences or optionals; without one, the input is handed on.
+    Object { op: Option<Arc<dyn Op>>, reads: Vec<Option<LateDraft>>, write: Box<LateDraft>, label: Label },
 }
 
 /// An operand of a late step.
@@ -128,6 +156,7 @@ impl Draft {
     pub(super) async fn of_graph(
         graph: &Graph,
         facts: &Facts,
+        path: &str,
         planning: Planning<'_>,
         walk: Walk,
         pace: &mut Pace,
@@ -136,6 +165,12 @@ impl Draft {
         let block = draft.block();
         let inputs = graph.inputs.iter().enumerate().map(|(port, id)| {
             let fact = facts.values[id.index()].as_ref().expect("inputs have facts");
+            if fact.kind != Kind::Tensor {
+                let bytes = draft.object();
+                draft.inputs.push(if let Bytes::Object(object) = bytes { Some(object) } else { None });
+                return Ok(Value { element: fact.element, shape: None, constant: None, bytes: Some(bytes) });
+            }
+            draft.inputs.push(None);
             let shape = fact.shape.fixed().expect("planned for fixed shapes");
             let root = draft.root(RootKind::Input(port as u32), bytes_of(fact.element, &shape)?);
             Ok(Value {
@@ -146,7 +181,7 @@ impl Draft {
             })
         });
         let inputs = inputs.collect::<Result<_, PlanError>>()?;
-        let place = Inside { block, path: String::new(), planning };
+        let place = Inside { block, path: path.into(), planning };
         let results = draft.nodes(graph, facts, inputs, place, walk, pace).await?;
         for (port, result) in results.into_iter().enumerate() {
             draft.output(port as u32, result, planning.packs)?;
@@ -174,6 +209,8 @@ impl Draft {
 
     fn step(&mut self, block: usize, step: DraftStep) {
         self.lates += usize::from(matches!(step, DraftStep::Late { .. }));
+        self.loops += usize::from(matches!(step, DraftStep::Loop { .. }));
+        self.object_steps += usize::from(matches!(step, DraftStep::Object { .. }));
         self.blocks[block].0.push(self.steps.len());
         self.steps.push(step);
     }
@@ -223,7 +260,10 @@ impl Draft {
     ) -> Result<(), PlanError> {
         let facts = scope.facts;
         let made = match &facts.bodies[index] {
-            Bodies::None => self.operator(scope, index, node).await,
+            Bodies::None => match node.op.downcast::<Loop>() {
+                Some(looped) => self.looped(scope, index, node, looped, pace).await,
+                None => self.operator(scope, index, node).await,
+            },
             Bodies::Always(taken, body) => self.inline(scope, index, node, (*taken, body), pace).await,
             Bodies::Choice(bodies) => self.branch(scope, index, node, bodies, pace).await,
         }?;
@@ -248,6 +288,10 @@ impl Draft {
                 Some(id) => Some(self.placed(scope, index, *id)?),
                 None => None,
             });
+        }
+        let object = |value: &Option<Value>| value.as_ref().is_some_and(Value::is_object);
+        if sequence::runs(&*node.op) || inputs.iter().any(object) {
+            return self.object_step(scope, index, node, inputs);
         }
         let outputs = scope.outputs(index, node)?;
         let by_value = |input: usize| node.op.value_inputs().contains(&input);
@@ -315,6 +359,11 @@ impl Draft {
         Ok(made)
     }
 
+    fn object(&mut self) -> Bytes {
+        self.objects += 1;
+        Bytes::Object(self.objects - 1)
+    }
+
     fn slot(&mut self) -> Bytes {
         self.slots += 1;
         Bytes::Slot(self.slots - 1)
@@ -365,6 +414,7 @@ impl Draft {
         }
         match value.bytes.expect("just placed") {
             Bytes::Slot(slot) => self.outputs.push(PlannedOutput::Slot(slot)),
+            Bytes::Object(object) => self.outputs.push(PlannedOutput::Object(object)),
             Bytes::Root(root) => {
                 self.outputs.push(PlannedOutput::Shape(value.shape.expect("not in a slot")));
                 let root = self.resolve(root);
@@ -394,8 +444,15 @@ impl Draft {
     }
 }
 
+impl Value {
+    /// True for a sequence or an optional.
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self.bytes, Some(Bytes::Object(_)))
+    }
+}
+
 impl LateDraft {
-    fn new(value: Value, by_value: bool) -> LateDraft {
+    pub(super) fn new(value: Value, by_value: bool) -> LateDraft {
         let Value { element, shape, constant, bytes } = value;
         LateDraft { bytes: bytes.expect("placed"), element, shape, constant, by_value }
     }
@@ -436,16 +493,21 @@ impl Scope<'_> {
         node.inputs.iter().map(|id| self.facts.values[(*id)?.index()].as_ref()).collect()
     }
 
-    /// Type and shape of every output of a node, also of one that nobody asked for.
-    fn outputs(&self, index: usize, node: &Node) -> Result<Vec<(ElementType, Option<Shape>)>, PlanError> {
-        let of = |fact: &Fact| (fact.element, fact.shape.fixed());
+    /// What is known of every output of a node, also of one that nobody asked for.
+    fn output_facts(&self, index: usize, node: &Node) -> Result<Vec<Fact>, PlanError> {
         if node.outputs.iter().all(Option::is_some) {
-            let fact = |id: &ValueId| self.facts.values[id.index()].as_ref().expect("inferred before");
-            return Ok(node.outputs.iter().flatten().map(|id| of(fact(id))).collect());
+            let fact = |id: &ValueId| self.facts.values[id.index()].clone().expect("inferred before");
+            return Ok(node.outputs.iter().flatten().map(fact).collect());
         }
         let inputs = self.input_facts(node);
-        let facts = node.op.infer(&Inputs::new(&inputs, node.outputs.len()));
-        Ok(facts.map_err(|error| self.error(index, error.into()))?.iter().map(of).collect())
+        let facts = Inputs::new(&inputs, node.outputs.len()).infer(&*node.op);
+        facts.map_err(|error| self.error(index, error.into()))
+    }
+
+    /// Type and shape of every output of a node whose outputs are tensors.
+    fn outputs(&self, index: usize, node: &Node) -> Result<Vec<(ElementType, Option<Shape>)>, PlanError> {
+        let facts = self.output_facts(index, node)?;
+        Ok(facts.into_iter().map(|fact| (fact.element, fact.shape.fixed())).collect())
     }
 
     /// Builds the kernel of a node, and packs what it needs packed.

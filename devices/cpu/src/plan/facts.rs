@@ -10,9 +10,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use inferry_core::steps::Pace;
-use inferry_core::{ElementType, Shape, Tensor};
-use inferry_engine::graph::{Body, Dim, Fact, Graph, Node, ShapeFact};
-use inferry_engine::op::Inputs;
+use inferry_core::{ElementType, Kind, Shape, Tensor};
+use inferry_engine::graph::{Body, Fact, Graph, Node, ShapeFact};
+use inferry_engine::op::{If, Inputs};
 use inferry_engine::passes::Evaluate;
 
 use super::{NodeCause, NodeError, PlanError, Planning, Walk, Work};
@@ -32,7 +32,7 @@ pub(super) struct Facts {
 
 /// What control flow does at a node.
 pub(super) enum Bodies {
-    /// Nothing: an ordinary node.
+    /// Nothing: an ordinary node, or one whose body is planned apart.
     None,
     /// It always runs this body.
     Always(usize, Facts),
@@ -48,9 +48,12 @@ pub(super) async fn of_graph(
     walk: Walk,
     pace: &mut Pace,
 ) -> Result<Facts, PlanError> {
-    let element =
-        |index: usize| graph.fact(graph.inputs[index]).map_or(ElementType::F32, |fact| fact.element);
-    let inputs = inputs.iter().enumerate().map(|(index, shape)| Fact::fixed(element(index), shape));
+    let known = |(index, shape): (usize, &Shape)| match graph.fact(graph.inputs[index]) {
+        Some(fact) if fact.kind != Kind::Tensor => fact.clone(),
+        Some(fact) => Fact::fixed(fact.element, shape),
+        None => Fact::fixed(ElementType::F32, shape),
+    };
+    let inputs = inputs.iter().enumerate().map(known);
     of_nodes(graph, inputs.collect(), planning, walk, pace).await
 }
 
@@ -101,15 +104,16 @@ async fn of_step(
 ) -> Result<(Vec<Fact>, Bodies), PlanError> {
     let inputs: Vec<Option<&Fact>> = node.inputs.iter().map(|id| values[(*id)?.index()].as_ref()).collect();
     let at = |cause| node_error(node, index, &inputs, cause);
-    let (outputs, inside) = match node.op.bodies() {
-        [] => (of_node(node, &inputs, planning).map_err(at)?, Bodies::None),
-        bodies => of_choice(bodies, &inputs, planning, at, &label(node, index), pace).await?,
+    let (outputs, inside) = match node.op.downcast::<If>() {
+        Some(choice) => of_choice(&choice.bodies, &inputs, planning, at, &label(node, index), pace).await?,
+        // Of the body of a loop nothing more is known than in any trip of any run: it is planned apart.
+        None => (of_node(node, &inputs, planning).map_err(at)?, Bodies::None),
     };
     Ok((outputs, inside))
 }
 
 fn of_node(node: &Node, inputs: &[Option<&Fact>], planning: Planning<'_>) -> Result<Vec<Fact>, NodeCause> {
-    let mut outputs = node.op.infer(&Inputs::new(inputs, node.outputs.len()))?;
+    let mut outputs = Inputs::new(inputs, node.outputs.len()).infer(&*node.op)?;
     let known = |fact: &Fact| fact.constant.is_some();
     if outputs.iter().all(known) || !node.op.is_pure() || !inputs.iter().flatten().all(|fact| known(fact)) {
         return Ok(outputs);
@@ -185,21 +189,10 @@ async fn of_choice(
 /// What holds of a result whichever body ran.
 fn join(first: Vec<Fact>, second: Vec<Fact>) -> Result<Vec<Fact>, NodeCause> {
     let pairs = first.into_iter().zip(second).enumerate();
-    pairs
-        .map(|(output, (a, b))| {
-            if a.element != b.element {
-                return Err(NodeCause::Branches { output, first: a.element, second: b.element });
-            }
-            let shape = match (a.shape.dims(), b.shape.dims()) {
-                (Some(a), Some(b)) if a.len() == b.len() => {
-                    let dim = |(a, b): (&Dim, &Dim)| if a == b { a.clone() } else { Dim::Unknown };
-                    ShapeFact(Some(a.iter().zip(b).map(dim).collect()))
-                }
-                _ => ShapeFact::unknown(),
-            };
-            Ok(Fact::new(a.element, shape))
-        })
-        .collect()
+    let both = |(output, (a, b)): (usize, (Fact, Fact))| {
+        a.either(&b).ok_or(NodeCause::Branches { output, first: a.element, second: b.element })
+    };
+    pairs.map(both).collect()
 }
 
 fn without_value(fact: Fact) -> Fact {

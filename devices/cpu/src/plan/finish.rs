@@ -9,9 +9,11 @@ use inferry_core::steps::Pace;
 use super::check;
 use super::draft::{Bytes, Draft, DraftStep, LateDraft, RootKind};
 use super::memory::{Lifetime, arrange};
-use super::{Block, BranchStep, KernelStep, Plan, PlanError, Step};
-use crate::arena::{Place, Region};
+use super::{Block, BranchStep, KernelStep, Plan, PlanError, PlannedOutput, Step};
+use crate::arena::{Place, Region, Room};
 use crate::late::{LateOperand, LateStep};
+use crate::sequence::ObjectStep;
+use crate::trips::LoopStep;
 
 /// Gives every root and workspace its place.
 pub(super) async fn finish(draft: Draft, pace: &mut Pace) -> Result<Plan, PlanError> {
@@ -20,11 +22,30 @@ pub(super) async fn finish(draft: Draft, pace: &mut Pace) -> Result<Plan, PlanEr
         check::check(&draft, &layout);
     }
     let operands = draft.steps.iter().map(|step| reads(step).count().max(writes(step).count())).max();
-    let Draft { steps, blocks, constants, outputs, slots, lates, depth, .. } = draft;
-    let mut late = 0;
+    let last = last_reads(&draft);
+    let Draft {
+        steps,
+        blocks,
+        constants,
+        inputs,
+        outputs,
+        slots,
+        objects,
+        lates,
+        loops,
+        object_steps,
+        depth,
+        ..
+    } = draft;
+    let (mut late, mut looped, mut object) = (0, 0, 0);
     let mut finished: Vec<Option<Step>> = Vec::with_capacity(steps.len());
     for (moment, step) in steps.into_iter().enumerate() {
         let place = |bytes: Bytes| layout.place(bytes);
+        let operand = |draft: LateDraft| {
+            let LateDraft { bytes, element, shape, constant, by_value } = draft;
+            let last = matches!(bytes, Bytes::Object(object) if last[object as usize] == Some(moment));
+            LateOperand { place: place(bytes), element, shape, constant, by_value, last }
+        };
         finished.push(Some(match step {
             DraftStep::Kernel { kernel, reads, writes, label } => Step::Kernel(KernelStep {
                 kernel,
@@ -36,11 +57,19 @@ pub(super) async fn finish(draft: Draft, pace: &mut Pace) -> Result<Plan, PlanEr
             DraftStep::Branch { condition, blocks } => {
                 Step::Branch(BranchStep { condition: place(condition), blocks })
             }
+            DraftStep::Loop { op, reads, writes, label, plans } => {
+                looped += 1;
+                let reads = reads.into_iter().map(|draft| draft.map(operand)).collect();
+                let writes = writes.into_iter().map(|draft| draft.map(operand)).collect();
+                Step::Loop(LoopStep { op, reads, writes, label, state: looped - 1, plans })
+            }
+            DraftStep::Object { op, reads, write, label } => {
+                object += 1;
+                let reads = reads.into_iter().map(|draft| draft.map(operand)).collect();
+                let write = operand(*write);
+                Step::Object(Box::new(ObjectStep { op, reads, write, label, state: object - 1 }))
+            }
             DraftStep::Late { op, reads, writes, label } => {
-                let operand = |draft: LateDraft| {
-                    let LateDraft { bytes, element, shape, constant, by_value } = draft;
-                    LateOperand { place: place(bytes), element, shape, constant, by_value }
-                };
                 let reads: Box<[_]> = reads.into_iter().map(|draft| draft.map(operand)).collect();
                 let writes: Box<[_]> = writes.into_iter().map(operand).collect();
                 late += 1;
@@ -53,8 +82,28 @@ pub(super) async fn finish(draft: Draft, pace: &mut Pace) -> Result<Plan, PlanEr
         .into_iter()
         .map(|(steps, broken)| Block { steps: steps.into_iter().map(&mut take).collect(), broken })
         .collect();
-    let (arena, operands) = (layout.arena, operands.unwrap_or(0));
-    Ok(Plan { blocks, constants, outputs, arena, slots: slots as usize, lates, depth, operands })
+    let (slots, objects) = (slots as usize, objects as usize);
+    let room = Room { arena: layout.arena, slots, objects, operands: operands.unwrap_or(0) };
+    Ok(Plan { blocks, constants, inputs, outputs, room, lates, loops, object_steps, depth })
+}
+
+/// For each object: the step that reads it once, and after which nobody does. None for an output, which is read when the run
+/// is over.
+fn last_reads(draft: &Draft) -> Vec<Option<usize>> {
+    let mut last = vec![None; draft.objects as usize];
+    for (moment, step) in draft.steps.iter().enumerate() {
+        let objects = || reads(step).filter_map(Bytes::object);
+        for object in objects() {
+            let once = objects().filter(|other| *other == object).count() == 1;
+            last[object as usize] = once.then_some(moment);
+        }
+    }
+    for output in &draft.outputs {
+        if let PlannedOutput::Object(object) = output {
+            last[*object as usize] = None;
+        }
+    }
+    last
 }
 
 /// Where everything of a draft lies.
@@ -103,6 +152,7 @@ impl Layout {
         match bytes {
             Bytes::Root(root) => self.roots[root],
             Bytes::Slot(slot) => Place { region: Region::Slot(slot), start: 0, len: 0 },
+            Bytes::Object(object) => Place { region: Region::Object(object), start: 0, len: 0 },
         }
     }
 }
@@ -123,7 +173,9 @@ pub(super) fn reads(step: &DraftStep) -> Box<dyn Iterator<Item = Bytes> + '_> {
     match step {
         DraftStep::Kernel { reads, .. } => Box::new(reads.iter().copied().flatten()),
         DraftStep::Branch { condition, .. } => Box::new(core::iter::once(*condition)),
-        DraftStep::Late { reads, .. } => Box::new(reads.iter().flatten().map(|draft| draft.bytes)),
+        DraftStep::Late { reads, .. } | DraftStep::Loop { reads, .. } | DraftStep::Object { reads, .. } => {
+            Box::new(reads.iter().flatten().map(|draft| draft.bytes))
+        }
     }
 }
 
@@ -133,5 +185,7 @@ pub(super) fn writes(step: &DraftStep) -> Box<dyn Iterator<Item = Bytes> + '_> {
         DraftStep::Kernel { writes, .. } => Box::new(writes.iter().copied()),
         DraftStep::Branch { .. } => Box::new(core::iter::empty()),
         DraftStep::Late { writes, .. } => Box::new(writes.iter().map(|draft| draft.bytes)),
+        DraftStep::Loop { writes, .. } => Box::new(writes.iter().flatten().map(|draft| draft.bytes)),
+        DraftStep::Object { write, .. } => Box::new(core::iter::once(write.bytes)),
     }
 }

@@ -9,6 +9,7 @@
 //! graph output is computed in the bound tensor where that is possible. The graphs inside control flow are *blocks* of the
 //! same plan: they share its arena, and what they capture are places like any others. A value whose shape hangs on numbers
 //! of the run lives in a *slot*, and the nodes that read or write one are *late* steps, whose kernels are built in the run.
+//! The body of a loop is no block but has plans of its own (`trips`): it is a graph whose inputs change from trip to trip.
 //!
 //! A plan runs nothing: that is `work`.
 
@@ -36,11 +37,13 @@ use inferry_engine::op::OpError;
 
 pub(crate) use alias::keeps_bytes;
 
-use crate::arena::{Constant, Place};
+use crate::arena::{Constant, Place, Room};
 use crate::isa::Isa;
 use crate::kernel::{BuildError, Kernel};
 use crate::late::LateStep;
 use crate::pack::Packs;
+use crate::sequence::ObjectStep;
+use crate::trips::LoopStep;
 
 /// A graph for certain input shapes, ready to run. See the [module](self).
 pub(crate) struct Plan {
@@ -49,15 +52,16 @@ pub(crate) struct Plan {
     pub(crate) constants: Vec<Constant>,
     /// The shape of each graph output, or the slot that will hold it.
     pub(crate) outputs: Vec<PlannedOutput>,
-    /// Bytes of the arena.
-    pub(crate) arena: usize,
-    /// How many slots there are, and how many late steps.
-    pub(crate) slots: usize,
+    /// For each graph input that is a sequence or an optional: its number among the objects.
+    pub(crate) inputs: Vec<Option<u32>>,
+    /// What it needs of the memory.
+    pub(crate) room: Room,
+    /// How many late steps, loops, and steps on objects there are.
     pub(crate) lates: usize,
+    pub(crate) loops: usize,
+    pub(crate) object_steps: usize,
     /// How deep blocks nest; at least 1.
     pub(crate) depth: usize,
-    /// The most inputs or outputs that a step has.
-    pub(crate) operands: usize,
 }
 
 /// Where a graph output comes from.
@@ -67,6 +71,8 @@ pub(crate) enum PlannedOutput {
     Shape(Shape),
     /// Its shape is known at the end of the run: it lies in this slot.
     Slot(u32),
+    /// It is a sequence or an optional: this one of the objects.
+    Object(u32),
 }
 
 /// Steps that run one after the other.
@@ -85,6 +91,10 @@ pub(crate) enum Step {
     Branch(BranchStep),
     /// Builds a kernel and runs it.
     Late(LateStep),
+    /// Runs the plans of a body, once a trip.
+    Loop(LoopStep),
+    /// Reads or makes a sequence or an optional.
+    Object(Box<ObjectStep>),
 }
 
 /// A kernel and its operands.
@@ -185,6 +195,15 @@ pub enum NodeCause {
         /// Type in the second.
         second: ElementType,
     },
+    /// A loop that does not come to an end.
+    #[error("after {0} trips, which is the limit of a run, the loops have not come to an end")]
+    Trips(u64),
+    /// A value of a trip that is not what the trips before gave, or what was planned: which, its shape, and what was wanted.
+    #[error("the shape of {0}")]
+    Trip(String),
+    /// A sequence or an optional that does not hold what the node asks for.
+    #[error("{0}")]
+    Sequence(String),
     /// Shapes that remain open although everything is known.
     #[error("the shape of output {output} cannot be told from its inputs")]
     Open {
@@ -204,7 +223,7 @@ pub(crate) struct Planning<'a> {
 }
 
 /// Planning of a graph inside of another.
-type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, PlanError>> + Send + 'a>>;
+pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, PlanError>> + Send + 'a>>;
 
 /// Roughly the nanoseconds that one walk along the nodes takes for a node, besides packing.
 const NODE_NS: u64 = 3_000;
@@ -230,21 +249,40 @@ impl Walk {
 }
 
 impl Plan {
-    /// A plan of `graph` for inputs of these shapes.
+    /// As [`Plan::new`], for the body of a loop.
+    pub(crate) fn of_body<'a>(
+        graph: &'a Graph,
+        inputs: &'a [Shape],
+        path: &'a str,
+        planning: Planning<'a>,
+        pace: &'a mut Pace,
+    ) -> Work<'a, Plan> {
+        Box::pin(Plan::new(graph, inputs, path, planning, pace))
+    }
+
+    /// A plan of `graph` for inputs of these shapes. `path` is the name of the node whose body the graph is; empty for a
+    /// model's own.
     pub(crate) async fn new(
         graph: &Graph,
         inputs: &[Shape],
+        path: &str,
         planning: Planning<'_>,
         pace: &mut Pace,
     ) -> Result<Plan, PlanError> {
         let nodes = graph.nodes.len();
-        let walk = |number: usize| Walk { before: Some(nodes.saturating_mul(number)) };
-        pace.enter(Phase::Plan, nodes.saturating_mul(3));
+        let own = path.is_empty();
+        let walk = |number: usize| Walk { before: own.then(|| nodes.saturating_mul(number)) };
+        if own {
+            pace.enter(Phase::Plan, nodes.saturating_mul(3));
+        }
         let graph = rewrite::for_shapes(graph, inputs, planning.isa, pace).await;
-        let facts = facts::of_graph(&graph, inputs, planning, walk(1), pace).await?;
-        let draft = draft::Draft::of_graph(&graph, &facts, planning, walk(2), pace).await?;
+        let inside = |error: PlanError| if own { error } else { error.within(path) };
+        let facts = facts::of_graph(&graph, inputs, planning, walk(1), pace).await.map_err(inside)?;
+        let draft = draft::Draft::of_graph(&graph, &facts, path, planning, walk(2), pace).await?;
         let plan = finish::finish(draft, pace).await?;
-        pace.reach(Phase::Plan, usize::MAX);
+        if own {
+            pace.reach(Phase::Plan, usize::MAX);
+        }
         Ok(plan)
     }
 }

@@ -13,7 +13,7 @@ use inferry_core::{Element, ElementType, Parallel, Serial, Shape, Slice, Stop, T
 use inferry_cpu::{Cpu, Isa, Options};
 use inferry_engine::Model;
 use inferry_engine::graph::{Body, Dim, Fact, Graph, Node, ShapeFact, ValueId};
-use inferry_engine::op::{If, Op};
+use inferry_engine::op::{If, Loop, Op};
 
 /// A graph that is being written down.
 #[derive(Default)]
@@ -23,6 +23,10 @@ pub(crate) struct Sketch {
 
 /// Writes a body: its inputs are given, its outputs come back.
 pub(crate) type Write<'a> = dyn Fn(&mut Sketch, &[ValueId]) -> Vec<ValueId> + 'a;
+
+/// Writes the body of a loop: see [`Sketch::looped`].
+pub(crate) type WriteLoop<'a> =
+    dyn Fn(&mut Sketch, ValueId, &[ValueId]) -> (Option<ValueId>, Vec<ValueId>) + 'a;
 
 impl Sketch {
     pub(crate) fn new() -> Sketch {
@@ -84,6 +88,36 @@ impl Sketch {
         });
         let inputs: Vec<_> = [condition].iter().chain(captures).copied().collect();
         self.ops(If { bodies: bodies.into() }, &inputs, outputs)
+    }
+
+    /// A Loop of these trips over a body, which gets the number of the trip, what is carried and what stands for `captures`, and
+    /// gives the condition (`None`: it always holds), what is carried next and what is scanned.
+    pub(crate) fn looped(
+        &mut self,
+        (count, condition): (Option<ValueId>, Option<ValueId>),
+        carried: &[ValueId],
+        captures: &[ValueId],
+        write: &WriteLoop<'_>,
+    ) -> Vec<ValueId> {
+        let mut body = Sketch::new();
+        let inputs: Vec<_> = (0..Loop::LEADING + carried.len() + captures.len())
+            .map(|_| body.graph.add_value("", None))
+            .collect();
+        body.graph.inputs = inputs.clone();
+        let (next, results) = write(&mut body, inputs[0], &inputs[Loop::LEADING..]);
+        body.graph.outputs = [vec![next.unwrap_or(inputs[1])], results].concat();
+        let outputs = body.graph.outputs.len() - 1;
+        let first = Loop::LEADING + carried.len();
+        let body = Body { graph: body.graph, captures: (first..first + captures.len()).collect() };
+        let results: Vec<_> = (0..outputs).map(|_| self.graph.add_value("", None)).collect();
+        let inputs = carried.iter().chain(captures).map(|id| Some(*id));
+        self.graph.nodes.push(Node {
+            name: "".into(),
+            op: Arc::new(Loop { body, carried: carried.len(), listed: false }),
+            inputs: [count, condition].into_iter().chain(inputs).collect(),
+            outputs: results.iter().map(|id| Some(*id)).collect(),
+        });
+        results
     }
 
     /// The model with these outputs.

@@ -107,12 +107,19 @@ fn listed(arrays: &Arrays) -> String {
 
 #[cfg(test)]
 mod tests {
-    use inferry_core::{Dim, ElementType, PartialShape};
+    use inferry_core::{Dim, ElementType, Kind, PartialShape};
 
     use super::*;
 
     fn port(side: Side, index: usize, name: &str, element: ElementType, dims: &[Dim]) -> Port {
-        Port { side, index, name: name.into(), element, shape: PartialShape::new(dims).unwrap() }
+        Port {
+            side,
+            index,
+            name: name.into(),
+            kind: Kind::Tensor,
+            element,
+            shape: PartialShape::new(dims).unwrap(),
+        }
     }
 
     fn two_inputs() -> Vec<Port> {

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use inferry_core::Kind;
 use inferry_core::steps::Pace;
 use inferry_engine::graph::{Body, Node};
 
@@ -44,12 +45,8 @@ impl Draft {
         let step = DraftStep::Branch { condition, blocks: blocks.map(|block| block as u32) };
         self.step(scope.block, step);
         let mut results = Vec::with_capacity(node.outputs.len());
-        for (element, shape) in scope.outputs_of_choice(node) {
-            let bytes = match &shape {
-                Some(shape) => Bytes::Root(self.root(RootKind::Computed, super::bytes_of(element, shape)?)),
-                None => self.slot(),
-            };
-            results.push(Value { element, shape, constant: None, bytes: Some(bytes) });
+        for (kind, element, shape) in scope.outputs_of_choice(node) {
+            results.push(self.result(scope, index, kind, element, shape)?);
         }
         let depth = self.depth;
         let mut deepest = depth;
@@ -111,6 +108,10 @@ impl Draft {
                         self.copy(block, Bytes::Root(root), to, label.clone());
                     }
                 }
+                (bytes, Bytes::Object(_)) => {
+                    let from = Value { bytes: Some(bytes), ..from };
+                    self.wrap(block, from, result.clone(), label.clone());
+                }
                 (bytes, _) => {
                     let from = Value { bytes: Some(bytes), ..from };
                     self.copy_late(block, from, result.clone(), label.clone());
@@ -125,14 +126,14 @@ impl Scope<'_> {
     fn outputs_of_choice(
         &self,
         node: &Node,
-    ) -> Vec<(inferry_core::ElementType, Option<inferry_core::Shape>)> {
+    ) -> Vec<(Kind, inferry_core::ElementType, Option<inferry_core::Shape>)> {
         let fact = |id: &Option<inferry_engine::graph::ValueId>| match id {
             Some(id) => {
                 let fact = self.facts.values[id.index()].as_ref().expect("inferred before");
-                (fact.element, fact.shape.fixed())
+                (fact.kind, fact.element, fact.shape.fixed())
             }
             // Nobody asked for it: no bytes.
-            None => (inferry_core::ElementType::U8, Some([0].into())),
+            None => (Kind::Tensor, inferry_core::ElementType::U8, Some([0].into())),
         };
         node.outputs.iter().map(fact).collect()
     }

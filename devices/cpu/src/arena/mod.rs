@@ -10,16 +10,26 @@
 //! and for how long; that is `plan`.
 #![allow(unsafe_code)]
 
+mod bound;
+mod buffer;
+mod item;
+mod lent;
+
+pub(crate) use bound::{Bound, Workspace};
+pub(crate) use buffer::can_be_had;
+pub(crate) use item::{Item, Object};
+pub(crate) use lent::Lent;
+
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::ops::Range;
 
+use inferry_core::Shape;
 use inferry_core::tensor::ReadLease;
-use inferry_core::{Parallel, Pieces, Shape};
 
-use crate::io::{Io, Operands, Shelf, Span};
-use crate::kernel::fault::{Fault, Faults};
-use crate::kernel::{Kernel, Phase};
+use self::buffer::Buffer;
+use crate::io::Span;
+use crate::kernel::fault::Faults;
 use crate::text::Texts;
 
 /// Every value begins at a multiple of so many bytes, so that kernels may load whole vectors.
@@ -48,6 +58,10 @@ pub(crate) enum Region {
     Output(u32),
     /// A growable buffer of the work, for a value whose size is known only in the run.
     Slot(u32),
+    /// A tensor that belongs to a sequence or an optional, for the step that reads or makes it.
+    Held(u32),
+    /// A sequence or an optional, which has no bytes of its own.
+    Object(u32),
 }
 
 /// There is not enough memory for what a run needs.
@@ -99,6 +113,19 @@ pub(crate) struct Slot {
     pub(crate) shape: Shape,
 }
 
+/// What a plan needs of a [`Memory`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Bytes of the arena.
+    pub(crate) arena: usize,
+    /// Values whose size is known only in the run.
+    pub(crate) slots: usize,
+    /// Sequences and optionals.
+    pub(crate) objects: usize,
+    /// The most inputs or outputs that a step has.
+    pub(crate) operands: usize,
+}
+
 /// What a work owns: it grows to the largest run seen and stays.
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -107,6 +134,10 @@ pub(crate) struct Memory {
     side: Buffer,
     scratch: Buffer,
     slots: Vec<Slot>,
+    /// Sequences and optionals, by number.
+    pub(crate) objects: Vec<Object>,
+    /// The tensors that the step under way takes out of them or puts into them.
+    pub(crate) held: Vec<Item>,
     /// Dense copies of what is bound to the ports but does not lie densely.
     staged_inputs: Vec<Buffer>,
     staged_outputs: Vec<Buffer>,
@@ -119,15 +150,25 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Makes room for a plan: so many bytes of arena, slots and operands a step. What the arena held is lost when it grows.
-    pub(crate) fn reserve(&mut self, arena: usize, slots: usize, operands: usize) -> Result<(), OutOfMemory> {
+    /// Makes room for a plan. What the arena held is lost when it grows.
+    pub(crate) fn reserve(&mut self, room: Room) -> Result<(), OutOfMemory> {
+        let Room { arena, slots, objects, operands } = room;
         self.arena.grow(arena)?;
         if self.slots.len() < slots {
             self.slots.resize_with(slots, Slot::default);
         }
+        if self.objects.len() < objects {
+            self.objects.resize_with(objects, Object::default);
+        }
         self.reads.reserve(operands);
         self.writes.reserve(operands);
         Ok(())
+    }
+
+    /// Forgets the sequences and optionals of the run before.
+    pub(crate) fn begin(&mut self) {
+        self.objects.fill(Object::Absent);
+        self.held.clear();
     }
 
     /// Gives all memory back; the next run takes what it needs again.
@@ -155,6 +196,23 @@ impl Memory {
     pub(crate) fn slot(&mut self, slot: u32) -> (&Shape, &[u8]) {
         let Slot { buffer, len, shape } = &mut self.slots[slot as usize];
         (shape, &buffer.bytes()[..*len])
+    }
+
+    /// Makes what is staged for output `output` of a body's trip what is staged for input `input` of the next.
+    pub(crate) fn carry(&mut self, output: usize, input: usize) {
+        core::mem::swap(&mut self.staged_outputs[output], &mut self.staged_inputs[input]);
+    }
+
+    /// As [`Memory::carry`], from a slot; `again` when the slot is read once more.
+    pub(crate) fn carry_slot(&mut self, slot: u32, input: usize, again: bool) -> Result<(), OutOfMemory> {
+        let Slot { buffer, len, .. } = &mut self.slots[slot as usize];
+        if again {
+            self.staged_inputs[input].grow(*len)?;
+            self.staged_inputs[input].bytes()[..*len].copy_from_slice(&buffer.bytes()[..*len]);
+        } else {
+            core::mem::swap(buffer, &mut self.staged_inputs[input]);
+        }
+        Ok(())
     }
 
     /// The memory of one turn: what the work owns, the plan's constants, and the bytes of the ports in their order; `None` for
@@ -188,270 +246,14 @@ fn staged(all: &mut Vec<Buffer>, port: usize, len: usize) -> Result<&mut [u8], O
     Ok(&mut all[port].bytes()[..len])
 }
 
-/// The memory of one turn.
-pub(crate) struct Lent<'a> {
-    memory: &'a mut Memory,
-    aside: &'a mut Aside,
-    constants: &'a [Constant],
-    /// The spans of the ports in `memory` are good for this long.
-    ports: PhantomData<&'a mut [u8]>,
-}
-
-impl Lent<'_> {
-    /// The bytes of a place, to read.
-    pub(crate) fn read(&mut self, place: Place) -> &[u8] {
-        let span = self.readable(place);
-        // SAFETY: the span lies in a region that is valid while `self` is, and `&mut self` keeps every `Bound`, and so every
-        // writer, away while the bytes are read.
-        unsafe { core::slice::from_raw_parts(span.pointer(), span.len()) }
-    }
-
-    /// A slot.
-    pub(crate) fn slot(&self, slot: u32) -> &Slot {
-        &self.memory.slots[slot as usize]
-    }
-
-    /// Makes a slot hold a value of `len` bytes; what it held is lost.
-    pub(crate) fn resize_slot(&mut self, slot: u32, shape: &Shape, len: usize) -> Result<(), OutOfMemory> {
-        let slot = &mut self.memory.slots[slot as usize];
-        slot.buffer.grow(len)?;
-        slot.len = len;
-        slot.shape.clone_from(shape);
-        Ok(())
-    }
-
-    /// The first `len` bytes of the workspace beside the arena, as the last step that asked for it left it.
-    pub(crate) fn side(&mut self, len: usize) -> &[u8] {
-        &self.memory.side.bytes()[..len]
-    }
-
-    /// Binds the operands of a step. `side` asks for a workspace outside the arena instead of `workspace`.
-    ///
-    /// # Panics
-    /// When a place lies outside its region, or what is written overlaps anything else.
-    pub(crate) fn bind(
-        &mut self,
-        reads: impl Iterator<Item = Option<Place>>,
-        writes: impl Iterator<Item = Place>,
-        workspace: Workspace,
-        scratch: usize,
-        width: usize,
-    ) -> Result<Bound<'_>, OutOfMemory> {
-        let scratch = scratch.next_multiple_of(ALIGNMENT);
-        self.memory.scratch.grow(scratch.saturating_mul(width))?;
-        let workspace = match workspace {
-            Workspace::Planned(Place { len: 0, .. }) | Workspace::Side(0) => Span::EMPTY,
-            Workspace::Planned(place) => self.writable(place),
-            Workspace::Side(len) => {
-                self.memory.side.grow(len)?;
-                self.memory.side.span(0..len)
-            }
-        };
-        self.memory.reads.clear();
-        self.memory.writes.clear();
-        for place in reads {
-            let span = place.map(|place| self.readable(place));
-            self.memory.reads.push(span);
-        }
-        for place in writes {
-            let span = self.writable(place);
-            self.memory.writes.push(span);
-        }
-        let all_scratch = self.memory.scratch.span(0..scratch * width);
-        let (Memory { reads, writes, .. }, Aside { faults, texts }) = (&*self.memory, &mut *self.aside);
-        check_apart(reads, writes, workspace);
-        let texts = Shelf::new(texts);
-        let operands = Operands { inputs: reads, outputs: writes, workspace, faults, texts };
-        Ok(Bound { operands, scratch: all_scratch, each: scratch, width })
-    }
-
-    fn readable(&mut self, place: Place) -> Span {
-        let range = place.start..place.start + place.len;
-        match place.region {
-            Region::Constant(index) => Span::read_only(&self.constants[index as usize].bytes()[range]),
-            Region::Input(port) => self.memory.inputs[port as usize].part(range),
-            Region::Arena | Region::Output(_) | Region::Slot(_) => self.writable(place),
-        }
-    }
-
-    fn writable(&mut self, place: Place) -> Span {
-        let range = place.start..place.start + place.len;
-        match place.region {
-            Region::Arena => self.memory.arena.span(range),
-            Region::Output(port) => self.memory.outputs[port as usize].part(range),
-            Region::Slot(slot) => {
-                let slot = &mut self.memory.slots[slot as usize];
-                slot.buffer.span(0..slot.len)
-            }
-            Region::Constant(_) | Region::Input(_) => panic!("{place:?} is not to be written"),
-        }
-    }
-}
-
-/// Where the workspace of a step lies.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Workspace {
-    /// Where the plan put it.
-    Planned(Place),
-    /// So many bytes beside the arena, for a kernel that is built in the run. They keep what they hold until another step asks.
-    Side(usize),
-}
-
-/// The operands of one step, ready to run its kernel on.
-pub(crate) struct Bound<'a> {
-    operands: Operands<'a>,
-    /// One scratch area a thread, `each` bytes apart.
-    scratch: Span,
-    each: usize,
-    width: usize,
-}
-
-impl Bound<'_> {
-    /// Runs the tiles `tiles` of a phase on this thread.
-    #[inline]
-    pub(crate) fn run(&mut self, kernel: &dyn Kernel, index: usize, phase: Phase, tiles: Range<usize>) {
-        // SAFETY: `&mut self`: no other call runs on these operands.
-        unsafe { self.run_as(0, kernel, index, phase, tiles) }
-    }
-
-    /// Why the node failed, once a block of it did.
-    #[inline]
-    pub(crate) fn fault(&self) -> Option<&Fault> {
-        self.operands.faults.first()
-    }
-
-    /// On how many threads the operands may be used at the same time.
-    pub(crate) fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Runs the tiles `tiles` of a phase, `piece` at a time, on as many threads as the operands were bound for.
-    ///
-    /// # Panics
-    /// When the phase is serial.
-    pub(crate) fn fork(
-        &mut self,
-        kernel: &dyn Kernel,
-        (index, phase): (usize, Phase),
-        tiles: Range<usize>,
-        piece: usize,
-        parallel: &dyn Parallel,
-    ) {
-        assert!(!phase.serial, "a phase whose tiles are independent");
-        let pieces = Pieces::new(tiles, piece);
-        let this = &*self;
-        parallel.for_each(self.width, &|thread| {
-            while let Some(tiles) = pieces.take() {
-                // SAFETY: `for_each` calls each `thread` once, so its scratch is its own; each piece of tiles is taken once; the
-                // phase is not serial.
-                unsafe { this.run_as(thread, kernel, index, phase, tiles) }
-            }
-        });
-    }
-
-    /// # Safety
-    /// Calls at the same time have other threads and other tiles, and the same phase, which is not serial.
-    #[inline]
-    unsafe fn run_as(
-        &self,
-        thread: usize,
-        kernel: &dyn Kernel,
-        index: usize,
-        phase: Phase,
-        tiles: Range<usize>,
-    ) {
-        let scratch = self.scratch.part(thread * self.each..(thread + 1) * self.each);
-        // SAFETY: this thread's part of the scratch is borrowed by this call alone.
-        let scratch = unsafe { core::slice::from_raw_parts_mut(scratch.pointer(), scratch.len()) };
-        // SAFETY: `Bound` borrows the regions for its life; `check_apart` saw that outputs and workspace overlap nothing else
-        // of this step; nobody else has the regions, for the work is borrowed exclusively and the ports are leased; the caller
-        // vouches for the tiles.
-        let mut io = unsafe { Io::new(self.operands, scratch, tiles, phase) };
-        kernel.run(index, &mut io);
-    }
-}
-
-/// # Panics
-/// When something that is written overlaps anything else.
-fn check_apart(reads: &[Option<Span>], writes: &[Span], workspace: Span) {
-    // Checked for every step of every run: plain loops, no panic in them.
-    let mut apart = true;
-    for (index, write) in writes.iter().enumerate() {
-        for read in reads.iter().flatten() {
-            apart &= !write.overlaps(read);
-        }
-        for other in &writes[index + 1..] {
-            apart &= !write.overlaps(other);
-        }
-        apart &= !write.overlaps(&workspace);
-    }
-    if !workspace.is_empty() {
-        for read in reads.iter().flatten() {
-            apart &= !workspace.overlaps(read);
-        }
-    }
-    assert!(apart, "what a step writes overlaps another of its operands");
-}
-
-/// Bytes that begin at a multiple of [`ALIGNMENT`], zero when fresh.
-#[derive(Default)]
-struct Buffer {
-    lines: Vec<Line>,
-}
-
-/// Whether so many bytes can be had at all; they are given back at once.
-///
-/// Asked before a kernel is built: kernels keep tables as long as an axis, and what a damaged model says of an axis is
-/// believed only as far as there is memory for it.
-pub(crate) fn can_be_had(bytes: usize) -> Result<(), OutOfMemory> {
-    /// Less than this is not worth the question.
-    const FEW: usize = 1 << 16;
-    let mut probe = Vec::<u8>::new();
-    if bytes > FEW { probe.try_reserve_exact(bytes).map_err(|_| OutOfMemory(bytes)) } else { Ok(()) }
-}
-
-#[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
-#[repr(C, align(64))]
-struct Line([u8; ALIGNMENT]);
-
-impl Buffer {
-    fn capacity(&self) -> usize {
-        self.lines.len() * ALIGNMENT
-    }
-
-    /// At least `len` bytes. When it grows, what it held is lost.
-    #[inline]
-    fn grow(&mut self, len: usize) -> Result<(), OutOfMemory> {
-        if len > self.capacity() {
-            // The old bytes go first, so that both are never held at the same time.
-            self.lines = Vec::new();
-            self.lines = bytemuck::allocation::try_zeroed_vec(len.div_ceil(ALIGNMENT))
-                .map_err(|()| OutOfMemory(len))?;
-        }
-        Ok(())
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(&mut self.lines)
-    }
-
-    #[inline]
-    fn span(&mut self, range: Range<usize>) -> Span {
-        self.all().part(range)
-    }
-
-    #[inline]
-    fn all(&mut self) -> Span {
-        // By the pointer, not through a new exclusive reference: earlier spans of the same buffer stay good.
-        Span::raw(self.lines.as_mut_ptr().cast(), self.capacity())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::Io;
+    use crate::kernel::{Kernel, Phase};
     use alloc::boxed::Box;
     use alloc::vec;
+    use inferry_core::Parallel;
     use inferry_core::Serial;
 
     /// Writes to each number of output 0, a tile each, how many bytes of scratch it saw.
@@ -486,7 +288,7 @@ mod tests {
 
     fn bind(reads: &[Place], writes: &[Place], workspace: Place) {
         let mut memory = Memory::default();
-        memory.reserve(1024, 1, 4).unwrap();
+        memory.reserve(Room { arena: 1024, slots: 1, objects: 0, operands: 4 }).unwrap();
         let (input, mut output) = ([0u8; 64], [0u8; 64]);
         let (inputs, outputs) = ([&input[..]], [&mut output[..]]);
         let mut aside = aside();
@@ -561,7 +363,7 @@ mod tests {
         }
         let kernel = probe(1000);
         let mut memory = Memory::default();
-        memory.reserve(8000, 0, 1).unwrap();
+        memory.reserve(Room { arena: 8000, ..Room::default() }).unwrap();
         for (parallel, width) in [(&Threads as &dyn Parallel, 3), (&Serial, 1)] {
             let mut aside = aside();
             let mut lent = memory.lend(&mut aside, &[], core::iter::empty(), core::iter::empty());

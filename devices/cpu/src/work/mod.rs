@@ -10,26 +10,27 @@
 //! leaves the position where it is, and the next poll goes on there. A run that was given up is forgotten by `begin`.
 //! Memory grows to what the largest run needed and stays, so that a repeated shape takes none.
 
+mod boundary;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
 use inferry_core::device::Work;
 use inferry_core::request::{Bindings, Bound, Failure, InferErrorKind};
-use inferry_core::{ElementType, NodeProfile, Step, Tensor, Turn};
+use inferry_core::{ElementType, NodeProfile, Step, Turn};
 
-use crate::arena::{Aside, Memory, OutOfMemory};
-use crate::compile::{Kept, Planned, Shared};
-use crate::execute::{Halt, Machine, Position, Progress, advance};
+use self::boundary::stored_len;
+use crate::arena::{Aside, Item, Memory, OutOfMemory};
+use crate::compile::{Planned, Shared};
+use crate::execute::{Common, Halt, Machine, Position, Progress, States, advance};
 use crate::kernel::BuildError;
 use crate::kernel::fault::{Fault, Faults};
-use crate::late::LateState;
-use crate::plan::{NodeCause, NodeError, Plan, PlanError, PlannedOutput};
-use crate::profile::Times;
-use crate::spell;
-use crate::stored::width;
+use crate::plan::{NodeCause, NodeError, PlanError, PlannedOutput};
+use crate::plans::Kept;
+use crate::profile;
 use crate::text::{LIMIT, Texts};
-use crate::transfer::{Elements, Transfer};
+use crate::transfer::Transfer;
 
 /// The work of one request on the CPU. See the [module](self).
 pub(crate) struct CpuWork {
@@ -40,10 +41,13 @@ pub(crate) struct CpuWork {
     planned: Option<Planned>,
     memory: Memory,
     aside: Aside,
-    lates: Vec<LateState>,
+    states: States,
     at: At,
     position: Position,
-    times: Times,
+    /// Trips that the loops of the run may still make.
+    trips: u64,
+    /// The tensors of an input that is a sequence, while they are gathered.
+    items: Vec<Item>,
 }
 
 /// Where a run stands.
@@ -53,16 +57,19 @@ enum At {
     /// The plan is being made.
     Plan,
     /// Input `port` is being gathered.
-    Gather {
-        port: usize,
-        transfer: Transfer,
-    },
+    Gather(Place),
     Steps,
     /// Output `port` is being scattered.
-    Scatter {
-        port: usize,
-        transfer: Transfer,
-    },
+    Scatter(Place),
+}
+
+/// Where a copy between a port and the memory stands.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    port: usize,
+    /// Which of its tensors, for a sequence.
+    item: usize,
+    transfer: Transfer,
 }
 
 impl CpuWork {
@@ -73,10 +80,11 @@ impl CpuWork {
             planned: None,
             memory: Memory::default(),
             aside: Aside { faults: Faults::none(), texts: Texts::new(shared.packs.words().clone(), LIMIT) },
-            lates: Vec::new(),
+            states: States::default(),
             at: At::Start,
             position: Position::default(),
-            times: Times::default(),
+            trips: 0,
+            items: Vec::new(),
             shared,
         };
         work.memory.reserve_ports(work.shared.inputs.len(), work.shared.outputs.len());
@@ -88,14 +96,11 @@ impl CpuWork {
 
     /// Makes `kept` the plan of this work, with memory for it.
     fn take(&mut self, kept: Kept) -> Result<(), OutOfMemory> {
-        let Plan { arena, slots, operands, lates, .. } = *kept.plan;
-        self.memory.reserve(arena, slots, operands)?;
-        self.lates.clear();
-        self.lates.resize_with(lates, LateState::default);
+        self.memory.reserve(kept.plan.room)?;
         self.position.reserve(&kept.plan);
-        if self.shared.options.profile.is_some() {
-            self.times.reserve(&kept.plan);
-        }
+        // Of the plan before nothing is kept while room is made for this one.
+        self.states = States::default();
+        self.states = States::new(&kept.plan, self.shared.options.profile.is_some())?;
         self.kept = Some(kept);
         Ok(())
     }
@@ -108,24 +113,25 @@ impl CpuWork {
                     Progress::Done => self.at = At::Start,
                     Progress::Paused => return Ok(Progress::Paused),
                 },
-                At::Gather { port, .. } if port == io.inputs().len() => {
+                At::Gather(Place { port, .. }) if port == io.inputs().len() => {
                     self.position.begin();
                     self.at = At::Steps;
                 }
-                At::Gather { port, transfer } => self.gather(io, port, transfer)?,
+                At::Gather(place) => self.at = At::Gather(self.gather(io, place)?),
                 At::Steps => match self.steps(io, turn)? {
-                    Progress::Done => self.at = At::Scatter { port: 0, transfer: Transfer::default() },
+                    Progress::Done => self.at = At::Scatter(Place::default()),
                     Progress::Paused => return Ok(Progress::Paused),
                 },
-                At::Scatter { port, .. } if port == io.outputs().len() => {
+                At::Scatter(Place { port, .. }) if port == io.outputs().len() => {
                     self.at = At::Start;
                     return Ok(Progress::Done);
                 }
-                At::Scatter { port, transfer } => self.scatter(io, port, transfer)?,
+                At::Scatter(place) => self.at = At::Scatter(self.scatter(io, place)?),
             }
             // The steps look for themselves; a piece of a transfer is a block like any other.
-            if let At::Gather { transfer, .. } | At::Scatter { transfer, .. } = self.at
-                && transfer.is_under_way()
+            if let At::Gather(Place { transfer, item, .. }) | At::Scatter(Place { transfer, item, .. }) =
+                self.at
+                && (transfer.is_under_way() || item > 0)
             {
                 if turn.stop_requested() {
                     return Err(Failure::stopped());
@@ -146,7 +152,7 @@ impl CpuWork {
         let (inputs, outputs) = io.split();
         let shapes = inputs.iter().map(|bound| bound.tensor().shape());
         if !self.kept.as_ref().is_some_and(|kept| shapes.clone().eq(kept.shapes.iter())) {
-            let Some(kept) = self.shared.kept(shapes.clone()) else {
+            let Some(kept) = self.shared.plans.find(shapes.clone()) else {
                 self.planned = Some(self.shared.clone().plan_steps(shapes.cloned().collect()));
                 self.at = At::Plan;
                 return Ok(());
@@ -164,7 +170,9 @@ impl CpuWork {
                 self.memory.staged_output(port, stored_len(bound.tensor())).map_err(no_memory)?;
             }
         }
-        self.at = At::Gather { port: 0, transfer: Transfer::default() };
+        self.memory.begin();
+        self.items.clear();
+        self.at = At::Gather(Place::default());
         Ok(())
     }
 
@@ -181,33 +189,6 @@ impl CpuWork {
         Ok(Progress::Done)
     }
 
-    fn gather(&mut self, io: &Bindings, port: usize, mut transfer: Transfer) -> Result<(), Failure> {
-        let bound = &io.inputs()[port];
-        let tensor = bound.tensor();
-        if tensor.element() == ElementType::String {
-            let dense = self.memory.staged_input(port, stored_len(tensor)).map_err(no_memory)?;
-            let numbers = bytemuck::cast_slice_mut(dense);
-            let more = spell::number(bound, numbers, &mut transfer, &mut self.aside.texts);
-            let more = more.map_err(|fault| self.unnumbered(port, fault))?;
-            self.at = match more {
-                true => At::Gather { port, transfer },
-                false => At::Gather { port: port + 1, transfer: Transfer::default() },
-            };
-            return Ok(());
-        }
-        let more = is_staged(bound) && {
-            let dense = self.memory.staged_input(port, stored_len(tensor)).map_err(no_memory)?;
-            let bound = &bound.bytes()[tensor.byte_range()];
-            let elements = Elements::Gather { bound, dense };
-            transfer.piece(tensor.layout(), tensor.element(), elements).map_err(Failure::device)?
-        };
-        self.at = match more {
-            true => At::Gather { port, transfer },
-            false => At::Gather { port: port + 1, transfer: Transfer::default() },
-        };
-        Ok(())
-    }
-
     fn steps(&mut self, io: &mut Bindings, turn: &Turn<'_>) -> Result<Progress, Failure> {
         let plan = &self.kept.as_ref().expect("taken at the start").plan;
         let (inputs, outputs) = io.split();
@@ -220,57 +201,11 @@ impl CpuWork {
             if is_staged(bound) { None } else { Some(bound.bytes_mut().get_mut(range).unwrap_or_default()) }
         });
         let mut lent = self.memory.lend(&mut self.aside, &plan.constants, inputs, outputs);
-        let mut machine = Machine {
-            plan,
-            isa: self.shared.isa,
-            packs: &self.shared.packs,
-            lates: &mut self.lates,
-            times: self.shared.options.profile.as_deref().map(|clock| (clock, &mut self.times)),
-        };
-        advance(&mut machine, &mut self.position, &mut lent, turn).map_err(halted)
-    }
-
-    /// The strings of input `port` are too much.
-    fn unnumbered(&self, port: usize, fault: Fault) -> Failure {
-        let name = self.shared.inputs[port].name.clone();
-        Failure::new(kind(&fault), StringsError { name, fault })
-    }
-
-    /// Copies an output to where it was wanted, unless it was computed there.
-    fn scatter(&mut self, io: &mut Bindings, port: usize, mut transfer: Transfer) -> Result<(), Failure> {
-        let planned = &self.kept.as_ref().expect("taken at the start").plan.outputs[port];
-        let (_, outputs) = io.split();
-        let bound = &mut outputs[port];
-        let dense: Option<&[u8]> = match planned {
-            PlannedOutput::Slot(slot) => {
-                let (shape, dense) = self.memory.slot(*slot);
-                bound.set_shape(shape).map_err(|error| Failure::new(InferErrorKind::OutOfMemory, error))?;
-                Some(dense)
-            }
-            PlannedOutput::Shape(_) if is_staged(bound) => {
-                let len = stored_len(bound.tensor());
-                Some(self.memory.staged_output(port, len).map_err(no_memory)?)
-            }
-            PlannedOutput::Shape(_) => None,
-        };
-        let more = match dense {
-            Some(numbers) if bound.tensor().element() == ElementType::String => {
-                let more = spell::out(bytemuck::cast_slice(numbers), bound, &mut transfer, &self.aside.texts);
-                more.map_err(|bytes| no_memory(OutOfMemory(bytes)))?
-            }
-            Some(dense) => {
-                let (layout, element) = (bound.tensor().layout().clone(), bound.tensor().element());
-                let range = bound.tensor().byte_range();
-                let elements = Elements::Scatter { dense, bound: &mut bound.bytes_mut()[range] };
-                transfer.piece(&layout, element, elements).map_err(Failure::device)?
-            }
-            None => false,
-        };
-        self.at = match more {
-            true => At::Scatter { port, transfer },
-            false => At::Scatter { port: port + 1, transfer: Transfer::default() },
-        };
-        Ok(())
+        let mut common = Common { shared: &self.shared, trips: self.trips };
+        let mut machine = Machine { plan, states: &mut self.states, common: &mut common };
+        let progress = advance(&mut machine, &mut self.position, &mut lent, turn);
+        self.trips = common.trips;
+        progress.map_err(halted)
     }
 }
 
@@ -278,7 +213,8 @@ impl Work for CpuWork {
     fn begin(&mut self) {
         self.at = At::Start;
         self.planned = None;
-        self.times.begin();
+        self.trips = self.shared.options.limits.trips;
+        self.states.begin();
     }
 
     fn give_up(&mut self) {
@@ -288,7 +224,7 @@ impl Work for CpuWork {
     fn profile(&self) -> Vec<NodeProfile> {
         match &self.kept {
             Some(kept) if self.shared.options.profile.is_some() => {
-                self.times.profile(&kept.plan, &self.shared.nodes)
+                profile::profile(&kept.plan, &self.states, &self.shared.nodes)
             }
             _ => Vec::new(),
         }
@@ -298,7 +234,7 @@ impl Work for CpuWork {
         // Without a plan the next run makes room again.
         self.kept = None;
         self.planned = None;
-        self.lates = Vec::new();
+        self.states = States::default();
         self.memory.release();
         self.aside.texts.release();
         self.at = At::Start;
@@ -329,19 +265,6 @@ impl Work for CpuWork {
 fn is_staged(bound: &Bound) -> bool {
     let element = bound.tensor().element();
     !bound.tensor().is_dense() || element == ElementType::String || element.is_packed()
-}
-
-/// How many bytes its elements take in the device.
-fn stored_len(tensor: &Tensor) -> usize {
-    tensor.len() * width(tensor.element())
-}
-
-/// The strings of an input cannot be taken.
-#[derive(Debug, thiserror::Error)]
-#[error("input {name:?}: {fault}")]
-struct StringsError {
-    name: Arc<str>,
-    fault: Fault,
 }
 
 fn kind(fault: &Fault) -> InferErrorKind {
