@@ -45,18 +45,49 @@ impl<D: ModelDevice + ?Sized> ModelDevice for Arc<D> {
 pub struct Settings {
     /// Measures what each node of a run takes, by this clock.
     pub profile: Option<Arc<dyn Clock>>,
+    /// How much a run may ask for.
+    pub limits: Limits,
+}
+
+/// How much a run may ask for, so that a hostile model or input ends in an error that names the node, and not in a machine
+/// that is busy for ever or has no memory left. How large a model may be is said when it is read: see
+/// [`onnx::Limits`](crate::onnx::Limits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Trips of all loops of a run together.
+    pub trips: u64,
+    /// Bytes that a request may hold for the values of its runs, besides the tensors that are bound to it. No output may be
+    /// larger either. Weights, which all requests share, do not count.
+    pub memory: usize,
+    /// Bytes of the strings that a run may make.
+    pub strings: usize,
+}
+
+impl Default for Limits {
+    /// 16 million trips, 64 GiB or what can be addressed, 256 MiB of strings.
+    fn default() -> Limits {
+        let memory = usize::try_from(1u64 << 36).unwrap_or(isize::MAX as usize);
+        Limits { trips: 1 << 24, memory, strings: 1 << 28 }
+    }
 }
 
 impl Settings {
     /// The same, measuring by this clock when there is one.
     #[must_use]
     pub fn profile(self, clock: Option<Arc<dyn Clock>>) -> Settings {
-        Settings { profile: clock }
+        Settings { profile: clock, ..self }
+    }
+
+    /// The same, with these limits.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Settings {
+        Settings { limits, ..self }
     }
 }
 
 impl core::fmt::Debug for Settings {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Settings").field("profile", &self.profile.is_some()).finish()
+        let Settings { profile, limits } = self;
+        f.debug_struct("Settings").field("profile", &profile.is_some()).field("limits", limits).finish()
     }
 }

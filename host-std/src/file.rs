@@ -38,10 +38,18 @@ pub enum FileError {
 /// # Errors
 /// A file that cannot be read, or that is no model we can take.
 pub fn read_model(path: impl AsRef<Path>) -> Result<Model, FileError> {
+    read_model_within(path, onnx::Limits::default())
+}
+
+/// As [`read_model`], for a model that may be no larger than these limits.
+///
+/// # Errors
+/// As [`read_model`], and [`ImportError::Limit`].
+pub fn read_model_within(path: impl AsRef<Path>, limits: onnx::Limits) -> Result<Model, FileError> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(|source| FileError::Io { path: path.into(), source })?;
     let folder = Folder::new(path.parent().unwrap_or(Path::new("")));
-    let options = onnx::Options { external: &folder, ..onnx::Options::default() };
+    let options = onnx::Options { external: &folder, limits };
     onnx::import(&bytes, &options).map_err(|source| FileError::Import { path: path.into(), source })
 }
 

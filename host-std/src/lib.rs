@@ -90,7 +90,7 @@ pub use completion::Completion;
 pub use devices::{CandidateState, CandidateStatus, Devices, NoDevice, PartInfo, Split, SplitError};
 pub use executors::{Executors, run_and_wait};
 pub use features::UnknownIsa;
-pub use file::{FileError, Folder, read_model};
+pub use file::{FileError, Folder, read_model, read_model_within};
 pub use inputs::Input;
 pub use jobs::{JobResults, Jobs};
 pub use observer::{Observer, Watch};
@@ -123,4 +123,5 @@ pub use inferry_core::{
 };
 pub use inferry_cpu::Cpu;
 pub use inferry_engine::Model;
-pub use inferry_engine::device::{ModelDevice, Settings as DeviceSettings};
+pub use inferry_engine::device::{Limits, ModelDevice, Settings as DeviceSettings};
+pub use inferry_engine::onnx::Limits as FileLimits;

@@ -1,5 +1,8 @@
 //! How a compiled model is run: on how many streams, over how many threads.
 
+use inferry_engine::device::Limits;
+use inferry_engine::onnx;
+
 use crate::topology;
 
 /// How a compiled model is run. Begin with [`Options::latency`] or [`Options::throughput`].
@@ -12,6 +15,8 @@ pub struct Options {
     threads: Option<usize>,
     callbacks: Callbacks,
     profiling: bool,
+    limits: Limits,
+    file_limits: onnx::Limits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ impl Options {
             threads: None,
             callbacks: Callbacks::OwnThreads(1),
             profiling: false,
+            limits: Limits::default(),
+            file_limits: onnx::Limits::default(),
         }
     }
 
@@ -80,6 +87,26 @@ impl Options {
     #[must_use]
     pub fn profiling(self, on: bool) -> Options {
         Options { profiling: on, ..self }
+    }
+
+    /// How much a run may ask for: trips of loops, memory, strings. A run that asks for more fails, and its error names the node.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Options {
+        Options { limits, ..self }
+    }
+
+    /// How large a model file may be that is read with these options; a model that has been read already is what it is.
+    #[must_use]
+    pub fn file_limits(self, limits: onnx::Limits) -> Options {
+        Options { file_limits: limits, ..self }
+    }
+
+    pub(crate) fn limits_of_runs(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn limits_of_files(&self) -> onnx::Limits {
+        self.file_limits
     }
 
     pub(crate) fn profiles(&self) -> bool {

@@ -15,14 +15,14 @@ use inferry_core::{Clock, Executor, Pipeline, Trace};
 use inferry_cpu::Cpu;
 use inferry_engine::Model;
 use inferry_engine::device::Settings;
-use inferry_engine::onnx::ImportError;
+use inferry_engine::onnx::{self, ImportError};
 
 use crate::clock::SystemClock;
 use crate::compiled::CompiledModel;
 use crate::devices::{Devices, Made, NoDevice, Over, Race, Split, SplitError};
 use crate::executors::Executors;
 use crate::features::{self, UnknownIsa};
-use crate::file::{FileError, read_model};
+use crate::file::{FileError, read_model_within};
 use crate::options::{Callbacks, Options};
 use crate::place::Place;
 use crate::streams::{Streams, ThreadError};
@@ -114,18 +114,23 @@ impl Runtime {
         path: impl AsRef<Path>,
         options: Options,
     ) -> Result<CompiledModel, CompileError> {
-        self.compile(&read_model(path)?, options)
+        self.compile(&read_model_within(path, options.limits_of_files())?, options)
     }
 
     /// As [`Runtime::compile_file`], from bytes that hold all of the model's data.
     pub fn compile_bytes(&self, bytes: &[u8], options: Options) -> Result<CompiledModel, CompileError> {
-        self.compile(&Model::from_onnx(bytes)?, options)
+        let reading = onnx::Options { limits: options.limits_of_files(), ..onnx::Options::default() };
+        self.compile(&onnx::import(bytes, &reading)?, options)
     }
 
     /// Compiles an imported model for the CPU.
     pub fn compile(&self, model: &Model, options: Options) -> Result<CompiledModel, CompileError> {
         let clock = || -> Arc<dyn Clock> { Arc::new(SystemClock) };
-        let settings = inferry_cpu::Options { profile: options.profiles().then(clock), ..Default::default() };
+        let settings = inferry_cpu::Options {
+            profile: options.profiles().then(clock),
+            limits: options.limits_of_runs(),
+            ..Default::default()
+        };
         self.compile_on(&self.inner.cpu, model, &settings, options)
     }
 
@@ -286,7 +291,7 @@ impl Runtime {
 
 fn settings(options: Options) -> Settings {
     let clock = || -> Arc<dyn Clock> { Arc::new(SystemClock) };
-    Settings::default().profile(options.profiles().then(clock))
+    Settings::default().profile(options.profiles().then(clock)).limits(options.limits_of_runs())
 }
 
 fn one_name_each(devices: &Devices) -> Result<(), CompileError> {

@@ -13,9 +13,9 @@ use inferry_core::port::Port;
 use inferry_core::request::{BoxError, PrepareError};
 use inferry_core::steps::{Pace, Steps, finish};
 use inferry_core::tensor::TensorError;
-use inferry_core::{Clock, Shape};
+use inferry_core::{Clock, ElementType, Shape};
 use inferry_engine::Model;
-use inferry_engine::device::{ModelDevice, Settings};
+use inferry_engine::device::{Limits, ModelDevice, Settings};
 use inferry_engine::graph::{Body, Graph, Node};
 use inferry_engine::op::{If, Loop};
 use inferry_engine::passes::{self, PassError};
@@ -29,6 +29,7 @@ use crate::plan::{Plan, PlanError, Planning};
 use crate::plans::{Kept, Plans};
 use crate::profile::{self, Source};
 use crate::sequence;
+use crate::stored;
 use crate::text::Words;
 use crate::work::CpuWork;
 
@@ -48,21 +49,6 @@ pub struct Options {
     pub profile: Option<Arc<dyn Clock>>,
     /// How much a run may ask for.
     pub limits: Limits,
-}
-
-/// How much a run may ask for, so that a hostile model ends in an error and not in a machine that is busy for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Trips of all loops of a run together.
-    pub trips: u64,
-}
-
-impl Default for Limits {
-    /// 16 million trips.
-    fn default() -> Limits {
-        Limits { trips: 1 << 24 }
-    }
 }
 
 impl Default for Options {
@@ -176,7 +162,8 @@ impl ModelDevice for Cpu {
     }
 
     fn compile(&self, model: &Model, settings: &Settings) -> Result<Arc<dyn CompiledModel>, BoxError> {
-        let options = Options { profile: settings.profile.clone(), ..Options::default() };
+        let options =
+            Options { profile: settings.profile.clone(), limits: settings.limits, ..Options::default() };
         Ok(Device::compile(self, model, &options)?)
     }
 }
@@ -227,7 +214,15 @@ impl Shared {
 
     /// What planning needs.
     pub(crate) fn planning(&self) -> Planning<'_> {
-        Planning { isa: self.isa, packs: &self.packs }
+        Planning { isa: self.isa, packs: &self.packs, largest: self.options.limits.memory }
+    }
+
+    /// Refuses a value that is larger than all memory that a request may take.
+    pub(crate) fn fits(&self, element: ElementType, shape: &Shape) -> Result<(), OutOfMemory> {
+        match stored::bytes(element, shape) {
+            Some(bytes) if bytes <= self.options.limits.memory => Ok(()),
+            bytes => Err(OutOfMemory(bytes.unwrap_or(usize::MAX))),
+        }
     }
 
     /// As [`Shared::plan`], step by step.
@@ -243,7 +238,7 @@ pub(crate) type Planned = Steps<'static, Result<Kept, PlanError>>;
 mod tests {
     use super::*;
     use inferry_core::turn::{Slice, Stop, StopSource};
-    use inferry_core::{ElementType, Serial, Step, Turn};
+    use inferry_core::{Serial, Step, Turn};
     use inferry_engine::graph::{Dim, Fact, ShapeFact};
     use inferry_engine::op::Transpose;
 

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use inferry_core::{Parallel, Turn};
 
-use crate::arena::{Bound, Lent, OutOfMemory, Workspace};
+use crate::arena::{Bound, Lent, Meter, OutOfMemory, Workspace};
 use crate::compile::Shared;
 use crate::kernel::fault::Fault;
 use crate::kernel::{Kernel, Phase};
@@ -95,15 +95,15 @@ pub(crate) struct States {
 }
 
 impl States {
-    /// Room for the steps of a plan; `measured` when their times are kept.
-    pub(crate) fn new(plan: &Plan, measured: bool) -> Result<States, OutOfMemory> {
+    /// Room for the steps of a plan; `measured` when their times are kept. What the bodies of loops take counts.
+    pub(crate) fn new(plan: &Plan, measured: bool, meter: &Meter) -> Result<States, OutOfMemory> {
         let mut states = States::default();
         states.lates.resize_with(plan.lates, LateState::default);
         states.loops.resize_with(plan.loops, LoopState::default);
         states.objects.resize_with(plan.object_steps, ObjectState::default);
         for step in plan.blocks.iter().flat_map(|block| &block.steps) {
             if let Step::Loop(step) = step {
-                states.loops[step.state] = LoopState::new(step, measured)?;
+                states.loops[step.state] = LoopState::new(step, measured, meter)?;
             }
         }
         if measured {

@@ -40,8 +40,9 @@ mod transfer;
 mod trips;
 mod work;
 
-pub use compile::{CompileError, Cpu, Limits, Options};
+pub use compile::{CompileError, Cpu, Options};
 pub use evaluate::Evaluator;
+pub use inferry_engine::device::Limits;
 pub use isa::Isa;
 pub use kernel::fault::Fault;
 pub use plan::{NodeCause, NodeError, PlanError};

@@ -24,6 +24,7 @@ use core::ops::Range;
 
 use inferry_core::tensor::TensorError;
 use inferry_core::{ElementType, Tensor};
+use inferry_engine::device::Limits;
 use inferry_engine::graph::Graph;
 
 use crate::kernel::fault::Fault;
@@ -106,12 +107,9 @@ pub struct Texts {
     limit: usize,
 }
 
-/// Bytes that the strings of a run may take unless the host says otherwise: 256 MiB.
-pub const LIMIT: usize = 1 << 28;
-
 impl Default for Texts {
     fn default() -> Texts {
-        Texts::new(Arc::default(), LIMIT)
+        Texts::new(Arc::default(), Limits::default().strings)
     }
 }
 

@@ -244,8 +244,7 @@ fn a_loop_without_an_end_is_stopped_by_a_limit() {
         )
     });
     sketch.graph.nodes[0].name = "endless".into();
-    let mut limits = Limits::default();
-    limits.trips = 1003;
+    let limits = Limits { trips: 1003, ..Limits::default() };
     let compiled = compile_with(&sketch.model(&results), &Options { limits, ..Options::default() });
     let mut runner = Runner::new(&compiled);
     for _ in 0..2 {

@@ -1,15 +1,50 @@
 //! Memory that grows: bytes in whole lines, so that every value begins where vectors can be loaded.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{ALIGNMENT, OutOfMemory};
 use crate::io::Span;
+
+/// How many bytes the buffers of a request may still take together; without a count, as many as there are.
+///
+/// Only the work of one request counts with it, and never on two threads at the same time.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Option<Arc<AtomicUsize>>);
+
+impl Meter {
+    /// At most so many bytes.
+    pub(crate) fn of(bytes: usize) -> Meter {
+        Meter(Some(Arc::new(AtomicUsize::new(bytes))))
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), OutOfMemory> {
+        let Some(left) = &self.0 else { return Ok(()) };
+        let rest = left.load(Ordering::Relaxed).checked_sub(bytes).ok_or(OutOfMemory(bytes))?;
+        left.store(rest, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn give(&self, bytes: usize) {
+        if let Some(left) = &self.0 {
+            left.store(left.load(Ordering::Relaxed).saturating_add(bytes), Ordering::Relaxed);
+        }
+    }
+}
 
 /// Bytes that begin at a multiple of [`ALIGNMENT`], zero when fresh.
 #[derive(Default)]
 pub(super) struct Buffer {
     lines: Vec<Line>,
+    meter: Meter,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.meter.give(self.capacity());
+    }
 }
 
 /// Whether so many bytes can be had at all; they are given back at once.
@@ -28,6 +63,11 @@ pub(crate) fn can_be_had(bytes: usize) -> Result<(), OutOfMemory> {
 struct Line([u8; ALIGNMENT]);
 
 impl Buffer {
+    /// An empty one whose bytes count.
+    pub(super) fn new(meter: &Meter) -> Buffer {
+        Buffer { lines: Vec::new(), meter: meter.clone() }
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.lines.len() * ALIGNMENT
     }
@@ -37,9 +77,14 @@ impl Buffer {
     pub(super) fn grow(&mut self, len: usize) -> Result<(), OutOfMemory> {
         if len > self.capacity() {
             // The old bytes go first, so that both are never held at the same time.
+            self.meter.give(self.capacity());
             self.lines = Vec::new();
-            self.lines = bytemuck::allocation::try_zeroed_vec(len.div_ceil(ALIGNMENT))
-                .map_err(|()| OutOfMemory(len))?;
+            let lines = len.div_ceil(ALIGNMENT);
+            self.meter.take(lines.saturating_mul(ALIGNMENT)).map_err(|_| OutOfMemory(len))?;
+            self.lines = bytemuck::allocation::try_zeroed_vec(lines).map_err(|()| {
+                self.meter.give(lines.saturating_mul(ALIGNMENT));
+                OutOfMemory(len)
+            })?;
         }
         Ok(())
     }
@@ -48,7 +93,7 @@ impl Buffer {
     /// one row after the other is added does not move every time.
     pub(super) fn extend(&mut self, held: usize, len: usize) -> Result<(), OutOfMemory> {
         if len > self.capacity() {
-            let mut larger = Buffer::default();
+            let mut larger = Buffer::new(&self.meter);
             let ample = len.max(self.capacity() / 2 * 3);
             larger.grow(ample).or_else(|_| larger.grow(len))?;
             larger.bytes()[..held].copy_from_slice(&self.bytes()[..held]);

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use inferry_core::{ElementType, Shape};
 
 use super::OutOfMemory;
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Meter};
 use crate::io::Span;
 use crate::stored;
 
@@ -25,10 +25,10 @@ struct Whole {
 }
 
 impl Item {
-    /// A tensor of zeros, to be written before it is shared.
-    pub(crate) fn new(element: ElementType, shape: Shape) -> Result<Item, OutOfMemory> {
+    /// A tensor of zeros, to be written before it is shared. Its bytes count for as long as anybody holds it.
+    pub(crate) fn new(element: ElementType, shape: Shape, meter: &Meter) -> Result<Item, OutOfMemory> {
         let len = stored::bytes(element, &shape).ok_or(OutOfMemory(usize::MAX))?;
-        let mut buffer = Buffer::default();
+        let mut buffer = Buffer::new(meter);
         buffer.grow(len)?;
         Ok(Item(Arc::new(Whole { element, shape, buffer, len })))
     }

@@ -12,7 +12,7 @@ use inferry_core::Shape;
 use super::bound::check_apart;
 use super::buffer::Buffer;
 use super::item::{Item, Object};
-use super::{ALIGNMENT, Aside, Bound, Constant, Memory, OutOfMemory, Place, Region, Slot, Workspace};
+use super::{ALIGNMENT, Aside, Bound, Constant, Memory, Meter, OutOfMemory, Place, Region, Slot, Workspace};
 use crate::io::{Operands, Shelf, Span};
 
 /// The memory of one turn.
@@ -25,6 +25,11 @@ pub(crate) struct Lent<'a> {
 }
 
 impl Lent<'_> {
+    /// What the bytes of the run count in.
+    pub(crate) fn meter(&self) -> &Meter {
+        self.memory.meter()
+    }
+
     /// The bytes of a place, to read.
     pub(crate) fn read(&mut self, place: Place) -> &[u8] {
         let span = self.readable(place);

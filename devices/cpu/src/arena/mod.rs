@@ -16,7 +16,7 @@ mod item;
 mod lent;
 
 pub(crate) use bound::{Bound, Workspace};
-pub(crate) use buffer::can_be_had;
+pub(crate) use buffer::{Meter, can_be_had};
 pub(crate) use item::{Item, Object};
 pub(crate) use lent::Lent;
 
@@ -129,6 +129,7 @@ pub(crate) struct Room {
 /// What a work owns: it grows to the largest run seen and stays.
 #[derive(Default)]
 pub(crate) struct Memory {
+    meter: Meter,
     arena: Buffer,
     /// The workspace of kernels that are built in the run.
     side: Buffer,
@@ -150,12 +151,24 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// None yet; what it takes counts.
+    pub(crate) fn new(meter: Meter) -> Memory {
+        let [arena, side, scratch] = [(); 3].map(|()| Buffer::new(&meter));
+        Memory { arena, side, scratch, meter, ..Memory::default() }
+    }
+
+    /// What its bytes count in.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     /// Makes room for a plan. What the arena held is lost when it grows.
     pub(crate) fn reserve(&mut self, room: Room) -> Result<(), OutOfMemory> {
         let Room { arena, slots, objects, operands } = room;
         self.arena.grow(arena)?;
         if self.slots.len() < slots {
-            self.slots.resize_with(slots, Slot::default);
+            let meter = &self.meter;
+            self.slots.resize_with(slots, || Slot { buffer: Buffer::new(meter), ..Slot::default() });
         }
         if self.objects.len() < objects {
             self.objects.resize_with(objects, Object::default);
@@ -173,7 +186,7 @@ impl Memory {
 
     /// Gives all memory back; the next run takes what it needs again.
     pub(crate) fn release(&mut self) {
-        *self = Memory::default();
+        *self = Memory::new(self.meter.clone());
     }
 
     /// Makes room for the spans of so many ports.
@@ -184,12 +197,12 @@ impl Memory {
 
     /// Room for a dense copy of the tensor bound to input `port`.
     pub(crate) fn staged_input(&mut self, port: usize, len: usize) -> Result<&mut [u8], OutOfMemory> {
-        staged(&mut self.staged_inputs, port, len)
+        staged(&mut self.staged_inputs, &self.meter, port, len)
     }
 
     /// Room for the elements of the tensor bound to output `port`, densely.
     pub(crate) fn staged_output(&mut self, port: usize, len: usize) -> Result<&mut [u8], OutOfMemory> {
-        staged(&mut self.staged_outputs, port, len)
+        staged(&mut self.staged_outputs, &self.meter, port, len)
     }
 
     /// A slot and what it holds.
@@ -238,9 +251,14 @@ impl Memory {
     }
 }
 
-fn staged(all: &mut Vec<Buffer>, port: usize, len: usize) -> Result<&mut [u8], OutOfMemory> {
+fn staged<'a>(
+    all: &'a mut Vec<Buffer>,
+    meter: &Meter,
+    port: usize,
+    len: usize,
+) -> Result<&'a mut [u8], OutOfMemory> {
     if all.len() <= port {
-        all.resize_with(port + 1, Buffer::default);
+        all.resize_with(port + 1, || Buffer::new(meter));
     }
     all[port].grow(len)?;
     Ok(&mut all[port].bytes()[..len])
@@ -376,6 +394,25 @@ mod tests {
             let wanted: Vec<u8> = vec![128u64; 1000].into_iter().flat_map(u64::to_le_bytes).collect();
             assert!(lent.read(output) == &wanted[..]);
         }
+    }
+
+    #[test]
+    fn all_memory_of_a_work_counts() {
+        let meter = Meter::of(1000);
+        let mut memory = Memory::new(meter.clone());
+        memory.reserve(Room { arena: 640, slots: 1, ..Room::default() }).unwrap();
+        assert_eq!(memory.staged_input(0, 500).map(|_| ()), Err(OutOfMemory(500)));
+        memory.staged_input(0, 320).unwrap();
+        let item = |bytes| Item::new(inferry_core::ElementType::U8, Shape::from([bytes]), &meter);
+        assert_eq!(item(1).map(|_| ()), Err(OutOfMemory(1)));
+        memory.release();
+        // What grows is never held twice but where it keeps what it holds.
+        let first = item(900).unwrap();
+        let second = first.clone();
+        drop(first);
+        assert!(item(900).is_err());
+        drop(second);
+        assert!(item(900).is_ok());
     }
 
     #[test]

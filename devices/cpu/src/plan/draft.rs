@@ -24,7 +24,7 @@ use inferry_engine::op::{Inputs, Loop, Op};
 use super::alias::keeps_bytes;
 use super::facts::{self, Bodies, Facts};
 use super::{Label, NodeCause, NodeError, PlanError, PlannedOutput, Planning, Walk, Work};
-use crate::arena::{Constant, OutOfMemory, can_be_had};
+use crate::arena::{Constant, OutOfMemory};
 use crate::kernel::{self, Builder, Kernel, Operand};
 use crate::pack::Packs;
 use crate::plans::Plans;
@@ -311,7 +311,9 @@ impl Draft {
             return Ok(vec![Value { element, shape: Some(shape), constant: None, bytes }]);
         }
         for (element, shape) in &outputs {
-            can_be_had(bytes_of(*element, shape)?)
+            scope
+                .planning
+                .allows(bytes_of(*element, shape)?)
                 .map_err(|OutOfMemory(bytes)| scope.error(index, NodeCause::OutOfMemory(bytes)))?;
         }
         let kernel = scope.build(index, node, &inputs, &outputs).await?;
@@ -532,7 +534,7 @@ impl Scope<'_> {
                 Some(Operand { element: *element, shape: shape.clone(), constant: constant.as_ref() })
             })
             .collect();
-        let Planning { isa, packs } = self.planning;
+        let Planning { isa, packs, .. } = self.planning;
         let packs = packs.later();
         let builder = Builder { inputs: &operands, outputs, isa, packs: &packs };
         loop {

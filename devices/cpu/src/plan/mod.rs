@@ -37,7 +37,7 @@ use inferry_engine::op::OpError;
 
 pub(crate) use alias::keeps_bytes;
 
-use crate::arena::{Constant, Place, Room};
+use crate::arena::{Constant, OutOfMemory, Place, Room, can_be_had};
 use crate::isa::Isa;
 use crate::kernel::{BuildError, Kernel};
 use crate::late::LateStep;
@@ -220,6 +220,15 @@ pub enum NodeCause {
 pub(crate) struct Planning<'a> {
     pub(crate) isa: Isa,
     pub(crate) packs: &'a Packs,
+    /// Bytes that a value may have.
+    pub(crate) largest: usize,
+}
+
+impl Planning<'_> {
+    /// Whether there may be a value of so many bytes; see [`can_be_had`].
+    pub(crate) fn allows(&self, bytes: usize) -> Result<(), OutOfMemory> {
+        if bytes <= self.largest { can_be_had(bytes) } else { Err(OutOfMemory(bytes)) }
+    }
 }
 
 /// Planning of a graph inside of another.

@@ -20,7 +20,7 @@ use crate::stored::{self, width};
 
 /// Copies a tensor of the plan into one of its own, which is held.
 pub(super) fn take_in(lent: &mut Lent<'_>, operand: &LateOperand) -> Result<Job, NodeCause> {
-    let item = Item::new(operand.element, operand.shape(lent)).map_err(no_memory)?;
+    let item = Item::new(operand.element, operand.shape(lent), lent.meter()).map_err(no_memory)?;
     let to = lent.hold(item);
     Ok(Job { kernel: copy::bytes(to.len)?, reads: vec![operand.place], writes: vec![to] })
 }
@@ -60,7 +60,8 @@ pub(super) fn cut(
             _ => extents[axis] = part,
         }
         let shape = Shape::new(&extents).expect("no more dimensions than the whole");
-        let to = lent.hold(Item::new(tensor.element, shape).map_err(no_memory)?);
+        let item = Item::new(tensor.element, shape, lent.meter()).map_err(no_memory)?;
+        let to = lent.hold(item);
         let kernel = copy::rows(outer, part * inner, whole * inner, start * inner)?;
         jobs.push(Job { kernel, reads: vec![tensor.place], writes: vec![to] });
         start += part;

@@ -62,7 +62,7 @@ impl LoopStep {
     pub(super) fn list(
         &self,
         state: &mut LoopState,
-        _: &mut Lent<'_>,
+        lent: &mut Lent<'_>,
         scan: usize,
         done: usize,
     ) -> Result<At, NodeCause> {
@@ -73,7 +73,7 @@ impl LoopStep {
             Some(item) if done > 0 => item,
             _ => {
                 let (shape, _) = state.result(self, output).map_err(no_memory)?;
-                Item::new(write.element, shape).map_err(no_memory)?
+                Item::new(write.element, shape, lent.meter()).map_err(no_memory)?
             }
         };
         let (_, bytes) = state.result(self, output).map_err(no_memory)?;

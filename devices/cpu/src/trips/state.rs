@@ -7,7 +7,7 @@ use inferry_core::{ElementType, Shape};
 use inferry_engine::op::Loop;
 
 use super::LoopStep;
-use crate::arena::{Item, Memory, Object, OutOfMemory};
+use crate::arena::{Item, Memory, Meter, Object, OutOfMemory};
 use crate::compile::Planned;
 use crate::execute::{Position, States};
 use crate::plan::{Plan, PlannedOutput};
@@ -71,8 +71,8 @@ pub(super) enum At {
 
 impl LoopState {
     /// A state with the memory that is known to be needed.
-    pub(crate) fn new(step: &LoopStep, measured: bool) -> Result<LoopState, OutOfMemory> {
-        let mut state = LoopState::default();
+    pub(crate) fn new(step: &LoopStep, measured: bool, meter: &Meter) -> Result<LoopState, OutOfMemory> {
+        let mut state = LoopState { memory: Memory::new(meter.clone()), ..LoopState::default() };
         if let Some(kept) = step.plans.latest() {
             state.take_seat(kept, measured)?;
             state.make_room(step)?;
@@ -80,8 +80,12 @@ impl LoopState {
         Ok(state)
     }
 
-    /// Forgets the run before.
+    /// Forgets the run before, and lets go of what it held.
     pub(crate) fn begin(&mut self) {
+        self.memory.begin();
+        self.carried.clear();
+        self.lists.clear();
+        self.copying = None;
         self.seats.iter_mut().for_each(|seat| seat.states.begin());
     }
 
@@ -117,7 +121,7 @@ impl LoopState {
         match self.seats.iter().position(|seat| Arc::ptr_eq(&seat.kept.plan, &kept.plan)) {
             Some(found) => self.seats[..=found].rotate_right(1),
             None => {
-                let states = States::new(&kept.plan, measured)?;
+                let states = States::new(&kept.plan, measured, self.memory.meter())?;
                 self.seats.truncate(SEATS - 1);
                 self.seats.insert(0, Seat { kept, states });
             }

@@ -42,7 +42,8 @@ impl CpuWork {
         if let Some(item) = parts.items().get(place.item) {
             let tensor = item.tensor();
             if self.items.len() == place.item {
-                let copy = Item::new(tensor.element(), tensor.shape().clone()).map_err(no_memory)?;
+                let (element, shape) = (tensor.element(), tensor.shape().clone());
+                let copy = Item::new(element, shape, self.memory.meter()).map_err(no_memory)?;
                 self.items.push(copy);
             }
             let dense = self.items[place.item].bytes_mut();
@@ -84,6 +85,7 @@ impl CpuWork {
             }
             PlannedOutput::Slot(slot) => {
                 let (shape, dense) = self.memory.slot(*slot);
+                self.shared.fits(bound.tensor().element(), shape).map_err(no_memory)?;
                 bound.set_shape(shape).map_err(|error| Failure::new(InferErrorKind::OutOfMemory, error))?;
                 dense
             }

@@ -21,7 +21,7 @@ use inferry_core::request::{Bindings, Bound, Failure, InferErrorKind};
 use inferry_core::{ElementType, NodeProfile, Step, Turn};
 
 use self::boundary::stored_len;
-use crate::arena::{Aside, Item, Memory, OutOfMemory};
+use crate::arena::{Aside, Item, Memory, Meter, OutOfMemory};
 use crate::compile::{Planned, Shared};
 use crate::execute::{Common, Halt, Machine, Position, Progress, States, advance};
 use crate::kernel::BuildError;
@@ -29,7 +29,7 @@ use crate::kernel::fault::{Fault, Faults};
 use crate::plan::{NodeCause, NodeError, PlanError, PlannedOutput};
 use crate::plans::Kept;
 use crate::profile;
-use crate::text::{LIMIT, Texts};
+use crate::text::Texts;
 use crate::transfer::Transfer;
 
 /// The work of one request on the CPU. See the [module](self).
@@ -75,11 +75,13 @@ struct Place {
 impl CpuWork {
     /// A work with the memory that is known to be needed.
     pub(crate) fn new(shared: Arc<Shared>) -> Result<CpuWork, OutOfMemory> {
+        let limits = shared.options.limits;
+        let texts = Texts::new(shared.packs.words().clone(), limits.strings);
         let mut work = CpuWork {
             kept: None,
             planned: None,
-            memory: Memory::default(),
-            aside: Aside { faults: Faults::none(), texts: Texts::new(shared.packs.words().clone(), LIMIT) },
+            memory: Memory::new(Meter::of(limits.memory)),
+            aside: Aside { faults: Faults::none(), texts },
             states: States::default(),
             at: At::Start,
             position: Position::default(),
@@ -100,7 +102,7 @@ impl CpuWork {
         self.position.reserve(&kept.plan);
         // Of the plan before nothing is kept while room is made for this one.
         self.states = States::default();
-        self.states = States::new(&kept.plan, self.shared.options.profile.is_some())?;
+        self.states = States::new(&kept.plan, self.shared.options.profile.is_some(), self.memory.meter())?;
         self.kept = Some(kept);
         Ok(())
     }
@@ -162,6 +164,7 @@ impl CpuWork {
         let plan = &self.kept.as_ref().expect("taken above").plan;
         for (bound, planned) in outputs.iter_mut().zip(&plan.outputs) {
             if let PlannedOutput::Shape(shape) = planned {
+                self.shared.fits(bound.tensor().element(), shape).map_err(no_memory)?;
                 bound.set_shape(shape).map_err(|error| Failure::new(InferErrorKind::OutOfMemory, error))?;
             }
         }

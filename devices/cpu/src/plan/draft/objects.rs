@@ -10,7 +10,7 @@ use inferry_engine::graph::Node;
 use inferry_engine::op::{Identity, Op, Optional, OptionalGetElement, SequenceAt};
 
 use super::{Bytes, Draft, DraftStep, LateDraft, RootKind, Scope, Value, bytes_of};
-use crate::arena::{OutOfMemory, can_be_had};
+use crate::arena::OutOfMemory;
 use crate::plan::{Label, NodeCause, PlanError};
 
 impl Draft {
@@ -57,7 +57,9 @@ impl Draft {
             None => self.slot(),
             Some(shape) => {
                 let bytes = bytes_of(element, shape)?;
-                can_be_had(bytes)
+                scope
+                    .planning
+                    .allows(bytes)
                     .map_err(|OutOfMemory(bytes)| scope.error(index, NodeCause::OutOfMemory(bytes)))?;
                 Bytes::Root(self.root(RootKind::Computed, bytes))
             }
