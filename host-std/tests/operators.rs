@@ -26,6 +26,11 @@ fn operators_of_the_standard_give_its_answers() {
 }
 
 #[test]
+fn operators_on_features_give_its_answers() {
+    assert_eq!(outputs_agree("features"), 9);
+}
+
+#[test]
 fn functions_of_a_model_are_what_their_nodes_are() {
     assert_eq!(outputs_agree("functions"), 4);
 }
@@ -77,6 +82,9 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
     match tensor.element() {
         ElementType::F32 => tensor.to_vec::<f32>().expect("f32"),
         ElementType::I32 => wide(tensor.to_vec::<i32>().expect("i32")),
+        ElementType::I64 => {
+            wide(tensor.to_vec::<i64>().expect("i64").into_iter().map(|value| value as i32).collect())
+        }
         ElementType::Bool => {
             wide(tensor.to_vec::<bool>().expect("bool").into_iter().map(i32::from).collect())
         }

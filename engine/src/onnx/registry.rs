@@ -268,6 +268,8 @@ static OPERATORS: &[Entry] = &[
     entry(ML, "ArrayFeatureExtractor", features::import_extractor),
     several(ML, "Binarizer", features::import_binarizer),
     entry(ML, "LabelEncoder", label_encoder::import),
+    several(ML, "OneHotEncoder", features::import_one_hot),
+    several(ML, "Scaler", features::import_scaler),
     entry(ML, "TreeEnsemble", trees::import),
     // Of onnxruntime's own domain.
     several(MICROSOFT, "Attention", attention::import),

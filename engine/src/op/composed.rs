@@ -255,6 +255,20 @@ static MICROSOFT: &[Row] = &[
     ),
 ];
 
+/// Operators of `ai.onnx.ml`.
+static ML: &[Row] = &[
+    row("Binarizer", &[1, 5], &["i64[2, 3]"], |n| n.float("threshold", 0.5), "i64[2, 3]"),
+    row("OneHotEncoder", &[1, 5], &["string[2]"], |n| n.texts("cats_strings", &["a", "b", "c"]), "f32[2, 3]"),
+    row("OneHotEncoder", &[1], &["f32[2]"], |n| n.ints("cats_int64s", &[1, 7]).int("zeros", 0), "f32[2, 2]"),
+    row(
+        "Scaler",
+        &[1, 5],
+        &["i32[2, 3]"],
+        |n| n.floats("offset", &[1.0]).floats("scale", &[2.0]),
+        "f32[2, 3]",
+    ),
+];
+
 /// The rows of the standard's own operators, for the table of all of them.
 pub(super) fn rows() -> impl Iterator<Item = Row> {
     ROWS.iter().map(|r| row(r.name, r.opsets, r.inputs, r.attributes, r.expect))
@@ -263,7 +277,9 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
 /// All rows, each with its domain.
 fn all_rows() -> impl Iterator<Item = (&'static str, Row)> {
     let microsoft = MICROSOFT.iter().map(|r| row(r.name, r.opsets, r.inputs, r.attributes, r.expect));
-    rows().map(|row| ("", row)).chain(microsoft.map(|row| ("com.microsoft", row)))
+    let ml = ML.iter().map(|r| row(r.name, r.opsets, r.inputs, r.attributes, r.expect));
+    let others = microsoft.map(|row| ("com.microsoft", row)).chain(ml.map(|row| ("ai.onnx.ml", row)));
+    rows().map(|row| ("", row)).chain(others)
 }
 
 /// The graph of a row's node, with these facts of its inputs.

@@ -1,4 +1,5 @@
-//! Small operators of the domain `ai.onnx.ml` on features: ArrayFeatureExtractor and Binarizer.
+//! Small operators of the domain `ai.onnx.ml` on features: ArrayFeatureExtractor; and Binarizer, OneHotEncoder and Scaler, which are
+//! put together from others.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -6,7 +7,7 @@ use alloc::vec::Vec;
 use inferry_core::{ElementType, Tensor};
 
 use super::rules::{self, ANY, INT64};
-use super::{Binary, Cast, CastLike, Inputs, Op, OpError};
+use super::{Binary, Cast, CastLike, Gather, Inputs, LabelEncoder, OneHot, Op, OpError, int64s};
 use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
@@ -52,6 +53,55 @@ pub(crate) fn import_binarizer(node: &NodeView<'_>) -> Result<Fragment, ImportEr
     let threshold = f.constant(Tensor::scalar(f64::from(threshold)));
     let greater = f.step(Binary::Greater, &[wide, threshold]);
     let y = f.step(CastLike { saturate: true }, &[greater, x]);
+    Ok(f.giving(y))
+}
+
+/// OneHotEncoder: for each category a line of zeros with a one. A category that is not in the list has no one, or ends the run
+/// (`zeros` 0). Floats are categories by their whole part.
+pub(crate) fn import_one_hot(node: &NodeView<'_>) -> Result<Fragment, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let mut f = Fragment::new();
+    let mut x = f.input(0);
+    let categories = match (node.texts("cats_strings")?, node.ints("cats_int64s")?) {
+        (Some(texts), None) => Tensor::from_strings(&texts, [texts.len()])
+            .map_err(|error| node.refuse_attribute("cats_strings", format!("{error}")))?,
+        (None, Some(ints)) => {
+            x = f.cast(x, ElementType::I64);
+            int64s(&ints)
+        }
+        _ => return Err(node.refuse("either strings or integers are wanted as categories")),
+    };
+    let count = categories.len();
+    // One more than the positions: what has no category comes to the last, which is behind the end of a line.
+    let positions: Vec<i64> = (0..=count as i64).collect();
+    let positions = f.constant(int64s(&positions));
+    let mut position = f.step(LabelEncoder { keys: [categories].into() }, &[x, positions]);
+    if node.int_or("zeros", 1)? == 0 {
+        // It does not lie in the list of those that are left, and that is an error.
+        let inside: Vec<i64> = (0..count as i64).collect();
+        let inside = f.constant(int64s(&inside));
+        position = f.step(Gather { axis: 0 }, &[inside, position]);
+    }
+    let depth = f.ints(&[count as i64]);
+    let values = Tensor::from_slice(&[0f32, 1.0], [2]).expect("two values for two places");
+    let values = f.constant(values);
+    let y = f.step(OneHot { axis: -1 }, &[position, depth, values]);
+    Ok(f.giving(y))
+}
+
+/// Scaler: `(x - offset) * scale`, both for all features alike or for each.
+pub(crate) fn import_scaler(node: &NodeView<'_>) -> Result<Fragment, ImportError> {
+    node.counts(1..=1, 1..=1)?;
+    let mut f = Fragment::new();
+    let mut y = f.input(0);
+    y = f.cast(y, ElementType::F32);
+    for (name, op) in [("offset", Binary::Sub), ("scale", Binary::Mul)] {
+        let Some(values) = node.floats(name)? else { continue };
+        let values =
+            Tensor::from_slice(&values, [values.len()]).expect("as many values as the vector is long");
+        let values = f.constant(values);
+        y = f.step(op, &[y, values]);
+    }
     Ok(f.giving(y))
 }
 

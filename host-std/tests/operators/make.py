@@ -1,6 +1,6 @@
 """Makes microsoft.onnx and microsoft.npz: every operator of com.microsoft that we import, in small; standard.onnx
-and standard.npz: the same for operators of the standard; functions.onnx and functions.npz: functions that a model
-defines for itself.
+and standard.npz: the same for operators of the standard; features.onnx and features.npz: for those of ai.onnx.ml;
+functions.onnx and functions.npz: functions that a model defines for itself.
 
 One model of many nodes that have nothing to do with each other; each node is named after what it tests, and its outputs
 after the node. The answers are those of onnxruntime 1.31.1 on a CPU, graph optimisation disabled. Numbers come from a fixed
@@ -223,6 +223,26 @@ def standard():
     case("Dropout", "dropout", [x, np.array(0.5, np.float32), np.array(False)], outs=2, fixed=(2,), **own)
 
 
+def features():
+    """Operators of ai.onnx.ml. Strings stay within the model."""
+    ml = dict(domain="ai.onnx.ml")
+    case("Scaler", "scaler", [real(3, 4)], offset=[0.5, -1.0, 0.0, 2.0], scale=[1.0, 0.25, -3.0, 0.1], **ml)
+    case("Scaler", "scaler_integers", [np.array([[1, -7], [40, 3]])], offset=[1.5], scale=[2.0], **ml)
+    values = np.array([[3, 9, -1], [9, 4, 3]])
+    case("OneHotEncoder", "one_hot", [values], cats_int64s=[9, 3], **ml)
+    case("OneHotEncoder", "one_hot_floats", [np.array([3.0, 9.0, 4.5], np.float32)], cats_int64s=[9, 4, 3], **ml)
+    names = dict(keys_int64s=[9, 3], values_strings=["ja", "nein"], default_string="?")
+    nodes.append(helper.make_node("LabelEncoder", ["one_hot.0"], ["names"], name="names", **names, **ml))
+    for case_name, zeros in [("one_hot_names", 1), ("one_hot_all_names", 0)]:
+        cats = dict(cats_strings=["nein", "?", "ja"][: 2 if zeros else 3], zeros=zeros)
+        nodes.append(helper.make_node("OneHotEncoder", ["names"], [f"{case_name}:0"], name=case_name, **cats, **ml))
+        outputs.append(helper.make_empty_tensor_value_info(f"{case_name}:0"))
+    case("LabelEncoder", "label", [np.array([0.5, -0.0, 7.0], np.float32)], keys_floats=[0.0, 0.5], values_int64s=[1, 2],
+         default_int64=-9, **ml)
+    case("Binarizer", "binarizer", [real(2, 3)], threshold=0.25, **ml)
+    case("ArrayFeatureExtractor", "extractor", [real(2, 5), np.array([[4, 0, 4]])], **ml)
+
+
 def clear():
     for grown in [nodes, inputs, initializers, outputs, feeds]:
         grown.clear()
@@ -302,3 +322,7 @@ graph = helper.make_graph(nodes, "operators of the standard", inputs, outputs, i
 save("standard", graph, [helper.make_opsetid("", 21)])
 clear()
 functions()
+clear()
+features()
+graph = helper.make_graph(nodes, "operators on features", inputs, outputs, initializers)
+save("features", graph, [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)])
