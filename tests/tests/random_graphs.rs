@@ -55,6 +55,12 @@ fn check(program: &Program) -> Result<[usize; 2], String> {
     Ok(counts)
 }
 
+/// A few seconds' worth of graphs, or as many as the variable `INFERRY_RANDOM_GRAPHS` asks for.
+fn cases() -> u32 {
+    let asked = std::env::var("INFERRY_RANDOM_GRAPHS").ok();
+    asked.map_or(1500, |number| number.parse().expect("INFERRY_RANDOM_GRAPHS is a number"))
+}
+
 /// A program as a reader wants it when it fails.
 fn told(program: &Program) -> String {
     let value = |(index, value): (usize, &slow::Value)| {
@@ -70,7 +76,7 @@ fn told(program: &Program) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn graphs_drawn_by_lot_compute_what_they_should(lists in proptest::collection::vec(any::<[u32; 12]>(), 1..16)) {

@@ -65,14 +65,19 @@ impl Draw<'_> {
     fn given(&mut self, step: Step) -> usize {
         let element = self.pick(&[F32, F32, F32, F64, I32, I64, I8, U8, Bool]);
         let rank = self.below(RANK);
-        let shape: Vec<usize> = (0..rank).map(|_| self.extent()).collect();
+        let mut shape = Vec::new();
+        for _ in 0..rank {
+            let room = MOST / shape.iter().product::<usize>().max(1);
+            shape.push(self.extent().min(room));
+        }
         self.array(step, element, &shape)
     }
 
-    /// Mostly from 1 to 4, now and then nothing.
+    /// Mostly from 1 to 4, now and then nothing, now and then enough for kernels that take many elements at once.
     fn extent(&mut self) -> usize {
-        match self.below(25) {
+        match self.below(30) {
             0 => 0,
+            large @ 26.. => [7, 16, 19, 40][large - 26],
             other => 1 + other % 4,
         }
     }
@@ -106,6 +111,15 @@ impl Draw<'_> {
         let operands: Vec<&Array> = reads.iter().map(|read| &self.program.values[*read].array).collect();
         let array = step.eval(&operands);
         self.put(Value { step, reads: reads.to_vec(), array });
+    }
+
+    /// Computes a step, unless there would be too much of it.
+    fn small(&mut self, step: Step, reads: &[usize]) {
+        let operands: Vec<&Array> = reads.iter().map(|read| &self.program.values[*read].array).collect();
+        let array = step.eval(&operands);
+        if array.numbers.len() <= MOST {
+            self.put(Value { step, reads: reads.to_vec(), array });
+        }
     }
 
     /// One of the values of these types.
@@ -360,12 +374,17 @@ impl Draw<'_> {
         }
     }
 
+    /// Of the right factor of a product.
+    fn columns(&mut self) -> usize {
+        self.pick(&[1, 2, 3, 4, 5, 8, 17, 35])
+    }
+
     fn matmul(&mut self, index: usize, x: &Array) {
         let rank = x.shape.len();
         if rank < 2 {
             return;
         }
-        let columns = 1 + self.below(5);
+        let columns = self.columns();
         let (batch, matrix) = x.shape.split_at(rank - 2);
         let kept = self.below(batch.len() + 1);
         let mut shape: Vec<usize> = batch[batch.len() - kept..]
@@ -375,21 +394,21 @@ impl Draw<'_> {
         shape.extend([matrix[1], columns]);
         let step = if self.below(3) == 0 { Step::Input } else { Step::Constant };
         let other = self.array(step, x.element, &shape);
-        self.compute(Step::MatMul, &[index, other]);
+        self.small(Step::MatMul, &[index, other]);
     }
 
     fn gemm(&mut self, index: usize, x: &Array) {
         let [rows, inner] = x.shape[..] else { return };
         let [first, second] = [0; 2].map(|_| self.below(2) == 1);
         let (rows, inner) = if first { (inner, rows) } else { (rows, inner) };
-        let columns = 1 + self.below(5);
+        let columns = self.columns();
         let other =
             self.array(Step::Constant, x.element, &if second { [columns, inner] } else { [inner, columns] });
         let (alpha, beta) = (self.pick(&[1.0, 0.5, -2.0]), self.pick(&[1.0, 0.25]));
         let step = Step::Gemm { alpha, beta, transposed: [first, second] };
         let shape = [&[][..], &[columns], &[rows, columns], &[rows, 1]][self.below(4)].to_vec();
         let summand = self.array(Step::Constant, x.element, &shape);
-        self.compute(step, &[index, other, summand]);
+        self.small(step, &[index, other, summand]);
     }
 
     fn conv(&mut self, index: usize, x: &Array) {
@@ -411,18 +430,13 @@ impl Draw<'_> {
             kernel.push(taps.min(most));
             window.push((1 + self.below(2), dilation, before, behind));
         }
-        let filters = group * (1 + self.below(3));
+        let filters = group * self.pick(&[1, 1, 2, 2, 3, 3, 9]);
         let weights = [&[filters, channels / group], &kernel[..]].concat();
         let weights = self.array(Step::Constant, x.element, &weights);
         let mut reads = vec![index, weights];
         if self.below(2) == 1 {
             reads.push(self.array(Step::Constant, x.element, &[filters]));
         }
-        let step = Step::Conv { window, group };
-        let operands: Vec<&Array> = reads.iter().map(|read| &self.program.values[*read].array).collect();
-        let array = step.eval(&operands);
-        if array.numbers.len() <= MOST {
-            self.put(Value { step, reads, array });
-        }
+        self.small(Step::Conv { window, group }, &reads);
     }
 }

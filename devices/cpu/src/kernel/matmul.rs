@@ -271,7 +271,7 @@ impl Grid {
         };
         if whole < BLOCK_NS {
             grid.products =
-                usize::try_from(BLOCK_NS / whole.max(1)).unwrap_or(1).clamp(1, problem.batch.len());
+                usize::try_from(BLOCK_NS / whole.max(1)).unwrap_or(1).clamp(1, problem.batch.len().max(1));
             let tiles = problem.batch.len().div_ceil(grid.products);
             return (grid, Phase::tiles(tiles, whole * grid.products as u64));
         }
@@ -541,6 +541,7 @@ mod tests {
             (&[0, 4], &[4, 5], &[0, 5]),
             // Enough columns to be cut into blocks, and no row in any.
             (&[0, 64], &[64, 64], &[0, 64]),
+            (&[0, 2, 3], &[0, 3, 4], &[0, 2, 4]),
             (&[9], &[9], &[]),
             (&[9], &[9, 34], &[34]),
             (&[5, 9], &[9], &[5]),
