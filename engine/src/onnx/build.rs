@@ -178,7 +178,7 @@ impl<'a> Importer<'a> {
         let domain = registry::domain(proto.domain);
         let opset = setting.opset_of(domain)?;
         if domain.is_empty() {
-            check_form(proto.op_type, opset)?;
+            check_form(proto, opset)?;
         }
         if is_constant(proto) {
             let view = NodeView::new(proto, opset, self.external, &[], setting);

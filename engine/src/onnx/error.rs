@@ -21,7 +21,7 @@ pub enum ImportError {
     #[error("this is not an ONNX model: it has no {0}")]
     Absent(&'static str),
     /// Written in a version of the operators that we do not read.
-    #[error("the model is written in operator set {version}; {least} to {most} are supported")]
+    #[error("the model is written in operator set {version}; {least} to {most} are supported{}", Besides(.operators))]
     Opset {
         /// The version that the model asks for.
         version: i64,
@@ -29,6 +29,9 @@ pub enum ImportError {
         least: i64,
         /// The newest that we read.
         most: i64,
+        /// Of the operators that the model uses, those that we do not have at all or not in a form so old. Of a version newer
+        /// than all that we read nobody can say here what has changed in the others.
+        operators: Vec<UnsupportedOp>,
     },
     /// Operators that we do not have: all of them at once.
     #[error("the model needs operators that are not supported: {}", List(.0))]
@@ -101,16 +104,19 @@ pub enum ImportError {
     Cycle(Vec<String>),
 }
 
-/// An operator that the registry does not have.
+/// An operator that we do not have, and where the model uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedOp {
     /// The domain, `ai.onnx` for the standard's own.
     pub domain: String,
     /// The operator's name.
     pub name: String,
-    /// How many nodes of the model use it.
-    pub count: usize,
+    /// Every node that uses it, by its name, or by what it writes when it has none.
+    pub nodes: Vec<String>,
 }
+
+/// Nodes of one operator that a message names; all of them are in the error.
+const NAMED: usize = 20;
 
 struct List<'a>(&'a [UnsupportedOp]);
 
@@ -119,8 +125,24 @@ impl fmt::Display for List<'_> {
         for (index, op) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             let (domain, name) = (op.domain.escape_debug(), op.name.escape_debug());
-            write!(f, "{comma}{domain}.{name} ({} nodes)", op.count)?;
+            write!(f, "{comma}{domain}.{name} (")?;
+            for (index, node) in op.nodes.iter().take(NAMED).enumerate() {
+                write!(f, "{}{node:?}", if index == 0 { "" } else { ", " })?;
+            }
+            match op.nodes.len().saturating_sub(NAMED) {
+                0 => write!(f, ")")?,
+                more => write!(f, " and {more} more)")?,
+            }
         }
         Ok(())
+    }
+}
+
+/// What is wrong besides the version.
+struct Besides<'a>(&'a [UnsupportedOp]);
+
+impl fmt::Display for Besides<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "; not supported in it: {}", List(self.0)) }
     }
 }

@@ -241,7 +241,7 @@ z
         assert!(text.contains("z = Softmax { axis: -1, log: false, flatten: false }"), "{text}");
         let unknown = graph().node(call("new", "y")).bare_output("y");
         let error = read(&unknown, &[squeeze("old", 11)]).unwrap_err().to_string();
-        assert_eq!(error, "the model needs operators that are not supported: own.S (1 nodes)");
+        assert_eq!(error, "the model needs operators that are not supported: own.S (\"y\")");
         let error = read(&both, &[squeeze("old", 11), squeeze("", 99)]).unwrap_err().to_string();
         assert_eq!(error, "the model is written in operator set 99; 6 to 22 are supported");
     }

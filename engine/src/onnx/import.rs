@@ -5,18 +5,19 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::vec::Vec;
 
 use inferry_core::steps::{Pace, Phase, Steps, finish};
 
 use super::build::Importer;
 use super::counted::Counted;
-use super::error::ImportError;
+use super::error::{ImportError, UnsupportedOp};
 use super::external::{ExternalData, Metered, NoExternalData};
 use super::function::{Functions, Setting};
-use super::proto::{GraphProto, ModelProto};
+use super::proto::{GraphProto, ModelProto, NodeProto};
 use super::registry;
 use super::standard::is_unchanged;
-use super::survey::{long_domain, unsupported};
+use super::survey::{by_operator, long_domain, outdated, unsupported};
 use super::wire::Budget;
 use crate::model::Model;
 
@@ -98,9 +99,9 @@ pub async fn import_paced(
     pace.enter(Phase::Parse, bytes.len());
     let proto = ModelProto::read_paced(bytes, &budget, pace).await?;
     let graph_proto = proto.graph.as_ref().ok_or(ImportError::Absent("graph"))?;
-    let opset = standard_opset(&proto)?;
+    let opset = standard_opset(&proto);
     let functions = Functions::new(&proto.functions);
-    check_operators(graph_proto, &functions, limits.nodes)?;
+    check_operators(graph_proto, &functions, opset, limits.nodes)?;
     if opset.is_none() && proto.opsets.is_empty() {
         return Err(ImportError::Absent("operator set of ai.onnx"));
     }
@@ -125,39 +126,51 @@ pub async fn import_paced(
 
 /// The version of the standard's own operators, if the file names one. Other domains are looked at only where a node uses
 /// them.
-fn standard_opset(proto: &ModelProto<'_>) -> Result<Option<i64>, ImportError> {
+fn standard_opset(proto: &ModelProto<'_>) -> Option<i64> {
     let own = proto.opsets.iter().filter(|set| registry::domain(set.domain).is_empty());
-    let version = own.map(|set| set.version).max();
-    version.map_or(Ok(()), check_opset)?;
-    Ok(version)
+    own.map(|set| set.version).max()
 }
 
 /// Refuses a version of the standard's own operators that we do not read.
 pub(super) fn check_opset(version: i64) -> Result<(), ImportError> {
-    let (least, most) = OPSETS;
-    if (1..=most).contains(&version) { Ok(()) } else { Err(ImportError::Opset { version, least, most }) }
+    if (1..=OPSETS.1).contains(&version) { Ok(()) } else { Err(opset_error(version, Vec::new())) }
 }
 
 /// Refuses a form of one of the standard's own operators that is older than what we read. Many have not changed since.
-pub(super) fn check_form(operator: &str, version: i64) -> Result<(), ImportError> {
-    let (least, most) = OPSETS;
-    if version >= least || is_unchanged(operator, version, least) {
+pub(super) fn check_form(node: &NodeProto<'_>, version: i64) -> Result<(), ImportError> {
+    let least = OPSETS.0;
+    if version >= least || is_unchanged(node.op_type, version, least) {
         return Ok(());
     }
-    Err(ImportError::Opset { version, least, most })
+    Err(opset_error(version, by_operator(core::iter::once(node))))
 }
 
-/// Finds all operators that the registry does not have, before anything else is looked at.
+fn opset_error(version: i64, operators: Vec<UnsupportedOp>) -> ImportError {
+    let (least, most) = OPSETS;
+    ImportError::Opset { version, least, most, operators }
+}
+
+/// Finds all nodes whose operators the registry does not have, or not in this version, before anything else is looked at.
 fn check_operators<'a>(
     graph: &'a GraphProto<'a>,
     functions: &Functions<'a>,
+    opset: Option<i64>,
     limit: usize,
 ) -> Result<(), ImportError> {
     let (unknown, nodes) = unsupported(graph, functions);
     if nodes > limit {
         return Err(ImportError::Limit { what: "nodes", limit });
     }
-    if unknown.is_empty() { Ok(()) } else { Err(ImportError::Unsupported(unknown)) }
+    let (least, most) = OPSETS;
+    match opset {
+        Some(version) if !(1..=most).contains(&version) => Err(opset_error(version, unknown)),
+        _ if !unknown.is_empty() => Err(ImportError::Unsupported(unknown)),
+        Some(version) if version < least => match outdated(graph, version, least) {
+            old if old.is_empty() => Ok(()),
+            old => Err(opset_error(version, old)),
+        },
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -205,18 +218,29 @@ mod tests {
         let inner = TestGraph::new().node(node("Sorcery", &["x"], &["r"])).bare_output("r");
         let graph = small()
             .node(node("Alchemy", &["x"], &["u"]).domain("com.example"))
-            .node(node("Sorcery", &["x"], &["v"]))
+            .node(node("Sorcery", &["x"], &["v"]).named("second"))
             .node(node("If", &["x"], &["w"]).graph("then_branch", &inner.0).graph("else_branch", &inner.0));
-        let expected = "the model needs operators that are not supported: ai.onnx.Sorcery (3 nodes), com.example.Alchemy (1 nodes)";
-        let error = import(&graph.model(13), &Options::default()).unwrap_err();
-        assert_eq!(error.to_string(), expected);
+        let list = "ai.onnx.Sorcery (\"second\", \"r\", \"r\"), com.example.Alchemy (\"u\")";
+        let error = |opset| import(&graph.model(opset), &Options::default()).unwrap_err().to_string();
+        assert_eq!(error(13), format!("the model needs operators that are not supported: {list}"));
+        // With a version that we do not read, too.
+        let version = "the model is written in operator set 23; 6 to 22 are supported; not supported in it: ";
+        assert_eq!(error(23), format!("{version}{list}"));
+        let many = (0..25)
+            .fold(small(), |graph, index| graph.node(node("Sorcery", &["x"], &[&format!("s{index}")])));
+        let error = import(&many.model(13), &Options::default()).unwrap_err();
+        assert!(error.to_string().ends_with("\"s18\", \"s19\" and 5 more)"), "{error}");
+        let ImportError::Unsupported(operators) = error else { panic!("{error}") };
+        assert_eq!(operators[0].nodes.len(), 25);
     }
 
     #[test]
     fn versions_out_of_range_are_refused_in_one_line() {
         let message = import(&small().model(5), &Options::default()).unwrap_err().to_string();
-        assert_eq!(message, "the model is written in operator set 5; 6 to 22 are supported");
-        assert!(import(&small().model(99), &Options::default()).is_err());
+        let five = "the model is written in operator set 5; 6 to 22 are supported; not supported in it: ";
+        assert_eq!(message, format!("{five}ai.onnx.Add (\"t\"), ai.onnx.Relu (\"last\")"));
+        let message = import(&small().model(99), &Options::default()).unwrap_err().to_string();
+        assert_eq!(message, "the model is written in operator set 99; 6 to 22 are supported");
         let unchanged = TestGraph::new().input("x", inferry_core::ElementType::Bool, &["2"]);
         let unchanged = unchanged.node(node("Not", &["x"], &["y"])).bare_output("y");
         assert!(import(&unchanged.model(1), &Options::default()).is_ok());

@@ -15,6 +15,7 @@ use super::function::Functions;
 use super::import::Limits;
 use super::proto::{AttributeValue, GraphProto, Merge, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::registry;
+use super::standard::is_unchanged;
 use super::tensor::element_type;
 use super::value::declared;
 use super::wire::{Budget, Message};
@@ -107,12 +108,41 @@ pub(super) fn unsupported<'a>(
     graph: &'a GraphProto<'a>,
     functions: &Functions<'a>,
 ) -> (Vec<UnsupportedOp>, usize) {
-    let operators = operators(graph, functions);
-    let nodes = operators.iter().map(|operator| operator.count).sum();
-    let unknown = operators.into_iter().filter(|operator| !operator.supported);
-    let unknown =
-        unknown.map(|OperatorCount { domain, name, count, .. }| UnsupportedOp { domain, name, count });
-    (unknown.collect(), nodes)
+    let lists = all_nodes(graph, functions);
+    let nodes = lists.iter().map(|list| list.len()).sum();
+    (by_operator(lists.into_iter().flatten().filter(|node| !is_known(node, functions))), nodes)
+}
+
+/// The operators of the standard whose form in a version was another in `least`. Functions have versions of their own: their
+/// nodes are left out.
+pub(super) fn outdated<'a>(graph: &'a GraphProto<'a>, version: i64, least: i64) -> Vec<UnsupportedOp> {
+    let changed = |node: &&NodeProto<'_>| {
+        registry::domain(node.domain).is_empty() && !is_unchanged(node.op_type, version, least)
+    };
+    by_operator(all_nodes(graph, &Functions::default()).into_iter().flatten().filter(changed))
+}
+
+/// Nodes put together by operator.
+pub(super) fn by_operator<'p, 'a: 'p>(nodes: impl Iterator<Item = &'p NodeProto<'a>>) -> Vec<UnsupportedOp> {
+    let mut operators: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for node in nodes {
+        let written = node.outputs.iter().find(|output| !output.is_empty());
+        let name = if node.name.is_empty() { written.copied().unwrap_or_default() } else { node.name };
+        operators.entry((registry::domain(node.domain), node.op_type)).or_default().push(name.to_owned());
+    }
+    let operator = |((domain, name), nodes): ((&str, &str), Vec<String>)| UnsupportedOp {
+        domain: long_domain(domain).to_owned(),
+        name: name.to_owned(),
+        nodes,
+    };
+    operators.into_iter().map(operator).collect()
+}
+
+/// Whether the registry has a node's operator, or the model itself defines it.
+fn is_known(node: &NodeProto<'_>, functions: &Functions<'_>) -> bool {
+    functions.of(node).is_some()
+        || is_constant(node)
+        || registry::find(registry::domain(node.domain), node.op_type).is_some()
 }
 
 /// How people write a domain: the standard's own has a name.
@@ -143,11 +173,8 @@ fn operators<'a>(graph: &'a GraphProto<'a>, functions: &Functions<'a>) -> Vec<Op
     let mut counts: BTreeMap<(&str, &str), (usize, bool)> = BTreeMap::new();
     for node in all_nodes(graph, functions).into_iter().flatten() {
         let domain = registry::domain(node.domain);
-        let known = functions.of(node).is_some()
-            || is_constant(node)
-            || registry::find(domain, node.op_type).is_some();
         let entry = counts.entry((domain, node.op_type)).or_insert((0, true));
-        *entry = (entry.0 + 1, entry.1 && known);
+        *entry = (entry.0 + 1, entry.1 && is_known(node, functions));
     }
     let operator = |((domain, name), (count, supported)): ((&str, &str), (usize, bool))| OperatorCount {
         domain: long_domain(domain).to_owned(),
