@@ -28,6 +28,13 @@ pub(crate) const ALL: &[Flavour] = &[
 /// `f32x4.relaxed_madd`, as it stands in a module.
 const RELAXED_MADD: &[u8] = b"\xfd\x85\x02";
 
+/// What the loops of crates that are optimised for size may grow to when they are unrolled: as much as at level 3. Kernels keep
+/// a tile of results in an array that becomes registers only then.
+///
+/// Measured on 16 models against all of it at level 3, in Node with relaxed vectors: 5 to 30 % slower, and 1.2 to 2 times
+/// slower without this; 180 of 1,030 KB smaller, compressed.
+const UNROLL: &str = "-Cllvm-args=-unroll-optsize-threshold=300";
+
 impl Flavour {
     /// What `RUSTFLAGS` holds for it.
     pub(crate) fn rustflags(&self) -> String {
@@ -37,7 +44,7 @@ impl Flavour {
             features.extend(["+atomics", "+bulk-memory", "+mutable-globals"]);
         }
         let cfg = if self.threads { " --cfg inferry_threads" } else { "" };
-        format!("-Ctarget-feature={}{cfg}", features.join(","))
+        format!("-Ctarget-feature={}{cfg} {UNROLL}", features.join(","))
     }
 
     /// The instructions that the optimiser may meet.

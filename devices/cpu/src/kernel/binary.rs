@@ -91,10 +91,10 @@ impl Pair {
             let start = io.tiles().start * phase.unit;
             let to = io.rows::<R>();
             let strides = self.walk.inner().strides;
-            for run in self.walk.runs(start..start + to.len()) {
+            self.walk.each_run(start..start + to.len(), &mut |run| {
                 let to = &mut to[run.output.start - start..run.output.end - start];
                 each_run(&a[run.at[0]..], &b[run.at[1]..], strides, to, f);
-            }
+            });
         })
     }
 

@@ -6,6 +6,7 @@
 //! one, integers exactly and wrapping.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use inferry_core::ElementType;
 use inferry_engine::op::{Op, Reduce, ReduceKind};
@@ -157,7 +158,9 @@ impl Plan {
             let start = io.tiles().start * phase.unit;
             for (index, to) in io.rows::<T>().iter_mut().enumerate() {
                 let mut total = first;
-                self.elements(start + index, |at| total = join(total, data[at]));
+                self.elements(start + index, &mut |run| {
+                    total = data[run].iter().fold(total, |total, x| join(total, *x));
+                });
                 *to = finish(total, self.each);
             }
         })
@@ -171,18 +174,23 @@ impl Plan {
             let start = io.tiles().start * phase.unit;
             for (index, to) in io.rows::<T>().iter_mut().enumerate() {
                 let mut largest = f64::NEG_INFINITY;
-                self.elements(start + index, |at| largest = largest.most(data[at].to_f64()));
+                self.elements(start + index, &mut |run| {
+                    largest = data[run].iter().fold(largest, |largest, x| largest.most(x.to_f64()));
+                });
                 let shift = if largest.is_finite() { largest } else { 0.0 };
                 let mut sum = 0.0;
-                self.elements(start + index, |at| sum += libm::exp(data[at].to_f64() - shift));
+                self.elements(start + index, &mut |run| {
+                    sum += data[run].iter().map(|x| libm::exp(x.to_f64() - shift)).sum::<f64>();
+                });
                 *to = T::from_f64(libm::log(sum) + shift);
             }
         })
     }
 
-    /// Calls `each` with the position of every element that makes up result `result`.
-    #[inline]
-    fn elements(&self, result: usize, mut each: impl FnMut(usize)) {
+    /// Calls `each` with the positions of all elements that make up result `result`, in runs. It exists once, and not for
+    /// each type and function.
+    #[inline(never)]
+    fn elements(&self, result: usize, each: &mut dyn FnMut(Range<usize>)) {
         let (row, column, run) = match self.inner {
             Inner::Reduced(run) => (result, 0, run),
             Inner::Kept(columns) => (result / columns, result % columns, 1),
@@ -192,7 +200,7 @@ impl Plan {
         for piece in self.outer.runs(0..self.folds) {
             for step in 0..piece.output.len() {
                 let at = base + piece.at[0] + step * stride as usize;
-                (at..at + run).for_each(&mut each);
+                each(at..at + run);
             }
         }
     }

@@ -59,14 +59,14 @@ fn fold<T: Number>(
                 continue;
             }
             let stride = walk.inner().strides[0];
-            for run in walk.runs(start..start + to.len()) {
+            walk.each_run(start..start + to.len(), &mut |run| {
                 let to = &mut to[run.output.start - start..run.output.end - start];
                 let from = &from[run.at[0]..];
                 match stride {
                     0 => to.iter_mut().for_each(|to| *to = join(*to, from[0])),
                     _ => to.iter_mut().zip(from).for_each(|(to, from)| *to = join(*to, *from)),
                 }
-            }
+            });
         }
         if mean {
             let divisor = T::from_index(walks.len());

@@ -105,6 +105,12 @@ impl<const N: usize> Walk<N> {
         at.map(|at| at as usize)
     }
 
+    /// Tells `each` the [runs](Walk::runs). For loops that exist once a type and function: the walk itself exists only once.
+    #[inline(never)]
+    pub(crate) fn each_run(&self, range: Range<usize>, each: &mut dyn FnMut(Run<N>)) {
+        self.runs(range).for_each(each);
+    }
+
     /// The pieces of the output that lie in `range`, in order. Along a piece operand `n` moves by `inner().strides[n]`.
     pub(crate) fn runs(&self, range: Range<usize>) -> Runs<'_, N> {
         let inner = self.inner();
