@@ -1,12 +1,13 @@
-//! LabelEncoder: a value for each key, found by halving.
+//! LabelEncoder: a value for each key, found by its hash.
 //!
-//! The keys are sorted once for a compiled model. Numbers are compared as their bits, after all that are no numbers have been
-//! made one and the zeros equal.
+//! The keys are hashed once for a compiled model. A key is bytes, whatever its type: a string's, or those of a number after all
+//! that are no numbers have been made one and the zeros equal. So one table does for all types.
 
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use inferry_core::{ElementType, Tensor};
 use inferry_engine::op::LabelEncoder;
@@ -17,8 +18,8 @@ use crate::kernel::simple::{simple, spread};
 use crate::kernel::{Builder, Built, by_size};
 use crate::text::Text;
 
-/// Names the sorted form among the packs.
-const SORTED: u64 = 0x6c61_6265_6c73;
+/// Names the table among the packs.
+const HASHED: u64 = 0x6c61_6265_6c73;
 
 /// Picoseconds that finding a key takes.
 const FIND: u64 = 100_000;
@@ -32,87 +33,108 @@ pub(crate) fn label_encoder(op: &LabelEncoder, node: &Builder<'_>) -> Built {
         return Err(form(format!("{} keys and values {}", keys.len(), node.input(values)?.shape)));
     }
     let packed = keys.clone();
-    let table: Arc<Table> = node.packs.get(keys, SORTED, |_| async move { Table::of(&packed) });
+    let table: Arc<Table> = node.packs.get(keys, HASHED, |_| async move { Table::of(&packed) });
     let (element, shape) = node.output(0);
-    let find: Find = match x.element {
-        ElementType::String => |table, io, at| table.text(io.texts().get(io.input::<Text>(0)[at])),
-        ElementType::F32 => |table, io, at| table.bits(float(io.input::<f32>(0)[at].into())),
-        ElementType::F64 => |table, io, at| table.bits(float(io.input::<f64>(0)[at])),
-        ElementType::I16 => |table, io, at| table.bits(io.input::<i16>(0)[at] as u64),
-        ElementType::I32 => |table, io, at| table.bits(io.input::<i32>(0)[at] as u64),
-        _ => |table, io, at| table.bits(io.input::<i64>(0)[at] as u64),
-    };
-    by_size!("LabelEncoder", *element, T => encode::<T>(table, find, values, shape.count()))
+    let (keys, count) = (x.element, shape.count());
+    by_size!("LabelEncoder", *element, T => encode::<T>(table, keys, values, count))
 }
 
-/// Where the value of element `at` of input 0 stands.
-type Find = fn(&Table, &Io<'_>, usize) -> usize;
-
-fn encode<T: Plain>(table: Arc<Table>, find: Find, values: usize, count: usize) -> Built {
+fn encode<T: Plain>(table: Arc<Table>, keys: ElementType, values: usize, count: usize) -> Built {
     let phase = spread(count, FIND);
     simple(phase, move |io| {
         let values = io.input::<T>(values);
         let start = io.tiles().start * phase.unit;
         for (index, to) in io.rows::<T>().iter_mut().enumerate() {
-            *to = values[find(&table, io, start + index)];
+            *to = values[place(&table, keys, io, start + index)];
         }
     })
 }
 
-/// Keys in order, each with the position of its value. One of the two lists is empty.
+/// Where the value of element `at` of input 0 stands.
+fn place(table: &Table, keys: ElementType, io: &Io<'_>, at: usize) -> usize {
+    if keys == ElementType::String {
+        return table.find(io.texts().get(io.input::<Text>(0)[at]).as_bytes());
+    }
+    let size = keys.size();
+    table.find(&number(keys, &io.input::<u8>(0)[at * size..][..size]))
+}
+
+/// Keys with the position of the value of each.
 #[derive(Default)]
 struct Table {
-    texts: Vec<(String, usize)>,
-    bits: Vec<(u64, usize)>,
-    /// Where the value for everything else stands.
-    default: usize,
+    /// The bytes of all keys.
+    bytes: Vec<u8>,
+    /// Where each key lies among them; its value stands at the same position.
+    keys: Vec<Range<u32>>,
+    /// By hash: one more than the position of a key, or 0. More than half of them are 0.
+    slots: Vec<u32>,
 }
 
 impl Table {
     fn of(keys: &Tensor) -> Table {
-        let mut table = Table { default: keys.len(), ..Table::default() };
-        let bits = &mut table.bits;
-        let numbered = |bits: &mut Vec<_>, keys: &mut dyn Iterator<Item = u64>| {
-            bits.extend(keys.enumerate().map(|(at, key)| (key, at)));
-        };
-        match keys.element() {
-            ElementType::String => {
-                let strings = keys.strings();
-                let strings = strings.iter().flat_map(|strings| strings.iter());
-                table.texts.extend(strings.enumerate().map(|(at, key)| (String::from(key), at)));
-            }
-            ElementType::F32 => numbered(bits, &mut values::<f32>(keys).map(|key| float(key.into()))),
-            ElementType::F64 => numbered(bits, &mut values::<f64>(keys).map(float)),
-            ElementType::I16 => numbered(bits, &mut values::<i16>(keys).map(|key| key as u64)),
-            ElementType::I32 => numbered(bits, &mut values::<i32>(keys).map(|key| key as u64)),
-            _ => numbered(bits, &mut values::<i64>(keys).map(|key| key as u64)),
+        let mut table =
+            Table { slots: vec![0; (2 * keys.len() + 1).next_power_of_two()], ..Table::default() };
+        if let Ok(strings) = keys.strings() {
+            strings.iter().for_each(|key| table.add(key.as_bytes()));
+        } else if let Ok(lease) = keys.lease_read() {
+            let element = keys.element();
+            let numbers = lease.bytes()[keys.byte_range()].chunks_exact(element.size());
+            numbers.for_each(|key| table.add(&number(element, key)));
         }
-        // Of equal keys the one that stands last comes last.
-        table.texts.sort();
-        table.bits.sort_unstable();
         table
     }
 
-    fn text(&self, key: &str) -> usize {
-        let end = self.texts.partition_point(|(other, _)| other.as_str() <= key);
-        let found = end.checked_sub(1).map(|last| &self.texts[last]).filter(|(other, _)| other == key);
-        found.map_or(self.default, |(_, at)| *at)
+    /// Of equal keys the one that is added last counts.
+    fn add(&mut self, key: &[u8]) {
+        let slot = self.slot(key);
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(key);
+        self.keys.push(start..self.bytes.len() as u32);
+        self.slots[slot] = self.keys.len() as u32;
     }
 
-    fn bits(&self, key: u64) -> usize {
-        let end = self.bits.partition_point(|(other, _)| *other <= key);
-        let found = end.checked_sub(1).map(|last| self.bits[last]).filter(|(other, _)| *other == key);
-        found.map_or(self.default, |(_, at)| at)
+    /// The position of a key; behind the last when it is not there.
+    fn find(&self, key: &[u8]) -> usize {
+        match self.slots.get(self.slot(key)) {
+            None | Some(0) => self.keys.len(),
+            Some(position) => *position as usize - 1,
+        }
+    }
+
+    /// The slot that a key has, or would have.
+    fn slot(&self, key: &[u8]) -> usize {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut slot = hash(key) as usize & mask;
+        while let Some(position) = self.slots.get(slot).filter(|position| **position != 0) {
+            let place = self.keys[*position as usize - 1].clone();
+            if self.bytes[place.start as usize..place.end as usize] == *key {
+                break;
+            }
+            slot = (slot + 1) & mask;
+        }
+        slot
     }
 }
 
-fn values<T: inferry_core::Element + Copy>(keys: &Tensor) -> alloc::vec::IntoIter<T> {
-    keys.to_vec::<T>().unwrap_or_default().into_iter()
+/// FNV-1a, with the high bits folded into the low ones.
+fn hash(key: &[u8]) -> u64 {
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash ^ (hash >> 32)
 }
 
-/// The bits of a number, the same for all that are equal and for all that are none.
-fn float(number: f64) -> u64 {
-    if number.is_nan() { f64::NAN.to_bits() } else { (number + 0.0).to_bits() }
+/// The bytes of a number, the same for all that are equal and for all that are none.
+fn number(element: ElementType, bytes: &[u8]) -> [u8; 8] {
+    let mut all = [0; 8];
+    all[..bytes.len()].copy_from_slice(bytes);
+    let float = match element {
+        ElementType::F32 => f64::from(f32::from_bits(u64::from_le_bytes(all) as u32)),
+        ElementType::F64 => f64::from_le_bytes(all),
+        _ => return all,
+    };
+    let same = if float.is_nan() { f64::NAN } else { float + 0.0 };
+    same.to_le_bytes()
 }
 
 #[cfg(test)]
@@ -122,7 +144,7 @@ mod tests {
 
     #[test]
     fn strings_are_encoded_as_numbers_and_numbers_as_strings() {
-        let keys = alloc::vec![strings(&["b", "a", "ä", "a"], [4]), tensor(&[7i64, -1], [2])];
+        let keys = vec![strings(&["b", "a", "ä", "a"], [4]), tensor(&[7i64, -1], [2])];
         let op = LabelEncoder { keys };
         let (numbers, names) = (tensor(&[10f32, 20., 30., 40., 0.5], [5]), strings(&["x", "y", "?"], [3]));
         let x = strings(&["a", "b", "", "ä", "ab", "a"], [2, 3]);
@@ -132,17 +154,28 @@ mod tests {
     }
 
     #[test]
+    fn many_keys_are_told_apart() {
+        let keys: Vec<i64> = (0..3000).map(|key| key * 4096 - 7).collect();
+        let values: Vec<i64> = (0..3001).collect();
+        let op = LabelEncoder { keys: vec![tensor(&keys, [3000])] };
+        let found = run_one::<i64>(&op, &[&tensor(&keys, [3000]), &tensor(&values, [3001])], [3000]);
+        assert_eq!(found, values[..3000]);
+        let others = tensor(&[0i64, 4096, i64::MIN], [3]);
+        assert_eq!(run_one::<i64>(&op, &[&others, &tensor(&values, [3001])], [3]), [3000; 3]);
+    }
+
+    #[test]
     fn what_is_no_number_is_a_key_like_others() {
-        let op = LabelEncoder { keys: alloc::vec![tensor(&[f32::NAN, -0.0, 1.5], [3])] };
+        let op = LabelEncoder { keys: vec![tensor(&[f32::NAN, -0.0, 1.5], [3])] };
         let x = tensor(&[0.0f32, f32::from_bits(0xffc0_0001), 1.5, f32::INFINITY], [4]);
         assert_eq!(run_one::<i16>(&op, &[&x, &tensor(&[1i16, 2, 3, -9], [4])], [4]), [2, 1, 3, -9]);
-        let op = LabelEncoder { keys: alloc::vec![tensor(&[0.1f64], [1])] };
+        let op = LabelEncoder { keys: vec![tensor(&[0.1f64], [1])] };
         let x = tensor(&[0.1f64, 0.1f32 as f64], [2]);
         assert_eq!(run_one::<f64>(&op, &[&x, &tensor(&[1f64, 0.], [2])], [2]), [1.0, 0.0]);
-        let op = LabelEncoder { keys: alloc::vec![tensor(&[-3i32], [1])] };
+        let op = LabelEncoder { keys: vec![tensor(&[-3i32], [1])] };
         let x = tensor(&[-3i32, 3], [2]);
         assert_eq!(run_one::<i64>(&op, &[&x, &tensor(&[1i64, 0], [2])], [2]), [1, 0]);
-        let op = LabelEncoder { keys: alloc::vec![tensor(&[0i16; 0], [0])] };
+        let op = LabelEncoder { keys: vec![tensor(&[0i16; 0], [0])] };
         assert_eq!(run_one::<i64>(&op, &[&tensor(&[1i16], [1]), &tensor(&[5i64], [1])], [1]), [5]);
     }
 }
