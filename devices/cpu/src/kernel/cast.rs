@@ -6,14 +6,16 @@
 //! integers of four that of `small`.
 #![allow(unsafe_code)]
 
+use core::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 use inferry_core::ElementType;
 use inferry_engine::op::{Cast, CastLike};
 
-use crate::io::Plain;
+use crate::io::{Io, Plain};
 use crate::isa::Isa;
-use crate::kernel::simple::{simple, spread};
+use crate::kernel::simple::{simple, spread, spread_rows};
 use crate::kernel::{BuildError, Builder, Built, copy, small, text};
 use crate::simd::{Simd, Vectorized, dispatch};
 use crate::stored::width;
@@ -35,46 +37,33 @@ pub(crate) fn cast(op: &Cast, node: &Builder<'_>) -> Built {
     if small::is_small(from) || small::is_small(*to) {
         return small::cast(from, *to, op.saturate, count);
     }
-    match from {
-        ElementType::Bool => into::<Truth>(*to, count),
-        ElementType::I8 => into::<i8>(*to, count),
-        ElementType::I16 => into::<i16>(*to, count),
-        ElementType::I32 => into::<i32>(*to, count),
-        ElementType::I64 => into::<i64>(*to, count),
-        ElementType::U8 => into::<u8>(*to, count),
-        ElementType::U16 => into::<u16>(*to, count),
-        ElementType::U32 => into::<u32>(*to, count),
-        ElementType::U64 => into::<u64>(*to, count),
-        ElementType::F16 => into::<f16>(*to, count),
-        ElementType::Bf16 => into::<bf16>(*to, count),
-        ElementType::F32 => into::<f32>(*to, count),
-        ElementType::F64 => into::<f64>(*to, count),
-        element => Err(BuildError::Element { op: "Cast", element }),
+    if from == *to {
+        return copy::bytes(count * width(from));
+    }
+    // What models time goes straight. The rest would be a hundred loops more in every page's download.
+    use ElementType::*;
+    match (from, *to) {
+        (Bool, F32) => each::<Truth, f32>(count),
+        (Bool, I32) => each::<Truth, i32>(count),
+        (Bool, I64) => each::<Truth, i64>(count),
+        (U8, F32) => each::<u8, f32>(count),
+        (I8, F32) => each::<i8, f32>(count),
+        (I32, F32) => each::<i32, f32>(count),
+        (I32, I64) => each::<i32, i64>(count),
+        (I64, F32) => each::<i64, f32>(count),
+        (I64, I32) => each::<i64, i32>(count),
+        (I64, Bool) => each::<i64, Truth>(count),
+        (F32, U8) => each::<f32, u8>(count),
+        (F32, I32) => each::<f32, i32>(count),
+        (F32, I64) => each::<f32, i64>(count),
+        (F32, Bool) => each::<f32, Truth>(count),
+        _ => by_wide(from, *to, count),
     }
 }
 
 /// Builds CastLike, whose second input only tells the type.
 pub(crate) fn cast_like(op: &CastLike, node: &Builder<'_>) -> Built {
     cast(&Cast { to: node.output(0).0, saturate: op.saturate }, node)
-}
-
-fn into<A: IntoAll>(to: ElementType, count: usize) -> Built {
-    match to {
-        ElementType::Bool => each::<A, Truth>(count),
-        ElementType::I8 => each::<A, i8>(count),
-        ElementType::I16 => each::<A, i16>(count),
-        ElementType::I32 => each::<A, i32>(count),
-        ElementType::I64 => each::<A, i64>(count),
-        ElementType::U8 => each::<A, u8>(count),
-        ElementType::U16 => each::<A, u16>(count),
-        ElementType::U32 => each::<A, u32>(count),
-        ElementType::U64 => each::<A, u64>(count),
-        ElementType::F16 => each::<A, f16>(count),
-        ElementType::Bf16 => each::<A, bf16>(count),
-        ElementType::F32 => each::<A, f32>(count),
-        ElementType::F64 => each::<A, f64>(count),
-        element => Err(BuildError::Element { op: "Cast", element }),
-    }
 }
 
 fn each<A: Plain + Into1<B>, B: Plain>(count: usize) -> Built {
@@ -85,6 +74,118 @@ fn each<A: Plain + Into1<B>, B: Plain>(count: usize) -> Built {
         let from = &io.input::<A>(0)[start..start + to.len()];
         to.iter_mut().zip(from).for_each(|(to, from)| *to = from.into1());
     })
+}
+
+/// Elements that are wide at a time.
+const WIDE: usize = 128;
+
+/// Reads elements of input 0 as bits of a wide type.
+type Load = fn(&Io<'_>, Range<usize>, &mut [u64]);
+/// Writes wide ones to the bytes of as many elements.
+type Store = fn(&[u64], &mut [u8]);
+
+/// From any type to any other by way of the widest of its kind, in which nothing is lost.
+fn by_wide(from: ElementType, to: ElementType, count: usize) -> Built {
+    use ElementType::*;
+    let wrong = |element| BuildError::Element { op: "Cast", element };
+    let load: Load = match from {
+        Bool => load::<Truth, u64>,
+        U8 => load::<u8, u64>,
+        U16 => load::<u16, u64>,
+        U32 => load::<u32, u64>,
+        U64 => load::<u64, u64>,
+        I8 => load::<i8, i64>,
+        I16 => load::<i16, i64>,
+        I32 => load::<i32, i64>,
+        I64 => load::<i64, i64>,
+        F16 => load::<f16, f64>,
+        Bf16 => load::<bf16, f64>,
+        F32 => load::<f32, f64>,
+        F64 => load::<f64, f64>,
+        element => return Err(wrong(element)),
+    };
+    let store = match from {
+        Bool | U8 | U16 | U32 | U64 => storer::<u64>(to),
+        F16 | Bf16 | F32 | F64 => storer::<f64>(to),
+        _ => storer::<i64>(to),
+    };
+    let store = store.ok_or(wrong(to))?;
+    let size = width(to);
+    let phase = spread_rows(count, size, 2_000 / size as u64);
+    simple(phase, move |io| {
+        let start = io.tiles().start * phase.unit / size;
+        let mut wide = [0; WIDE];
+        for (chunk, to) in io.rows::<u8>().chunks_mut(WIDE * size).enumerate() {
+            let (first, len) = (start + chunk * WIDE, to.len() / size);
+            load(io, first..first + len, &mut wide[..len]);
+            store(&wide[..len], to);
+        }
+    })
+}
+
+fn storer<W: IntoAll + Wide>(to: ElementType) -> Option<Store> {
+    Some(match to {
+        ElementType::Bool => store::<W, Truth>,
+        ElementType::I8 => store::<W, i8>,
+        ElementType::I16 => store::<W, i16>,
+        ElementType::I32 => store::<W, i32>,
+        ElementType::I64 => store::<W, i64>,
+        ElementType::U8 => store::<W, u8>,
+        ElementType::U16 => store::<W, u16>,
+        ElementType::U32 => store::<W, u32>,
+        ElementType::U64 => store::<W, u64>,
+        ElementType::F16 => store::<W, f16>,
+        ElementType::Bf16 => store::<W, bf16>,
+        ElementType::F32 => store::<W, f32>,
+        ElementType::F64 => store::<W, f64>,
+        _ => return None,
+    })
+}
+
+fn load<A: Plain + Into1<W>, W: Wide>(io: &Io<'_>, range: Range<usize>, wide: &mut [u64]) {
+    let from = &io.input::<A>(0)[range];
+    wide.iter_mut().zip(from).for_each(|(wide, from)| *wide = from.into1().bits());
+}
+
+fn store<W: Wide + Into1<B>, B: Plain>(wide: &[u64], to: &mut [u8]) {
+    let to: &mut [B] = bytemuck::cast_slice_mut(to);
+    to.iter_mut().zip(wide).for_each(|(to, wide)| *to = W::of(*wide).into1());
+}
+
+/// The widest type of its kind, as its bits.
+trait Wide: Copy {
+    fn bits(self) -> u64;
+    fn of(bits: u64) -> Self;
+}
+
+impl Wide for u64 {
+    fn bits(self) -> u64 {
+        self
+    }
+
+    fn of(bits: u64) -> u64 {
+        bits
+    }
+}
+
+impl Wide for i64 {
+    fn bits(self) -> u64 {
+        self as u64
+    }
+
+    fn of(bits: u64) -> i64 {
+        bits as i64
+    }
+}
+
+impl Wide for f64 {
+    fn bits(self) -> u64 {
+        self.to_bits()
+    }
+
+    fn of(bits: u64) -> f64 {
+        f64::from_bits(bits)
+    }
 }
 
 fn widen(count: usize, isa: Isa) -> Built {
@@ -281,6 +382,27 @@ mod tests {
         assert_eq!(casted::<_, i64>(&[u64::MAX, 1 << 62]), [-1, 1 << 62]);
         assert_eq!(casted::<_, f32>(&[true, false]), [1.0, 0.0]);
         assert_eq!(casted::<_, i64>(&[(1i64 << 53) + 1]), [(1 << 53) + 1]);
+    }
+
+    #[test]
+    fn what_goes_by_way_of_a_wide_type_is_what_rust_makes_of_it() {
+        let numbers: Vec<i64> =
+            (0..1000).map(|n| (n - 500) * 0x0123_4567_89ab).chain([i64::MIN, i64::MAX]).collect();
+        let small: Vec<i16> = numbers.iter().map(|n| *n as i16).collect();
+        assert_eq!(casted::<_, i16>(&numbers), small);
+        assert!(
+            casted::<_, u64>(&small).iter().eq(small.iter().map(|n| *n as u64).collect::<Vec<_>>().iter())
+        );
+        let unsigned: Vec<u64> = numbers.iter().map(|n| *n as u64).collect();
+        assert!(casted::<_, f32>(&unsigned).iter().zip(&unsigned).all(|(a, b)| *a == *b as f32));
+        assert!(casted::<_, f64>(&numbers).iter().zip(&numbers).all(|(a, b)| *a == *b as f64));
+        let wide: Vec<f64> = numbers.iter().map(|n| *n as f64 * 1e-9).collect();
+        assert!(casted::<_, f32>(&wide).iter().zip(&wide).all(|(a, b)| *a == *b as f32));
+        assert!(casted::<_, u16>(&wide).iter().zip(&wide).all(|(a, b)| *a == *b as u16));
+        assert!(casted::<_, bf16>(&wide).iter().zip(&wide).all(|(a, b)| *a == bf16::from_f64(*b)));
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert!(casted::<_, bool>(&bytes).iter().zip(&bytes).all(|(a, b)| *a == (*b != 0)));
+        assert!(casted::<_, f64>(&bytes).iter().zip(&bytes).all(|(a, b)| *a == f64::from(*b)));
     }
 
     #[test]
