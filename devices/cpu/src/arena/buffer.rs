@@ -3,7 +3,8 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicUsize, Ordering};
+
+use spin::Mutex;
 
 use super::{ALIGNMENT, OutOfMemory};
 use crate::io::Span;
@@ -12,24 +13,25 @@ use crate::io::Span;
 ///
 /// Only the work of one request counts with it, and never on two threads at the same time.
 #[derive(Clone, Default)]
-pub(crate) struct Meter(Option<Arc<AtomicUsize>>);
+pub(crate) struct Meter(Option<Arc<Mutex<usize>>>);
 
 impl Meter {
     /// At most so many bytes.
     pub(crate) fn of(bytes: usize) -> Meter {
-        Meter(Some(Arc::new(AtomicUsize::new(bytes))))
+        Meter(Some(Arc::new(Mutex::new(bytes))))
     }
 
     fn take(&self, bytes: usize) -> Result<(), OutOfMemory> {
         let Some(left) = &self.0 else { return Ok(()) };
-        let rest = left.load(Ordering::Relaxed).checked_sub(bytes).ok_or(OutOfMemory(bytes))?;
-        left.store(rest, Ordering::Relaxed);
+        let mut left = left.lock();
+        *left = left.checked_sub(bytes).ok_or(OutOfMemory(bytes))?;
         Ok(())
     }
 
     fn give(&self, bytes: usize) {
         if let Some(left) = &self.0 {
-            left.store(left.load(Ordering::Relaxed).saturating_add(bytes), Ordering::Relaxed);
+            let mut left = left.lock();
+            *left = left.saturating_add(bytes);
         }
     }
 }
