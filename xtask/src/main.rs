@@ -8,6 +8,7 @@ mod behaviours;
 mod bench_web;
 mod cancel;
 mod conformance;
+mod fuzz;
 mod libtest;
 mod loom;
 mod models;
@@ -39,6 +40,8 @@ cargo xtask COMMAND
                      the cases whose SUITE/NAME contains TEXT and prints details; --json prints each case with its reason;
                      --bless writes docs/operators.md and takes healed cases out of the list of known failures;
                      --check-docs sees that the page is up to date
+  fuzz [...]         hostile models: builds the fuzz targets (wire, import, execute; needs a C++ compiler) and runs each, or the one
+                     that is named, for a minute; --seconds N for another time. What it finds is kept below target/fuzz
   tidy               the rules a compiler does not know: module docs, rooms for unsafe, sizes, paths of one machine
   purity             builds core, engine and the CPU device where there is no std (adds missing rustup targets)
   loom [--mutants]   the concurrency models of core; --mutants plants bugs in a copy and sees that each is found
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         ["behaviours"] => behaviours::run(),
         ["models"] => models::run(),
         ["conformance", options @ ..] => conformance::run(options),
+        ["fuzz", options @ ..] => fuzz::run(options),
         ["tidy"] => tidy::run(),
         ["purity"] => purity::run(),
         ["loom"] => loom::run(),
