@@ -11,7 +11,7 @@ use crate::io::Span;
 
 /// How many bytes the buffers of a request may still take together; without a count, as many as there are.
 ///
-/// Only the work of one request counts with it, and never on two threads at the same time.
+/// Only the work of one request counts with it, and never on two threads at the same time, so that nobody waits for the lock.
 #[derive(Clone, Default)]
 pub(crate) struct Meter(Option<Arc<Mutex<usize>>>);
 
