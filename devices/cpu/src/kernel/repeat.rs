@@ -1,8 +1,8 @@
 //! Tile: the whole tensor repeated along its dimensions.
 //!
 //! A repetition is a dimension of stride 0 outside the dimension that it repeats, so the output is a walk of twice the
-//! dimensions. Those that repeat once, or have one element, vanish, which leaves few enough for a walk in all but
-//! artificial cases.
+//! dimensions. Those that repeat once, or have one element, vanish, which leaves few enough for one walk in all but artificial
+//! cases; in those the outermost dimensions are counted by hand around it.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use inferry_core::tensor::MAX_RANK;
 use inferry_engine::op::Tile;
 
+use crate::io::Plain;
 use crate::kernel::arguments::{form, integers};
+use crate::kernel::simple::{simple, spread};
 use crate::kernel::walk::{Walk, dense_stride};
 use crate::kernel::{BuildError, Builder, Built, by_size, strided};
 
@@ -36,11 +38,39 @@ pub(crate) fn tile(_: &Tile, node: &Builder<'_>) -> Built {
             }
         }
     }
-    if extents.len() > MAX_RANK {
-        return Err(form(format!("Tile of {} by {repeats:?}: too many dimensions are repeated", data.shape)));
+    let outer = extents.len().saturating_sub(MAX_RANK);
+    let inner = extents.split_off(outer);
+    let walk = Walk::new(&inner, |dim| [strides[outer + dim]]);
+    if outer == 0 {
+        return by_size!("Tile", *element, T => strided::copy::<T>(walk, output.count()));
     }
-    let walk = Walk::new(&extents, |dim| [strides[dim]]);
-    by_size!("Tile", *element, T => strided::copy::<T>(walk, output.count()))
+    let outer: Vec<(usize, usize)> =
+        extents.into_iter().zip(strides).map(|(extent, stride)| (extent, stride as usize)).collect();
+    let block = inner.iter().product();
+    by_size!("Tile", *element, T => copy_blocks::<T>(outer, walk, block, output.count()))
+}
+
+/// Copies what `walk` visits, `block` elements, again for each step of the outer dimensions: extents and strides.
+fn copy_blocks<T: Plain>(outer: Vec<(usize, usize)>, walk: Walk<1>, block: usize, count: usize) -> Built {
+    let phase = spread(count, 1000);
+    simple(phase, move |io| {
+        let from = io.input::<T>(0);
+        let mut start = io.tiles().start * phase.unit;
+        let mut to = io.rows::<T>();
+        while !to.is_empty() {
+            let (mut index, begin) = (start / block, start % block);
+            let mut at = 0;
+            for (extent, stride) in outer.iter().rev() {
+                at += index % extent * stride;
+                index /= extent;
+            }
+            let most = to.len().min(block - begin);
+            let (piece, rest) = core::mem::take(&mut to).split_at_mut(most);
+            strided::copy_range(&walk, &from[at..], begin, piece);
+            start += most;
+            to = rest;
+        }
+    })
 }
 
 #[cfg(test)]
@@ -58,7 +88,13 @@ mod tests {
         let repeats = tensor(&[2i64, 1, 3], [3]);
         let half = [5, 5, 5, 6, 6, 6, 7, 7, 7];
         assert_eq!(run_one::<u8>(&Tile, &[&data, &repeats], [2, 3, 3]), [half, half].concat());
-        let repeats = tensor(&[2i64, 0, 3], [3]);
+        // More dimensions than one walk has.
+        let (data, twice) = (tensor(&core::array::from_fn::<u8, 32, _>(|at| at as u8), [2; 5]), [2i64; 5]);
+        let wanted: Vec<u8> = (0..1024u32)
+            .map(|at| (0..5).map(|dim| (at >> (2 * dim) & 1) << dim).sum::<u32>() as u8)
+            .collect();
+        assert_eq!(run_one::<u8>(&Tile, &[&data, &tensor(&twice, [5])], [4; 5]), wanted);
+        let (data, repeats) = (tensor(&[5u8, 6, 7], [1, 3, 1]), tensor(&[2i64, 0, 3], [3]));
         assert!(run_one::<u8>(&Tile, &[&data, &repeats], [2, 0, 3]).is_empty());
     }
 }
