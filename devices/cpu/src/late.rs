@@ -19,7 +19,7 @@ use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::graph::Fact;
 use inferry_engine::op::{Inputs, Op};
 
-use crate::arena::{Lent, OutOfMemory, Place, Region, can_be_had};
+use crate::arena::{Lent, Meter, OutOfMemory, Place, Region};
 use crate::isa::Isa;
 use crate::kernel::{self, Builder, Kernel, Operand};
 use crate::pack::Packs;
@@ -155,7 +155,8 @@ impl LateStep {
                 None => None,
             });
         }
-        let built = self.kernel_for(&known, isa, packs).map_err(|cause| self.error(lent, cause))?;
+        let built = self.kernel_for(&known, isa, packs, lent.meter());
+        let built = built.map_err(|cause| self.error(lent, cause))?;
         Ok(Built { key: key.into(), ..built })
     }
 
@@ -165,6 +166,7 @@ impl LateStep {
         known: &[Option<(ElementType, Shape, Option<Tensor>)>],
         isa: Isa,
         packs: &Packs,
+        meter: &Meter,
     ) -> Result<Built, NodeCause> {
         let built = |kernel, outputs| Built { key: Box::default(), kernel, outputs };
         let Some(op) = &self.op else {
@@ -181,7 +183,8 @@ impl LateStep {
             return Ok(built(kernel::copy::bytes(shape.count() * width(*element))?, shapes));
         }
         for (element, shape) in &outputs {
-            can_be_had(shape.count() * width(*element))
+            meter
+                .allows(shape.count() * width(*element))
                 .map_err(|OutOfMemory(bytes)| NodeCause::OutOfMemory(bytes))?;
         }
         let operands: Vec<_> = known

@@ -101,7 +101,7 @@ impl<'a> Importer<'a> {
         self.constants(&mut scope, proto, counted).await?;
         self.inputs(&mut scope, proto, captured)?;
         self.nodes(&mut scope, &proto.nodes, setting, counted).await?;
-        outputs(&mut scope, proto)?;
+        outputs(&mut scope, proto, captured)?;
         Ok(scope.graph)
     }
 
@@ -359,13 +359,19 @@ fn operands(
     (0..count.max(least)).map(find).collect()
 }
 
-/// Finds the outputs and notes what is declared of them.
-fn outputs<'a>(scope: &mut Scope<'a>, proto: &'a GraphProto<'a>) -> Result<(), ImportError> {
+/// Finds the outputs and notes what is declared of them. Of a value that is captured the graph around knows better.
+fn outputs<'a>(
+    scope: &mut Scope<'a>,
+    proto: &'a GraphProto<'a>,
+    captured: &[&'a str],
+) -> Result<(), ImportError> {
     for output in &proto.outputs {
         let id = scope.find(output.name, || format!("graph {:?}", scope.name))?;
         let fact = declared(&output.kind).map_err(|problem| port_error("output", output, problem))?;
-        let value = scope.graph.value_mut(id);
-        value.fact = value.fact.take().or(fact);
+        if !captured.contains(&output.name) {
+            let value = scope.graph.value_mut(id);
+            value.fact = value.fact.take().or(fact);
+        }
         scope.graph.outputs.push(id);
     }
     Ok(())
@@ -547,5 +553,18 @@ y
         assert_eq!(names(&model.graph, outer), ["c", "a", "b", "c"]);
         let [then, otherwise] = outer.op.bodies() else { panic!("two branches") };
         assert_eq!((&then.captures[..], &otherwise.captures[..]), (&[1, 2][..], &[3, 2, 1][..]));
+    }
+
+    #[test]
+    fn what_an_inner_graph_declares_of_a_value_outside_counts_for_nothing() {
+        let inner = TestGraph::new().output("k", I64, &["7"]);
+        let branch = node("If", &["c"], &["y"]).graph("then_branch", &inner.0).graph("else_branch", &inner.0);
+        let graph =
+            TestGraph::new().input("c", Bool, &[]).input("k", F32, &["2"]).node(branch).bare_output("y");
+        let mut model = read(&graph).unwrap();
+        crate::graph::verify(&model.graph).unwrap();
+        crate::passes::propagate(&mut model.graph, &crate::passes::NoArithmetic).unwrap();
+        let y = model.graph.outputs[0];
+        assert_eq!(model.graph.fact(y).unwrap().to_string(), "f32[2]");
     }
 }

@@ -13,24 +13,37 @@ use crate::io::Span;
 ///
 /// Only the work of one request counts with it, and never on two threads at the same time, so that nobody waits for the lock.
 #[derive(Clone, Default)]
-pub(crate) struct Meter(Option<Arc<Mutex<usize>>>);
+pub(crate) struct Meter(Option<Arc<Count>>);
+
+struct Count {
+    limit: usize,
+    left: Mutex<usize>,
+}
 
 impl Meter {
     /// At most so many bytes.
     pub(crate) fn of(bytes: usize) -> Meter {
-        Meter(Some(Arc::new(Mutex::new(bytes))))
+        Meter(Some(Arc::new(Count { limit: bytes, left: Mutex::new(bytes) })))
+    }
+
+    /// Whether one value may have so many bytes, and they can be had; see [`can_be_had`].
+    pub(crate) fn allows(&self, bytes: usize) -> Result<(), OutOfMemory> {
+        match &self.0 {
+            Some(count) if bytes > count.limit => Err(OutOfMemory(bytes)),
+            _ => can_be_had(bytes),
+        }
     }
 
     fn take(&self, bytes: usize) -> Result<(), OutOfMemory> {
-        let Some(left) = &self.0 else { return Ok(()) };
-        let mut left = left.lock();
+        let Some(count) = &self.0 else { return Ok(()) };
+        let mut left = count.left.lock();
         *left = left.checked_sub(bytes).ok_or(OutOfMemory(bytes))?;
         Ok(())
     }
 
     fn give(&self, bytes: usize) {
-        if let Some(left) = &self.0 {
-            let mut left = left.lock();
+        if let Some(count) = &self.0 {
+            let mut left = count.left.lock();
             *left = left.saturating_add(bytes);
         }
     }

@@ -10,7 +10,7 @@ use inferry_engine::graph::Fact;
 use inferry_engine::op::{Concat, ConcatFromSequence, Inputs, SplitToSequence};
 
 use super::{Job, no_memory, wrong};
-use crate::arena::{Item, Lent, Region, can_be_had};
+use crate::arena::{Item, Lent, Region};
 use crate::isa::Isa;
 use crate::kernel::{self, Builder, Operand, copy};
 use crate::late::LateOperand;
@@ -138,7 +138,7 @@ fn make_room(
 ) -> Result<(), NodeCause> {
     let bytes = stored::bytes(element, shape).ok_or(NodeCause::OutOfMemory(usize::MAX))?;
     if let Region::Slot(slot) = to.place.region {
-        can_be_had(bytes).map_err(no_memory)?;
+        lent.meter().allows(bytes).map_err(no_memory)?;
         return lent.resize_slot(slot, shape, bytes).map_err(no_memory);
     }
     match to.shape.as_ref() == Some(shape) && to.element == element {
