@@ -363,9 +363,14 @@ mod tests {
     #[test]
     fn every_plain_element_type_comes_back_as_it_was() {
         for element in ElementType::ALL.into_iter().filter(|element| *element != ElementType::String) {
-            let bytes: Vec<u8> = (0..6 * element.size()).map(|byte| (byte % 2) as u8).collect();
+            let bytes: Vec<u8> = (0..element.bytes(6).unwrap()).map(|byte| (byte % 2) as u8).collect();
             let tensor = Tensor::from_bytes(element, [2, 3], &bytes).unwrap();
             let mut written = Vec::new();
+            // NumPy itself has none of these.
+            if element.is_packed() || element.to_string().starts_with("f8") {
+                assert!(matches!(write(&mut written, &tensor), Err(NpyError::Type(_))), "{element}");
+                continue;
+            }
             write(&mut written, &tensor).unwrap();
             let back = read(&written[..]).unwrap();
             assert_eq!((back.element(), back.shape()), (element, tensor.shape()));

@@ -19,27 +19,72 @@ pub(crate) struct Fixed {
 
 /// Fixes them in a model.
 pub(crate) fn fix(model: &mut Model, shapes: &[Fixed]) -> Result<(), Trouble> {
+    let graph = &mut model.graph;
+    // Before anything is fixed: afterwards a name may stand nowhere any more.
     for fixed in shapes {
-        let graph = &mut model.graph;
+        known(graph, fixed)?;
+    }
+    for fixed in shapes {
         let input = graph.inputs.iter().copied().find(|id| *graph.value(*id).name == *fixed.name);
-        match input {
-            Some(input) => {
-                let value = graph.value_mut(input);
-                let Some(fact) = &mut value.fact else { continue };
-                if !admits(&fact.shape, &fixed.extents) {
-                    let (given, wanted) = (&fixed.extents, &fact.shape);
-                    let message = format!(
-                        "input {:?} cannot have the shape {given:?}: the model says {wanted}",
-                        fixed.name
-                    );
-                    return Err(Trouble::new("invalid-input", message));
-                }
-                fact.shape = ShapeFact::from(&*fixed.extents);
+        let Some(input) = input else { continue };
+        let Some(fact) = &mut graph.value_mut(input).fact else { continue };
+        if !admits(&fact.shape, &fixed.extents) {
+            let (given, wanted) = (&fixed.extents, &fact.shape);
+            let message =
+                format!("input {:?} cannot have the shape {given:?}: the model says {wanted}", fixed.name);
+            return Err(Trouble::new("invalid-input", message));
+        }
+        fact.shape = ShapeFact::from(&*fixed.extents);
+    }
+    fix_symbols(graph, shapes);
+    Ok(())
+}
+
+/// Whether an input is called so, or an extent, or one is arithmetic on it.
+fn known(graph: &Graph, fixed: &Fixed) -> Result<(), Trouble> {
+    let mut inputs = graph.inputs.iter().map(|id| &*graph.value(*id).name);
+    if inputs.any(|name| *name == *fixed.name) {
+        return Ok(());
+    }
+    if fixed.extents.len() != 1 {
+        let message = format!("no input is called {:?}, and a named extent takes one number", fixed.name);
+        return Err(Trouble::new("invalid-input", message));
+    }
+    let mut dims = graph.values().iter().filter_map(|value| value.fact.as_ref()?.shape.dims()).flatten();
+    let named = |dim: &Dim| match dim {
+        Dim::Symbol(Symbol(text)) => **text == *fixed.name || names(text).any(|name| *name == *fixed.name),
+        _ => false,
+    };
+    if dims.any(named) {
+        return Ok(());
+    }
+    let names: Vec<_> = graph.inputs.iter().map(|id| &*graph.value(*id).name).collect();
+    let message = format!("no input and no extent is called {:?}; the inputs are {names:?}", fixed.name);
+    Err(Trouble::new("not-found", message))
+}
+
+/// The names in an extent that is arithmetic on others.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '.'))
+}
+
+/// Fixes the extents that have these names, and those that are arithmetic on them alone.
+fn fix_symbols(graph: &mut Graph, shapes: &[Fixed]) {
+    let inputs: Vec<_> = graph.inputs.iter().map(|id| graph.value(*id).name.clone()).collect();
+    let mut extent = |name: &str| {
+        let fixed = shapes.iter().find(|fixed| *fixed.name == *name)?;
+        let is_input = inputs.iter().any(|input| **input == *name);
+        fixed.extents.first().copied().filter(|_| !is_input)
+    };
+    for value in graph.values_mut() {
+        let dims = value.fact.as_mut().and_then(|fact| fact.shape.0.as_mut());
+        for dim in dims.into_iter().flatten() {
+            let Dim::Symbol(Symbol(text)) = dim else { continue };
+            if let Some(known) = extent(text).or_else(|| evaluate(text, &mut extent)) {
+                *dim = Dim::Fixed(known);
             }
-            None => fix_symbol(graph, fixed, shapes)?,
         }
     }
-    Ok(())
 }
 
 fn admits(shape: &ShapeFact, extents: &[usize]) -> bool {
@@ -47,44 +92,6 @@ fn admits(shape: &ShapeFact, extents: &[usize]) -> bool {
         let fits = |(dim, extent): (&Dim, &usize)| dim.fixed().is_none_or(|fixed| fixed == *extent);
         dims.len() == extents.len() && dims.iter().zip(extents).all(fits)
     })
-}
-
-/// Fixes the extents of this name, and those that are arithmetic on it and on other names that have been fixed.
-fn fix_symbol(graph: &mut Graph, fixed: &Fixed, all: &[Fixed]) -> Result<(), Trouble> {
-    let [extent] = *fixed.extents else {
-        let message = format!("no input is called {:?}, and a named extent takes one number", fixed.name);
-        return Err(Trouble::new("invalid-input", message));
-    };
-    let mut found = false;
-    for value in graph.values_mut() {
-        let dims = value.fact.as_mut().and_then(|fact| fact.shape.0.as_mut());
-        for dim in dims.into_iter().flatten() {
-            let Dim::Symbol(Symbol(text)) = dim else { continue };
-            let is_name = **text == *fixed.name;
-            if !is_name
-                && !text
-                    .split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '.'))
-                    .any(|name| *name == *fixed.name)
-            {
-                continue;
-            }
-            found = true;
-            let mut others = |name: &str| {
-                all.iter()
-                    .find(|fixed| *fixed.name == *name && fixed.extents.len() == 1)
-                    .map(|fixed| fixed.extents[0])
-            };
-            if let Some(known) = if is_name { Some(extent) } else { evaluate(text, &mut others) } {
-                *dim = Dim::Fixed(known);
-            }
-        }
-    }
-    if found {
-        return Ok(());
-    }
-    let names: Vec<_> = graph.inputs.iter().map(|id| &*graph.value(*id).name).collect();
-    let message = format!("no input and no extent is called {:?}; the inputs are {names:?}", fixed.name);
-    Err(Trouble::new("not-found", message))
 }
 
 #[cfg(test)]
