@@ -183,9 +183,9 @@ impl LateStep {
             return Ok(built(kernel::copy::bytes(shape.count() * width(*element))?, shapes));
         }
         for (element, shape) in &outputs {
-            meter
-                .allows(shape.count() * width(*element))
-                .map_err(|OutOfMemory(bytes)| NodeCause::OutOfMemory(bytes))?;
+            // `usize::MAX` is more than anybody has.
+            let room = stored::room(*element, shape).unwrap_or(usize::MAX);
+            meter.allows(room).map_err(|OutOfMemory(bytes)| NodeCause::OutOfMemory(bytes))?;
         }
         let operands: Vec<_> = known
             .iter()

@@ -71,7 +71,7 @@ pub(crate) fn build(
     let packs = Packs::default();
     // Before the kernel, which may keep tables as long as an axis: a size that cannot be is an error here.
     for (element, shape) in outputs {
-        let bytes = stored::bytes(*element, shape);
+        let bytes = stored::room(*element, shape);
         let bytes = bytes.ok_or_else(|| TensorError::TooLarge { element: *element, shape: shape.clone() })?;
         can_be_had(bytes).map_err(|OutOfMemory(bytes)| TensorError::from(tensor::OutOfMemory { bytes }))?;
     }

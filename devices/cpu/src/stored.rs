@@ -20,6 +20,18 @@ pub(crate) fn bytes(element: ElementType, shape: &Shape) -> Option<usize> {
     (bytes <= isize::MAX as usize - 64).then_some(bytes)
 }
 
+/// Bytes to ask for before a kernel is built: a value's own or, where it has no elements, those of a table as long as its
+/// longest extent, which kernels keep and nothing else bounds. `None` when no memory has so many, or no stride reaches so far.
+pub(crate) fn room(element: ElementType, shape: &Shape) -> Option<usize> {
+    let own = bytes(element, shape)?;
+    if own > 0 {
+        return Some(own);
+    }
+    let extents = || shape.iter().copied().filter(|extent| *extent > 0);
+    extents().try_fold(size_of::<u64>(), usize::checked_mul).filter(|reach| *reach <= isize::MAX as usize)?;
+    Some(extents().max().unwrap_or(0) * size_of::<u64>())
+}
+
 /// A packed tensor with a byte for each element, as a tensor of `u8`.
 pub(crate) fn unpacked(tensor: &Tensor) -> Result<Tensor, TensorError> {
     let bytes = Tensor::try_zeros(ElementType::U8, tensor.shape())?;
@@ -43,6 +55,16 @@ pub(crate) fn pack_to(from: &[u8], packed: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extent_of_nothing_takes_the_room_of_a_table() {
+        let room = |shape: &[usize]| room(ElementType::F32, &Shape::new(shape).unwrap());
+        assert_eq!(room(&[2, 3]), Some(24));
+        assert_eq!(room(&[0]), Some(0));
+        assert_eq!(room(&[0, 1_000, 3]), Some(8_000));
+        assert_eq!(room(&[0, usize::MAX / 4]), None, "no memory has such a table");
+        assert_eq!(room(&[usize::MAX / 64, 0, 64]), None, "no stride reaches so far");
+    }
 
     #[test]
     fn packed_elements_have_a_byte_each() {

@@ -311,9 +311,10 @@ impl Draft {
             return Ok(vec![Value { element, shape: Some(shape), constant: None, bytes }]);
         }
         for (element, shape) in &outputs {
+            let room = stored::room(*element, shape).ok_or(PlanError::TooLarge)?;
             scope
                 .planning
-                .allows(bytes_of(*element, shape)?)
+                .allows(room)
                 .map_err(|OutOfMemory(bytes)| scope.error(index, NodeCause::OutOfMemory(bytes)))?;
         }
         let kernel = scope.build(index, node, &inputs, &outputs).await?;
