@@ -112,6 +112,29 @@ fn sequences_go_in_and_out_of_a_model() {
 }
 
 #[test]
+fn strings_and_packed_integers_go_in_and_out_in_sequences() {
+    let strings = ["one", "", "three"].map(|text| Tensor::from_strings(&[text], [1]).unwrap());
+    let packed = [0x21u8, 0x0f].map(|byte| Tensor::from_bytes(ElementType::I4, [2], &[byte]).unwrap());
+    for tensors in [Vec::from(strings), Vec::from(packed)] {
+        let mut sketch = Sketch::new();
+        let element = tensors[0].element();
+        let fact = Fact::new(element, ShapeFact::unknown()).of_kind(Kind::Sequence);
+        let x = sketch.graph.add_value("x", Some(fact));
+        sketch.graph.inputs.push(x);
+        let same = sketch.op(Identity, &[x]);
+        let compiled = compile(&sketch.model(&[same]));
+        let mut runner = Runner::new(&compiled);
+        for _ in 0..2 {
+            let outputs = run(&mut runner, &[Value::Sequence(tensors.clone())]).unwrap();
+            for (got, wanted) in outputs[0].tensors().iter().zip(&tensors) {
+                assert_eq!(got.to_string(), wanted.to_string());
+            }
+            assert_eq!(outputs[0].tensors().len(), tensors.len());
+        }
+    }
+}
+
+#[test]
 fn a_tensor_is_cut_into_a_sequence() {
     let mut sketch = Sketch::new();
     let x = sketch.input("x", F32, &[3, 5]);

@@ -266,8 +266,10 @@ impl Work for CpuWork {
 
 /// True when kernels cannot use the bound tensor in place.
 fn is_staged(bound: &Bound) -> bool {
+    // The tensors of a sequence or an optional are copied one by one.
     let element = bound.tensor().element();
-    !bound.tensor().is_dense() || element == ElementType::String || element.is_packed()
+    bound.parts().is_none()
+        && (!bound.tensor().is_dense() || element == ElementType::String || element.is_packed())
 }
 
 fn kind(fault: &Fault) -> InferErrorKind {
