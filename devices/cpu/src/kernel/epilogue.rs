@@ -14,6 +14,7 @@
 
 use alloc::boxed::Box;
 
+use super::pointwise::Pointwise;
 use crate::io::Io;
 
 /// A run of consecutive elements of output 0 that has just been computed.
@@ -36,6 +37,13 @@ pub trait Epilogue: Send + Sync {
         None
     }
 
+    /// The function, when all that [`Epilogue::apply`] does is to replace each element by a function of it. Kernels may then
+    /// apply that instead, to whatever elements they like.
+    #[allow(private_interfaces, reason = "kernels are in this crate")]
+    fn map(&self) -> Option<Pointwise> {
+        None
+    }
+
     /// Replaces the elements by what is to become of them.
     fn apply(&self, row: Row<'_, '_>, values: &mut [f32]);
 }
@@ -45,6 +53,8 @@ pub trait Epilogue: Send + Sync {
 pub(crate) struct Tail {
     /// Limits to apply in registers.
     pub(crate) clip: Option<[f32; 2]>,
+    /// What may be applied to any elements, instead of the call.
+    pub(crate) map: Option<Pointwise>,
     /// What to call on each run of elements.
     pub(crate) then: Option<Box<dyn Epilogue>>,
 }
@@ -55,8 +65,8 @@ impl Tail {
         match epilogue {
             None => Tail::default(),
             Some(epilogue) => match epilogue.clip() {
-                Some(clip) => Tail { clip: Some(clip), then: None },
-                None => Tail { clip: None, then: Some(epilogue) },
+                Some(clip) => Tail { clip: Some(clip), map: None, then: None },
+                None => Tail { clip: None, map: epilogue.map(), then: Some(epilogue) },
             },
         }
     }

@@ -10,7 +10,7 @@ use crate::simd::Simd;
 /// Functions of one number: a name, what it carries, and what it does to a vector.
 macro_rules! maps {
     ($($name:ident { $($field:ident),* } |$s:ident, $x:ident| $body:expr;)*) => { $(
-        #[derive(Clone, Copy)]
+        #[derive(Clone, Copy, Debug, PartialEq)]
         pub(crate) struct $name {
             $(pub(crate) $field: f32,)*
         }
@@ -98,6 +98,21 @@ maps! {
         s.mul(s.mul(x, s.splat(0.5)), s.add(s.splat(1.0), math::tanh(s, inner)))
     };
     Clamp { low, high } |s, x| s.min(s.splat(high), s.max(s.splat(low), x));
+    Line { scale, shift, low, high } |s, x| {
+        let line = s.fma(x, s.splat(scale), s.splat(shift));
+        s.min(s.splat(high), s.max(s.splat(low), line))
+    };
+    Gate { scale, shift, low, high, by, plus } |s, x| {
+        let line = s.fma(x, s.splat(scale), s.splat(shift));
+        let gate = s.min(s.splat(high), s.max(s.splat(low), line));
+        s.fma(s.mul(x, gate), s.splat(by), s.splat(plus))
+    };
+    Swish {} |s, x| s.mul(x, math::sigmoid(s, x));
+    Requantize { scale, zero, low, high } |s, x| {
+        let (scale, zero) = (s.splat(scale), s.splat(zero));
+        let q = s.add(s.round(s.div(x, scale)), zero);
+        s.mul(s.sub(s.min(s.splat(high), s.max(s.splat(low), q)), zero), scale)
+    };
 }
 
 zips! {

@@ -25,6 +25,7 @@ use crate::kernel::gemm::pack::{Floats, Matrix, pack_right, right_len};
 use crate::kernel::gemm::product::{Block, RightFactor, Tables, multiply, scratch_len};
 use crate::kernel::gemm::{Init, Sizes};
 use crate::kernel::number::Number;
+use crate::kernel::pointwise::Rows;
 use crate::kernel::simple::{simple, spread_rows};
 use crate::kernel::{BuildError, Builder, Built, Kernel, Operand, Phase};
 use crate::pack::Numbers;
@@ -368,6 +369,11 @@ impl Product {
         // SAFETY: the extents are those of the inputs and the output, as the builder has checked; the block's elements are
         // this tile's, and no slice of them lives.
         unsafe { multiply(simd, &block, scratch) };
+        if let Some(map) = self.tail.map.filter(|_| !second) {
+            let rows = Rows { start: out.pointer(first + column), count: rows, step: columns, len: width };
+            // SAFETY: as above.
+            return unsafe { map.rows(simd, rows) };
+        }
         for index in 0..rows {
             if second {
                 self.add(io, row + index, column, alpha, line(index));

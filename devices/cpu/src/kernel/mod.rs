@@ -48,6 +48,7 @@ mod nonzero;
 mod number;
 mod order;
 mod pad;
+mod pointwise;
 mod pool;
 mod power;
 pub(crate) mod program;

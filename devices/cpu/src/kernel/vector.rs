@@ -56,6 +56,14 @@ impl Numbers<'_> {
             Numbers::Same(same) => same,
         }
     }
+
+    /// Writes the numbers for as many elements as `to` has.
+    pub(crate) fn copy_to(self, to: &mut [f32]) {
+        match self {
+            Numbers::Each(each) => to.copy_from_slice(each),
+            Numbers::Same(same) => to.fill(same),
+        }
+    }
 }
 
 /// A function of one number over a block.

@@ -30,6 +30,7 @@ use crate::kernel::epilogue::Tail;
 use crate::kernel::gemm::pack::{Floats, Matrix, pack_left, pack_left_paced};
 use crate::kernel::gemm::{Init, Left, Right, Sizes, Tile, compute, steps};
 use crate::kernel::matmul::gigaflops;
+use crate::kernel::pointwise::Rows;
 use crate::kernel::{Builder, Kernel, Phase};
 use crate::pack::Numbers;
 use crate::simd::{self, Simd, Vectorized};
@@ -307,6 +308,10 @@ impl Direct {
             // SAFETY: `count` channels from `channel` on are in one packed panel; the region, or the image, can be read for
             // whole vectors; the output elements are this tile's alone, `spare` has room for a whole tile.
             unsafe { compute(simd, count, &tile) };
+            if let Some(map) = self.tail.map {
+                // SAFETY: what has just been computed.
+                unsafe { map.rows(simd, Rows { start: tile.out, count, step: tile.out_row, len: width }) };
+            }
             if gaps {
                 // SAFETY: the channels are this tile's.
                 unsafe { self.scatter(simd, work, channel..channel + count, column..column + width, spare) };
@@ -349,7 +354,7 @@ impl Direct {
     /// Calls the epilogue on the outputs of a tile: one run a channel, since a tile has whole rows or part of one, except
     /// when its rows are no neighbours.
     fn finish(&self, io: &Io<'_>, work: &Work<'_>) {
-        if self.tail.then.is_none() {
+        if self.tail.then.is_none() || self.tail.map.is_some() {
             return;
         }
         let Place { rows, columns, .. } = work.place;

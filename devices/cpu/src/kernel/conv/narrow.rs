@@ -227,6 +227,10 @@ impl Vectorized for Tiles<'_, '_> {
             // SAFETY: these channels are this tile's alone.
             let out = unsafe { io.shared::<f32>(0).range(start..start + outputs * count) };
             turn(products, count, out);
+            if let Some(map) = narrow.tail.map {
+                map.in_place(simd, out);
+                continue;
+            }
             for (index, values) in out.chunks_exact_mut(outputs).enumerate() {
                 let channel = group * problem.features + first + index;
                 narrow.tail.apply(io, start + index * outputs, channel, values);
