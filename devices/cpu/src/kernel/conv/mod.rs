@@ -19,6 +19,7 @@ mod reference;
 mod region;
 #[cfg(test)]
 mod tests;
+pub(super) mod transposed;
 mod window;
 
 use alloc::boxed::Box;

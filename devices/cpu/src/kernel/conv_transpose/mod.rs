@@ -1,6 +1,7 @@
 //! ConvTranspose: each input number adds a scaled kernel to the output.
 //!
-//! One tile is an output channel of an image. It is filled with the bias, then every input channel of its group adds its
+//! With constant weights and one or two spatial dimensions it is computed as [products](super::conv::transposed). Otherwise
+//! one tile is an output channel of an image. It is filled with the bias, then every input channel of its group adds its
 //! share, row by row: for a tap of the kernel, the input row lands on every `stride`-th place of an output row. The inner
 //! loop runs along rows without looking at borders, which are taken off its range beforehand. Any number of spatial
 //! dimensions; f32 (half precision is widened by a pass, f64 has no kernel).
@@ -13,6 +14,7 @@ use inferry_core::ElementType;
 use inferry_engine::op::{ConvTranspose, Resolved};
 
 use super::arguments::form;
+use super::conv::transposed;
 use super::epilogue::{Epilogue, Tail};
 use super::simple::{simple, spread_rows};
 use super::{BuildError, Builder, Built};
@@ -30,7 +32,10 @@ pub(crate) fn build_conv_transpose(
     epilogue: Option<Box<dyn Epilogue>>,
 ) -> Built {
     let problem = Problem::new(op, node)?;
-    let tail = Tail::new(epilogue);
+    let tail = match transposed::build(&problem, node, Tail::new(epilogue)) {
+        Ok(kernel) => return Ok(kernel),
+        Err(tail) => tail,
+    };
     let work = problem.taps() * problem.channels_in_group() * problem.plane(&problem.input);
     let picoseconds = (work as u64 * 400 / problem.plane(&problem.window.output).max(1) as u64).max(100);
     let plane = problem.plane(&problem.window.output);
@@ -56,15 +61,15 @@ pub(crate) fn build_conv_transpose(
 }
 
 /// The shapes of a transposed convolution.
-struct Problem {
-    images: usize,
-    inputs: usize,
-    outputs: usize,
-    groups: usize,
+pub(super) struct Problem {
+    pub(super) images: usize,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) groups: usize,
     /// Spatial extents of the input.
-    input: Vec<usize>,
-    window: Resolved,
-    biased: bool,
+    pub(super) input: Vec<usize>,
+    pub(super) window: Resolved,
+    pub(super) biased: bool,
 }
 
 impl Problem {
@@ -191,80 +196,4 @@ impl Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::isa::Isa;
-    use crate::kernel::testing;
-    use inferry_core::{Shape, Tensor};
-    use inferry_engine::op::{Padding, Window};
-
-    fn ramp(extents: &[usize]) -> Tensor {
-        let shape = Shape::new(extents).unwrap();
-        let values: Vec<f32> = (0..shape.count()).map(|at| ((at * 7 + 3) % 11) as f32 - 5.0).collect();
-        Tensor::from_slice(&values, shape).unwrap()
-    }
-
-    /// The definition: every input number times every weight, at its place.
-    fn reference(op: &ConvTranspose, x: &Tensor, w: &Tensor, bias: &[f32], output: &[usize]) -> Vec<f32> {
-        let window =
-            op.window.resolve_transposed(&x.shape()[2..], &w.shape()[2..], &op.output_padding, None).unwrap();
-        let (x_view, w_view) = (x.view::<f32>().unwrap(), w.view::<f32>().unwrap());
-        let share = w.shape()[1];
-        let per_group = x.shape()[1] / op.group;
-        let mut out = alloc::vec![0.0f32; output.iter().product()];
-        for (at, slot) in out.iter_mut().enumerate() {
-            *slot = bias[(at / (output[2] * output[3])) % output[1]];
-        }
-        for n in 0..x.shape()[0] {
-            for ic in 0..x.shape()[1] {
-                for o in 0..share {
-                    for (iy, ix) in (0..x.shape()[2]).flat_map(|y| (0..x.shape()[3]).map(move |x| (y, x))) {
-                        for (ky, kx) in (0..w.shape()[2]).flat_map(|y| (0..w.shape()[3]).map(move |x| (y, x)))
-                        {
-                            let place = |dim: usize, i: usize, k: usize| {
-                                (i * window.strides[dim] + k * window.dilations[dim])
-                                    .checked_sub(window.begins[dim])
-                                    .filter(|at| *at < output[2 + dim])
-                            };
-                            if let (Some(y), Some(x)) = (place(0, iy, ky), place(1, ix, kx)) {
-                                let oc = ic / per_group * share + o;
-                                out[((n * output[1] + oc) * output[2] + y) * output[3] + x] +=
-                                    x_view[[n, ic, iy, ix]] * w_view[[ic, o, ky, kx]];
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn every_form_gives_what_the_definition_gives() {
-        // Input, kernel, strides, pads, output padding; groups; output.
-        type Case = ([&'static [usize]; 5], usize, [usize; 4]);
-        let cases: [Case; 5] = [
-            ([&[1, 3, 4, 5], &[2, 2], &[2, 2], &[], &[]], 1, [1, 2, 8, 10]),
-            ([&[2, 2, 3, 4], &[3, 3], &[2, 1], &[1, 1, 1, 1], &[1, 0]], 1, [2, 2, 6, 4]),
-            ([&[1, 4, 3, 3], &[3, 2], &[1, 1], &[], &[]], 2, [1, 4, 5, 4]),
-            ([&[1, 2, 5, 2], &[2, 3], &[3, 3], &[0, 1, 1, 0], &[0, 2]], 1, [1, 2, 13, 7]),
-            ([&[1, 1, 1, 1], &[4, 4], &[1, 1], &[2, 1, 1, 2], &[]], 1, [1, 2, 1, 1]),
-        ];
-        for ([x, kernel, strides, pads, extra], group, output) in cases {
-            let window = Window {
-                strides: strides.to_vec(),
-                padding: Padding::Explicit(pads.to_vec()),
-                ..Window::default()
-            };
-            let op = ConvTranspose { window, group, output_padding: extra.to_vec(), output_shape: None };
-            let x = ramp(x);
-            let w = ramp(&[x.shape()[1], output[1] / group, kernel[0], kernel[1]]);
-            let bias: Vec<f32> = (0..output[1]).map(|channel| channel as f32 + 0.5).collect();
-            let wanted = reference(&op, &x, &w, &bias, &output);
-            let bias = Tensor::from_slice(&bias, [output[1]]).unwrap();
-            let outputs = [(ElementType::F32, Shape::from(output))];
-            let results = testing::run(&op, &[Some(x), Some(w), Some(bias)], &outputs, Isa::portable());
-            assert_eq!(results[0].to_vec::<f32>().unwrap(), wanted, "{op:?}");
-        }
-    }
-}
+mod tests;
