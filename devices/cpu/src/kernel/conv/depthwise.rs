@@ -2,7 +2,7 @@
 //!
 //! There is no sum over channels and so nothing to share between them: a channel is a few taps times its region. A tile is
 //! some channels of one image, or some blocks of rows of one channel; the region of a block, gathered into scratch, stays in
-//! the first level of cache. Windows of 3 x 3 and 5 x 5 go to [`window`](super::window), which reads each row of the input
+//! the first level of cache. Where a padded row fits into a vector, vectors go across the rows. Windows of 3 x 3 and 5 x 5 go to [`window`](super::window), which reads each row of the input
 //! once; all others are added up tap by tap here, for as many vectors of one row as keep the multipliers busy.
 #![allow(unsafe_code)]
 
@@ -17,6 +17,7 @@ use super::window::{Rows, Window};
 use crate::io::Io;
 use crate::isa::Isa;
 use crate::kernel::epilogue::Tail;
+use crate::kernel::gemm::Sizes;
 use crate::kernel::matmul::gigaflops;
 use crate::kernel::{Builder, Kernel, Phase};
 use crate::simd::{self, Simd, Vectorized};
@@ -28,7 +29,8 @@ pub(super) fn build(
     node: &Builder<'_>,
     tail: Tail,
 ) -> Result<Box<dyn Kernel>, Tail> {
-    let window = Window::new(&plane);
+    let lanes = Sizes::of(node.isa).lanes;
+    let window = if is_flat(&plane, lanes) { None } else { Window::new(&plane) };
     let region_of = |rows| match &window {
         Some(window) => window.region(rows),
         None => Region::new(&plane, 1, rows, plane.columns.output),
@@ -37,6 +39,7 @@ pub(super) fn build(
     let Some(region) = region_of(grid.rows) else { return Err(tail) };
     let way = match window {
         Some(window) => Way::Window(window.with(&region)),
+        None if is_flat(&plane, lanes) => Way::Flat(region.table(&plane)),
         None => Way::Taps(region.table(&plane)),
     };
     let phases = if problem.is_empty() { vec![] } else { vec![grid.phase(problem, &plane, node.isa)] };
@@ -68,6 +71,18 @@ enum Way {
     Window(Window),
     /// Tap by tap; the table of the region.
     Taps(Vec<u32>),
+    /// As `Taps`, for all rows of a block as if they were one: with the gaps between the rows of the region, which are left
+    /// out when results are stored.
+    Flat(Vec<u32>),
+}
+
+/// Whether rows are so short that vectors go across them: a padded row is no longer than a vector.
+fn is_flat(plane: &Plane, lanes: usize) -> bool {
+    let Plane { rows, columns } = plane;
+    rows.stride == 1
+        && columns.stride == 1
+        && plane.spread() == 1
+        && columns.reach(columns.output, 1) <= lanes
 }
 
 /// How the outputs of one image are cut into tiles.
@@ -121,7 +136,7 @@ impl Vectorized for Tiles<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         let Tiles { depthwise, io } = self;
         let Depthwise { problem, plane, grid, .. } = depthwise;
-        let gathered = io.scratch::<f32>();
+        let (gathered, spare) = io.scratch::<f32>().split_at_mut(depthwise.gathered());
         let per_channel = grid.row_blocks * grid.classes;
         let total = problem.groups * problem.features * per_channel;
         let input = io.input::<f32>(0);
@@ -141,13 +156,19 @@ impl Vectorized for Tiles<'_, '_> {
                     lines = depthwise.gather(simd, input, place, gathered);
                     ready = Some((from, block));
                 }
-                depthwise.block(simd, io, image, channel, place, gathered, lines);
+                depthwise.block(simd, io, image, channel, place, gathered, lines, spare);
             }
         }
     }
 }
 
 impl Depthwise {
+    /// Numbers of scratch for the region.
+    fn gathered(&self) -> usize {
+        // The widest group of vectors may begin at the last output.
+        self.region.len() + SLACK + VECTORS * 16
+    }
+
     /// Block `block` of a channel; it may have no rows.
     fn place(&self, block: usize) -> Place {
         let spread = self.plane.spread();
@@ -188,6 +209,7 @@ impl Depthwise {
         place: Place,
         gathered: &[f32],
         (lines, first): (usize, isize),
+        spare: &mut [f32],
     ) {
         let channels = self.problem.groups * self.problem.features;
         let taps = self.plane.taps();
@@ -213,9 +235,13 @@ impl Depthwise {
             match &self.way {
                 Way::Window(window) => window.rows(simd, &rows),
                 Way::Taps(table) => tap_by_tap(simd, table, &rows),
+                Way::Flat(table) => flat(simd, table, &rows, spare),
             }
         }
-        if self.tail.then.is_some() {
+        if let Some(map) = self.tail.map.filter(|_| step == width) {
+            // SAFETY: as above; no other slice of it lives.
+            map.in_place(simd, unsafe { rows.out.range(start..start + place.rows * width) });
+        } else if self.tail.then.is_some() {
             let (runs, len) = if step == width { (1, place.rows * width) } else { (place.rows, width) };
             for run in 0..runs {
                 let start = start + run * step;
@@ -233,15 +259,49 @@ impl Depthwise {
 /// The outputs belong to the caller, and no reference to them lives.
 #[inline(always)]
 unsafe fn tap_by_tap<S: Simd>(simd: S, table: &[u32], rows: &Rows<'_>) {
-    // About the same number of vectors each time: two at a time wait for each other.
-    let vectors = rows.width.div_ceil(S::LANES);
-    let share = vectors.div_ceil(vectors.div_ceil(VECTORS)) * S::LANES;
     for row in 0..rows.rows {
         let start = rows.start + row * rows.step;
         // SAFETY: as this function.
         let out = unsafe { rows.out.range(start..start + rows.width) };
+        simd.call(Line { table, rows, at: row * rows.pitch, out });
+    }
+}
+
+/// Computes rows of outputs in vectors that go across rows. `spare` has room for the region's rows.
+///
+/// # Safety
+/// As [`tap_by_tap`].
+#[inline(always)]
+unsafe fn flat<S: Simd>(simd: S, table: &[u32], rows: &Rows<'_>, spare: &mut [f32]) {
+    let len = (rows.rows - 1) * rows.pitch + rows.width;
+    simd.call(Line { table, rows, at: 0, out: &mut spare[..len] });
+    for (row, from) in spare[..len].chunks(rows.pitch).enumerate() {
+        let start = rows.start + row * rows.step;
+        // SAFETY: as this function.
+        let out = unsafe { rows.out.range(start..start + rows.width) };
+        simd.store_partial(simd.load_partial(&from[..rows.width]), out);
+    }
+}
+
+/// The outputs from place `at` of the region on, all at once.
+struct Line<'a> {
+    table: &'a [u32],
+    rows: &'a Rows<'a>,
+    at: usize,
+    out: &'a mut [f32],
+}
+
+impl Vectorized for Line<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Line { table, rows, at, out } = self;
+        // About the same number of vectors each time: two at a time wait for each other.
+        let vectors = out.len().div_ceil(S::LANES);
+        let share = vectors.div_ceil(vectors.div_ceil(VECTORS)) * S::LANES;
         for (index, out) in out.chunks_mut(share).enumerate() {
-            let at = row * rows.pitch + index * share;
+            let at = at + index * share;
             match out.len().div_ceil(S::LANES) {
                 1 => vectors_of::<S, 1>(simd, table, rows, at, out),
                 2 => vectors_of::<S, 2>(simd, table, rows, at, out),
@@ -281,8 +341,8 @@ impl Kernel for Depthwise {
     }
 
     fn scratch(&self) -> usize {
-        // The widest group of vectors may begin at the last output.
-        (self.region.len() + SLACK + VECTORS * 16) * 4
+        let spare = if let Way::Flat(_) = self.way { self.region.len() } else { 0 };
+        (self.gathered() + spare) * 4
     }
 
     fn run(&self, _phase: usize, io: &mut Io<'_>) {

@@ -13,6 +13,11 @@
 //!
 //! The result is channels-last and is turned round when it is stored. Columns of the region are not sorted by stride: rows of
 //! the left factor may be any distance apart, so that a filter bank of long windows far apart is gathered by plain copies.
+//!
+//! # Evidence
+//!
+//! Zen 5, one core, AVX-512: pointwise convolutions of 7 x 7 reach 206 to 214 GFLOP/s (320 to 1280, 160 to 960, 960 to 160
+//! channels), 111 to 125 while the turning went number by number.
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
@@ -32,6 +37,7 @@ use crate::kernel::gemm::pack::{Floats, Matrix, pack_right, right_len};
 use crate::kernel::gemm::product::{Block, RightFactor, Tables, multiply};
 use crate::kernel::gemm::{Init, Sizes};
 use crate::kernel::matmul::gigaflops;
+use crate::kernel::transpose::plane::{self, Planes};
 use crate::kernel::{Builder, Kernel, Phase};
 use crate::pack::Numbers;
 use crate::simd::{self, Simd, Vectorized};
@@ -180,20 +186,6 @@ impl Narrow {
     }
 }
 
-/// Exchanges rows and columns of a matrix of `columns` columns.
-fn turn(from: &[f32], columns: usize, to: &mut [f32]) {
-    let rows = from.len() / columns.max(1);
-    // Blocks of columns, so that the cache lines of `from` are used up while they are near.
-    for first in (0..columns).step_by(16) {
-        let last = (first + 16).min(columns);
-        for (row, line) in from.chunks_exact(columns).enumerate() {
-            for column in first..last {
-                to[column * rows + row] = line[column];
-            }
-        }
-    }
-}
-
 struct Tiles<'a, 'io> {
     narrow: &'a Narrow,
     io: &'a mut Io<'io>,
@@ -226,7 +218,9 @@ impl Vectorized for Tiles<'_, '_> {
             let start = (image * problem.features + first) * outputs;
             // SAFETY: these channels are this tile's alone.
             let out = unsafe { io.shared::<f32>(0).range(start..start + outputs * count) };
-            turn(products, count, out);
+            // Channels-last to channels-first.
+            let planes = Planes { from_stride: count, to_stride: outputs, rows: count, columns: outputs };
+            plane::transpose(narrow.isa, planes, products, out);
             if let Some(map) = narrow.tail.map {
                 map.in_place(simd, out);
                 continue;

@@ -97,6 +97,15 @@ impl Region {
         let lines = plane.rows.reach(place.rows, plane.row_step());
         let first_row = (place.row * plane.rows.stride) as isize - plane.rows.begin as isize;
         let first_column = (place.column * plane.columns.stride) as isize - plane.columns.begin as isize;
+        if plane.columns.stride == 1 && self.row_phases[..] == [0] && self.pitch <= S::LANES {
+            let span = Span::new(width, first_column, 1, self.pitch);
+            for channel in 0..self.channels {
+                let image = &input[channel * plane.input()..][..plane.input()];
+                let to = &mut to[channel * self.lines * self.pitch..][..lines * self.pitch + SLACK];
+                span.copy_rows(simd, image, first_row, plane.row_step(), to);
+            }
+            return;
+        }
         // Rows are written in the order in which they lie, because each may spill over into the next.
         let mut at = 0;
         for column_phase in &self.column_phases {
@@ -124,6 +133,8 @@ impl Region {
 /// `count`; the other places are zero.
 #[derive(Clone, Copy)]
 struct Span {
+    /// Numbers of the input row.
+    width: usize,
     begin: usize,
     step: usize,
     first: usize,
@@ -137,13 +148,13 @@ impl Span {
         let first = if start >= 0 { 0 } else { start.unsigned_abs().div_ceil(step) }.min(count);
         let begin = (start + (first * step) as isize).max(0) as usize;
         let last = (first + width.saturating_sub(begin).div_ceil(step)).min(count);
-        Span { begin, step, first, last, count }
+        Span { width, begin, step, first, last, count }
     }
 
     /// Writes a row of the region. May write [`SLACK`] numbers more.
     #[inline(always)]
     fn copy<S: Simd>(self, simd: S, from: &[f32], to: &mut [f32]) {
-        let Span { begin, step, first, last, count } = self;
+        let Span { begin, step, first, last, count, .. } = self;
         assert!(to.len() >= count + SLACK && SLACK >= 2 * S::LANES);
         assert!(first == last || begin + (last - first - 1) * step < from.len());
         let (from, to) = (from.as_ptr().wrapping_add(begin), to.as_mut_ptr());
@@ -170,12 +181,41 @@ impl Span {
                     simd.store_ptr(simd.deinterleave(low, high).0, to.add(index));
                     index += S::LANES;
                 }
+                if index < last {
+                    let (from, left) = (from.add((index - first) * 2), 2 * (last - index) - 1);
+                    let low = simd.load_ptr_partial(from, left.min(S::LANES));
+                    let beyond = left.saturating_sub(S::LANES);
+                    let high = simd.load_ptr_partial(from.wrapping_add(S::LANES), beyond);
+                    simd.store_ptr(simd.deinterleave(low, high).0, to.add(index));
+                    index += S::LANES;
+                }
             }
             while index < last {
                 *to.add(index) = *from.add((index - first) * step);
                 index += 1;
             }
             zeros(simd, to, index, count);
+        }
+    }
+
+    /// Writes rows that are no longer than a vector: those of `image` from row `first_row` on, `step` apart. Each vector begins
+    /// at the first number of its row and brings the zeros around it, up to the first number of the next row.
+    #[inline(always)]
+    fn copy_rows<S: Simd>(self, simd: S, image: &[f32], first_row: isize, step: usize, to: &mut [f32]) {
+        let Span { begin, first, last, count, .. } = self;
+        let (lines, width) = ((to.len() - SLACK) / count.max(1), last - first);
+        assert!(count <= S::LANES && first <= count && SLACK >= 2 * S::LANES);
+        // SAFETY: a vector at the beginning of `to`, and one that begins within each row: `to` has the slack after the last.
+        unsafe { simd.store_ptr(simd.zero(), to.as_mut_ptr()) };
+        for line in 0..lines {
+            let row = first_row + (line * step) as isize;
+            let at = usize::try_from(row).ok().and_then(|row| row.checked_mul(self.width));
+            let numbers = match at.and_then(|at| image.get(at + begin..at + begin + width)) {
+                Some(numbers) => simd.load_partial(numbers),
+                None => simd.zero(),
+            };
+            // SAFETY: as above.
+            unsafe { simd.store_ptr(numbers, to.as_mut_ptr().add(line * count + first)) };
         }
     }
 

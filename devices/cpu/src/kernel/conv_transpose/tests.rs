@@ -77,7 +77,7 @@ fn every_form_gives_what_the_definition_gives() {
         let bias = Tensor::from_slice(&bias, [output[1]]).unwrap();
         let outputs = [(ElementType::F32, Shape::from(output))];
         let inputs = [Some(x), Some(w), Some(bias)];
-        let limited: Vec<f32> = wanted.iter().map(|value| value.max(-20.0).min(30.0)).collect();
+        let limited: Vec<f32> = wanted.iter().map(|value| value.clamp(-20.0, 30.0)).collect();
         let program = Program { inputs: 1, steps: alloc::vec![Step::Clip(Arg::Input(0), -20.0, 30.0)] };
         let clipped = Fused { base: Arc::new(op.clone()), base_inputs: 3, program };
         let doubled: Vec<f32> = wanted.iter().map(|value| value + value).collect();

@@ -62,13 +62,18 @@ impl Flat {
         }
     }
 
+    /// What [`Halved`] computes.
+    fn halves(&self) -> bool {
+        self.stride == 2 && self.dilation == 1 && self.left == 0 && matches!(self.kernel, 2 | 3)
+    }
+
     /// Where the row lies in the scratch.
     fn middle(&self) -> Range<usize> {
         self.left..self.left + self.width
     }
 
     /// The rows of the input under a row of the output.
-    fn under(&self, row: usize) -> (Taps, impl Iterator<Item = usize> + '_) {
+    fn under(&self, row: usize) -> (Taps, impl Iterator<Item = usize> + Clone + '_) {
         let (plane, row) = (row / self.rows.len(), row % self.rows.len());
         let taps = self.rows[row];
         let first = plane * self.height + taps.first;
@@ -143,6 +148,15 @@ impl<F: Fold> Vectorized for Pooling<'_, F> {
         let Pooling { flat, fold, mean, x, buffer, first, to } = self;
         buffer.fill(F::START);
         for (index, to) in to.chunks_exact_mut(flat.columns.max(1)).enumerate() {
+            if flat.halves() {
+                let (taps, under) = flat.under(first + index);
+                let under = under.map(|at| &x[at..at + flat.width]);
+                s.call(Halved { flat, fold, under, to: &mut *to });
+                if mean {
+                    divide(s, to, &flat.divisors, taps.divisor as f32);
+                }
+                continue;
+            }
             let middle = &mut buffer[flat.middle()];
             let (taps, mut under) = flat.under(first + index);
             match under.next() {
@@ -171,6 +185,65 @@ impl<F: Fold> Vectorized for Pooling<'_, F> {
             }
         }
     }
+}
+
+/// A row of outputs with stride 2 and two or three taps, without padding before the row: nothing is written in between.
+struct Halved<'a, F, I> {
+    flat: &'a Flat,
+    fold: F,
+    /// The rows of the input.
+    under: I,
+    to: &'a mut [f32],
+}
+
+impl<'x, F: Fold, I: Iterator<Item = &'x [f32]> + Clone> Vectorized for Halved<'_, F, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Halved { flat, fold, under, to } = self;
+        // Beyond the end of a row there is what nothing folds into: it is added to the zeros of a short vector.
+        let mut edge = [0.0; 2 * MOST];
+        edge[S::LANES..].fill(F::START);
+        for (index, to) in to.chunks_mut(S::LANES).enumerate() {
+            let first = 2 * index * S::LANES;
+            let a = down(s, fold, under.clone(), first, &edge);
+            let b = down(s, fold, under.clone(), first + S::LANES, &edge);
+            let (even, odd) = s.deinterleave(a, b);
+            let mut result = fold.join(s, even, odd);
+            if flat.kernel == 3 {
+                let a = down(s, fold, under.clone(), first + 2, &edge);
+                let b = down(s, fold, under.clone(), first + 2 + S::LANES, &edge);
+                result = fold.join(s, result, s.deinterleave(a, b).0);
+            }
+            store(s, result, to);
+        }
+    }
+}
+
+/// The most lanes of any instruction set.
+const MOST: usize = 16;
+
+/// A vector of each row, from column `at` on, folded. What `edge` has after as many zeros as there are numbers is added.
+#[inline(always)]
+fn down<'x, S: Simd, F: Fold>(
+    s: S,
+    fold: F,
+    rows: impl Iterator<Item = &'x [f32]>,
+    at: usize,
+    edge: &[f32; 2 * MOST],
+) -> S::F32 {
+    let mut result = s.splat(F::START);
+    for row in rows {
+        let row = &row[at.min(row.len())..];
+        let numbers = if row.len() >= S::LANES {
+            s.load(row)
+        } else {
+            s.add(s.load_partial(row), s.load(&edge[S::LANES - row.len()..]))
+        };
+        result = fold.join(s, result, numbers);
+    }
+    result
 }
 
 /// A vector of outputs with stride 1.

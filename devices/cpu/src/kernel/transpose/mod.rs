@@ -5,7 +5,7 @@
 //! output, the *fast* one, runs along consecutive elements of the input: its plane with the innermost dimension is
 //! transposed in square blocks (see [`plane`]), so that both sides are touched a cache line at a time.
 
-mod plane;
+pub(super) mod plane;
 
 use alloc::format;
 

@@ -1,6 +1,6 @@
 //! Two dimensions exchanged: `to[row][column] = from[column][row]`, in square blocks.
 //!
-//! Elements of four bytes are transposed in registers. As many vectors as a vector has lanes are interleaved, the first half
+//! Elements of four bytes are transposed in registers, also the smaller blocks at the edges. As many vectors as a vector has lanes are interleaved, the first half
 //! with the second, as one shuffles cards; each such shuffle turns the bits of an element's place (row bits, then column
 //! bits) round by one, so as many shuffles as a row number has bits exchange the two. Other elements go through small
 //! arrays.
@@ -13,19 +13,19 @@ use crate::simd::{Simd, Vectorized, dispatch};
 
 /// The two planes, in elements.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Planes {
+pub(in crate::kernel) struct Planes {
     /// Between neighbouring columns of the output.
-    pub(super) from_stride: usize,
+    pub(in crate::kernel) from_stride: usize,
     /// Between neighbouring rows of the output.
-    pub(super) to_stride: usize,
+    pub(in crate::kernel) to_stride: usize,
     /// Of the output.
-    pub(super) rows: usize,
+    pub(in crate::kernel) rows: usize,
     /// Of the output.
-    pub(super) columns: usize,
+    pub(in crate::kernel) columns: usize,
 }
 
 /// Writes the rows of the output to `to`. What lies between two rows stays as it is.
-pub(super) fn transpose<T: Plain>(isa: Isa, planes: Planes, from: &[T], to: &mut [T]) {
+pub(in crate::kernel) fn transpose<T: Plain>(isa: Isa, planes: Planes, from: &[T], to: &mut [T]) {
     if size_of::<T>() == size_of::<f32>() {
         let (from, to) = (bytemuck::cast_slice(from), bytemuck::cast_slice_mut(to));
         dispatch(isa, Registers { planes, from, to });
@@ -92,43 +92,62 @@ impl Vectorized for Registers<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Registers { planes, from, to } = self;
-        planes.blocks(S::LANES, |row, column| {
-            let from = &from[planes.source(row, column)..];
-            in_registers(
-                s,
-                from,
-                planes.from_stride,
-                &mut to[planes.target(row, column)..],
-                planes.to_stride,
-            );
-        });
-        planes.rest(S::LANES, from, to);
+        let side = S::LANES;
+        for first_row in (0..planes.rows).step_by(PART) {
+            for first_column in (0..planes.columns).step_by(PART) {
+                for row in (first_row..planes.rows.min(first_row + PART)).step_by(side) {
+                    for column in (first_column..planes.columns.min(first_column + PART)).step_by(side) {
+                        let (rows, columns) = (planes.rows - row, planes.columns - column);
+                        let from = &from[planes.source(row, column)..];
+                        let to = &mut to[planes.target(row, column)..];
+                        s.call(Block { planes, rows: rows.min(side), columns: columns.min(side), from, to });
+                    }
+                }
+            }
+        }
     }
 }
 
 /// The most lanes of any instruction set.
 const MOST: usize = 16;
 
-/// One block with as many rows and columns as a vector has lanes.
-#[inline(always)]
-fn in_registers<S: Simd>(s: S, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
-    const { assert!(S::LANES <= MOST, "more lanes than registers are taken for") };
-    let half = S::LANES / 2;
-    let mut vectors = [s.zero(); MOST];
-    for (index, vector) in vectors[..S::LANES].iter_mut().enumerate() {
-        *vector = s.load(&from[index * from_stride..]);
-    }
-    for _ in 0..S::LANES.trailing_zeros() {
-        let mut shuffled = vectors;
-        for index in 0..half {
-            let (low, high) = s.interleave(vectors[index], vectors[index + half]);
-            shuffled[2 * index] = low;
-            shuffled[2 * index + 1] = high;
+/// One block of at most as many rows and columns as a vector has lanes.
+struct Block<'a> {
+    planes: Planes,
+    rows: usize,
+    columns: usize,
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Vectorized for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        const { assert!(S::LANES <= MOST, "more lanes than registers are taken for") };
+        let Block { planes: Planes { from_stride, to_stride, .. }, rows, columns, from, to } = self;
+        let half = S::LANES / 2;
+        let whole = rows == S::LANES;
+        let mut vectors = [s.zero(); MOST];
+        for (index, vector) in vectors[..S::LANES].iter_mut().enumerate().take(columns) {
+            let from = &from[index * from_stride..];
+            *vector = if whole { s.load(from) } else { s.load_partial(&from[..rows]) };
         }
-        vectors = shuffled;
-    }
-    for (index, vector) in vectors[..S::LANES].iter().enumerate() {
-        s.store(*vector, &mut to[index * to_stride..]);
+        for _ in 0..S::LANES.trailing_zeros() {
+            let mut shuffled = vectors;
+            for index in 0..half {
+                let (low, high) = s.interleave(vectors[index], vectors[index + half]);
+                shuffled[2 * index] = low;
+                shuffled[2 * index + 1] = high;
+            }
+            vectors = shuffled;
+        }
+        let whole = columns == S::LANES;
+        for (index, vector) in vectors[..S::LANES].iter().enumerate().take(rows) {
+            let to = &mut to[index * to_stride..];
+            if whole { s.store(*vector, to) } else { s.store_partial(*vector, &mut to[..columns]) }
+        }
     }
 }
 
