@@ -3,6 +3,7 @@
 //! ```text
 //!  Conv ─┬─ one or two spatial dimensions, f32 ─┬─ one input channel a group ─▶ depthwise
 //!        │                                      ├─ few outputs ──────────────▶ narrow (a matrix product)
+//!        │                                      ├─ 3 x 3, channels enough ───▶ winograd
 //!        │                                      └─ else ─────────────────────▶ direct (the same, turned round)
 //!        └─ anything else ───────────────────────────────────────────────────▶ reference
 //! ```
@@ -21,6 +22,7 @@ mod region;
 mod tests;
 pub(super) mod transposed;
 mod window;
+mod winograd;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -68,6 +70,9 @@ type Way = fn(&Problem, Plane, &Builder<'_>, Tail) -> Result<Box<dyn Kernel>, Ta
 /// The fast paths that pay, best first.
 fn ways(problem: &Problem, plane: &Plane, node: &Builder<'_>) -> alloc::vec::Vec<Way> {
     let mut ways: alloc::vec::Vec<Way> = alloc::vec![];
+    if winograd::pays(problem, plane, node) {
+        ways.push(winograd::build);
+    }
     if !problem.is_empty() && narrow::pays(problem, plane, Sizes::of(node.isa)) {
         ways.push(narrow::build);
     }

@@ -13,13 +13,13 @@ use crate::kernel::{Operand, Phase};
 use crate::pack::Packs;
 use crate::single;
 
-fn random(shape: &[usize], seed: u64) -> Tensor {
+pub(super) fn random(shape: &[usize], seed: u64) -> Tensor {
     tensor(&noise(shape.iter().product(), seed), Shape::new(shape).unwrap())
 }
 
-struct Case {
-    x: &'static [usize],
-    w: &'static [usize],
+pub(super) struct Case {
+    pub(super) x: &'static [usize],
+    pub(super) w: &'static [usize],
     strides: &'static [usize],
     pads: &'static [usize],
     dilations: &'static [usize],
@@ -27,7 +27,7 @@ struct Case {
 }
 
 /// A case; what is not said is the default.
-const fn case(x: &'static [usize], w: &'static [usize]) -> Case {
+pub(super) const fn case(x: &'static [usize], w: &'static [usize]) -> Case {
     Case { x, w, strides: &[], pads: &[], dilations: &[], group: 1 }
 }
 
@@ -35,13 +35,13 @@ impl Case {
     const fn strides(self, strides: &'static [usize]) -> Case {
         Case { strides, ..self }
     }
-    const fn pads(self, pads: &'static [usize]) -> Case {
+    pub(super) const fn pads(self, pads: &'static [usize]) -> Case {
         Case { pads, ..self }
     }
     const fn dilations(self, dilations: &'static [usize]) -> Case {
         Case { dilations, ..self }
     }
-    const fn group(self, group: usize) -> Case {
+    pub(super) const fn group(self, group: usize) -> Case {
         Case { group, ..self }
     }
 
@@ -56,7 +56,7 @@ impl Case {
     }
 
     /// The definition's result, and the shape.
-    fn expected(&self, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> (Vec<f32>, Shape) {
+    pub(super) fn expected(&self, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> (Vec<f32>, Shape) {
         let operand = |tensor| Some(single::operand(tensor, false));
         let inputs = [operand(x), operand(w)];
         let packs = Packs::default();
@@ -174,7 +174,7 @@ fn doubles_keep_their_precision() {
 }
 
 /// Adds the channel and the position, and negates: every element must be handed over exactly once.
-struct Mark;
+pub(super) struct Mark;
 
 impl Epilogue for Mark {
     fn apply(&self, row: Row<'_, '_>, values: &mut [f32]) {
@@ -184,8 +184,15 @@ impl Epilogue for Mark {
     }
 }
 
+/// What [`Mark`] makes of results.
+pub(super) fn marked(plain: &[f32], shape: &Shape) -> Vec<f32> {
+    let channel = |index: usize| index / shape[2..].iter().product::<usize>() % shape[1];
+    let mark = |(index, value): (usize, &f32)| -(value + channel(index) as f32 + 0.25 * (index % 64) as f32);
+    plain.iter().enumerate().map(mark).collect()
+}
+
 /// A limit that registers apply.
-struct Relu6;
+pub(super) struct Relu6;
 
 impl Epilogue for Relu6 {
     fn clip(&self) -> Option<[f32; 2]> {
@@ -210,12 +217,7 @@ fn epilogues_see_every_element_once() {
     for case in &cases {
         let (x, w) = (random(case.x, 1), random(case.w, 2));
         let (plain, shape) = case.expected(&x, &w, None);
-        let channel = |index: usize| index / shape[2..].iter().product::<usize>() % shape[1];
-        let marked: Vec<f32> = plain
-            .iter()
-            .enumerate()
-            .map(|(index, value)| -(value + channel(index) as f32 + 0.25 * (index % 64) as f32))
-            .collect();
+        let marked = marked(&plain, &shape);
         let clipped: Vec<f32> = plain.iter().map(|value| value.clamp(0.0, 0.125)).collect();
         for isa in Isa::detect_for_tests() {
             assert_close(&with_epilogue(case, &x, &w, &shape, isa, Box::new(Mark)), &marked, 1e-4, 1e-5);
@@ -232,14 +234,31 @@ fn with_epilogue(
     isa: Isa,
     epilogue: Box<dyn Epilogue>,
 ) -> Vec<f32> {
-    let inputs: [Option<Operand<'_>>; 2] = [Some(single::operand(x, false)), Some(single::operand(w, true))];
-    let (packs, outputs) = (Packs::default(), [(ElementType::F32, shape.clone())]);
-    let node = Builder { inputs: &inputs, outputs: &outputs, isa, packs: &packs };
-    let kernel = build_conv(&case.op(), &node, Some(epilogue)).unwrap();
-    let mut results = [Tensor::zeros(ElementType::F32, shape.clone())];
-    let by_tile = |phase: Phase| (0..phase.tiles).map(|tile| tile..tile + 1).rev().collect();
-    single::run_blocks(&*kernel, &[Some(x), Some(w)], &mut results, 0x55, by_tile).unwrap();
-    results[0].to_vec().unwrap()
+    case.run(&[Some(x), Some(w)], shape, isa, |op, node| build_conv(op, node, Some(epilogue)).unwrap())
+}
+
+impl Case {
+    /// The results of the kernel that `build` builds; the last tile is run first.
+    pub(super) fn run(
+        &self,
+        inputs: &[Option<&Tensor>],
+        shape: &Shape,
+        isa: Isa,
+        build: impl FnOnce(&Conv, &Builder<'_>) -> Box<dyn Kernel>,
+    ) -> Vec<f32> {
+        let operands: Vec<Option<Operand<'_>>> = inputs
+            .iter()
+            .enumerate()
+            .map(|(index, tensor)| Some(single::operand((*tensor)?, index > 0)))
+            .collect();
+        let (packs, outputs) = (Packs::default(), [(ElementType::F32, shape.clone())]);
+        let node = Builder { inputs: &operands, outputs: &outputs, isa, packs: &packs };
+        let kernel = build(&self.op(), &node);
+        let mut results = [Tensor::zeros(ElementType::F32, shape.clone())];
+        let by_tile = |phase: Phase| (0..phase.tiles).map(|tile| tile..tile + 1).rev().collect();
+        single::run_blocks(&*kernel, inputs, &mut results, 0x55, by_tile).unwrap();
+        results[0].to_vec().unwrap()
+    }
 }
 
 #[test]

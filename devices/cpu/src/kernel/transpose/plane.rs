@@ -109,7 +109,7 @@ impl Vectorized for Registers<'_> {
 }
 
 /// The most lanes of any instruction set.
-const MOST: usize = 16;
+pub(crate) const MOST: usize = 16;
 
 /// One block of at most as many rows and columns as a vector has lanes.
 struct Block<'a> {
@@ -125,30 +125,37 @@ impl Vectorized for Block<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        const { assert!(S::LANES <= MOST, "more lanes than registers are taken for") };
         let Block { planes: Planes { from_stride, to_stride, .. }, rows, columns, from, to } = self;
-        let half = S::LANES / 2;
         let whole = rows == S::LANES;
         let mut vectors = [s.zero(); MOST];
         for (index, vector) in vectors[..S::LANES].iter_mut().enumerate().take(columns) {
             let from = &from[index * from_stride..];
             *vector = if whole { s.load(from) } else { s.load_partial(&from[..rows]) };
         }
-        for _ in 0..S::LANES.trailing_zeros() {
-            let mut shuffled = vectors;
-            for index in 0..half {
-                let (low, high) = s.interleave(vectors[index], vectors[index + half]);
-                shuffled[2 * index] = low;
-                shuffled[2 * index + 1] = high;
-            }
-            vectors = shuffled;
-        }
+        vectors = exchange(s, vectors);
         let whole = columns == S::LANES;
         for (index, vector) in vectors[..S::LANES].iter().enumerate().take(rows) {
             let to = &mut to[index * to_stride..];
             if whole { s.store(*vector, to) } else { s.store_partial(*vector, &mut to[..columns]) }
         }
     }
+}
+
+/// As many vectors as one has lanes: rows become columns. The other vectors are of no account.
+#[inline(always)]
+pub(crate) fn exchange<S: Simd>(s: S, mut vectors: [S::F32; MOST]) -> [S::F32; MOST] {
+    const { assert!(S::LANES <= MOST, "more lanes than registers are taken for") };
+    let half = S::LANES / 2;
+    for _ in 0..S::LANES.trailing_zeros() {
+        let mut shuffled = vectors;
+        for index in 0..half {
+            let (low, high) = s.interleave(vectors[index], vectors[index + half]);
+            shuffled[2 * index] = low;
+            shuffled[2 * index + 1] = high;
+        }
+        vectors = shuffled;
+    }
+    vectors
 }
 
 /// Elements on the side of a block that goes through an array.
