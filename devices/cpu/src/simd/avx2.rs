@@ -197,6 +197,14 @@ impl Simd for Avx2 {
             let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
             _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
         }}
+        fn dot(a: __m256i, b: __m256i, sum: __m256i) -> __m256i {{
+            // The bytes at even places of each 16 bits, then those at odd places.
+            let even = _mm256_and_si256(a, _mm256_set1_epi16(0xff));
+            let odd = _mm256_srli_epi16::<8>(a);
+            let even = _mm256_madd_epi16(even, _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b)));
+            let odd = _mm256_madd_epi16(odd, _mm256_srai_epi16::<8>(b));
+            _mm256_add_epi32(sum, _mm256_add_epi32(even, odd))
+        }}
 
         fn to_bits(a: __m256) -> __m256i { _mm256_castps_si256(a) }
         fn of_bits(a: __m256i) -> __m256 { _mm256_castsi256_ps(a) }

@@ -1,19 +1,21 @@
-//! Sixteen lanes: x86-64 with AVX-512 F, BW, CD, DQ and VL.
+//! Sixteen lanes: x86-64 with AVX-512 F, BW, CD, DQ and VL, and with VNNI where bytes are multiplied.
+//!
+//! There are two tokens, which differ only in [`Simd::dot`]: most loops have no use for it and are compiled once, without.
 
 use core::arch::x86_64::*;
 
 use super::{Simd, Vectorized};
 
-/// Proof that AVX-512 F, BW, CD, DQ and VL exist, besides AVX2, FMA and F16C.
+/// Proof that AVX-512 F, BW, CD, DQ and VL exist, besides AVX2, FMA and F16C; with `VNNI` also those instructions.
 #[derive(Clone, Copy, Debug)]
-pub struct Avx512(());
+pub struct Avx512<const VNNI: bool = false>(());
 
-impl Avx512 {
+impl<const VNNI: bool> Avx512<VNNI> {
     /// The token.
     ///
     /// # Safety
     /// The processor and the operating system support these instructions.
-    pub const unsafe fn assume() -> Avx512 {
+    pub const unsafe fn assume() -> Avx512<VNNI> {
         Avx512(())
     }
 
@@ -26,8 +28,45 @@ impl Avx512 {
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
-fn shell<V: Vectorized>(simd: Avx512, op: V) -> V::Output {
+fn shell<V: Vectorized>(simd: Avx512<false>, op: V) -> V::Output {
     op.run(simd)
+}
+
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni")]
+fn shell_vnni<V: Vectorized>(simd: Avx512<true>, op: V) -> V::Output {
+    op.run(simd)
+}
+
+/// [`Simd::dot_pair`], as three instructions that stay together: LLVM (Rust 1.95) would load the repeated bytes of all rows of a
+/// tile first, for which there are no registers, and then keep the sums in memory.
+///
+/// # Safety
+/// The four bytes at `at` can be read.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni")]
+unsafe fn dot_pair(
+    at: *const u8,
+    [b, d]: [__m512i; 2],
+    [mut first, mut second]: [__m512i; 2],
+) -> [__m512i; 2] {
+    // Its type says which register it is.
+    let _a: __m512i;
+    // SAFETY: the instructions exist, read the four bytes that the caller vouches for, and write only the registers named.
+    unsafe {
+        core::arch::asm!(
+            "vpbroadcastd {a}, dword ptr [{at}]",
+            "vpdpbusd {first}, {a}, {b}",
+            "vpdpbusd {second}, {a}, {d}",
+            at = in(reg) at,
+            a = out(zmm_reg) _a,
+            b = in(zmm_reg) b,
+            d = in(zmm_reg) d,
+            first = inout(zmm_reg) first,
+            second = inout(zmm_reg) second,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    [first, second]
 }
 
 /// Methods that are one expression of instructions.
@@ -45,7 +84,7 @@ macro_rules! instructions {
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
 
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type F32 = __m512;
     type I32 = __m512i;
     type Mask = __mmask16;
@@ -56,7 +95,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn call<V: Vectorized>(self, op: V) -> V::Output {
         // SAFETY: the token proves that the instructions exist.
-        unsafe { shell(self, op) }
+        unsafe { if VNNI { shell_vnni(Avx512(()), op) } else { shell(Avx512(()), op) } }
     }
 
     #[inline(always)]
@@ -101,6 +140,30 @@ impl Simd for Avx512 {
     unsafe fn store_ptr_i8(self, value: __m512i, at: *mut i8) {
         // SAFETY: as above.
         unsafe { _mm_storeu_si128(at.cast(), _mm512_cvtsepi32_epi8(value)) }
+    }
+    #[inline(always)]
+    unsafe fn load_ptr_partial_u8(self, at: *const u8, count: usize) -> __m512i {
+        // SAFETY: as above; bytes that are masked out are not read.
+        unsafe { _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(self.first(count), at.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr_partial_u8(self, value: __m512i, at: *mut u8, count: usize) {
+        // SAFETY: as above; bytes that are masked out are not written.
+        unsafe {
+            let positive = _mm512_max_epi32(value, _mm512_setzero_si512());
+            _mm_mask_storeu_epi8(at.cast(), self.first(count), _mm512_cvtusepi32_epi8(positive));
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot_pair(self, at: *const u8, b: [__m512i; 2], sums: [__m512i; 2]) -> [__m512i; 2] {
+        // SAFETY: the caller vouches for the four bytes, the token for the instructions.
+        unsafe {
+            if VNNI {
+                return dot_pair(at, b, sums);
+            }
+            let a = self.splat_i32(at.cast::<i32>().read_unaligned());
+            [self.dot(a, b[0], sums[0]), self.dot(a, b[1], sums[1])]
+        }
     }
     #[inline(always)]
     unsafe fn load_ptr_f16(self, at: *const u16) -> __m512 {
@@ -164,6 +227,18 @@ impl Simd for Avx512 {
         fn shr_i32(a: __m512i, bits: u32) -> __m512i { _mm512_sra_epi32(a, _mm_cvtsi32_si128(bits as i32)) }
         fn shr_u32(a: __m512i, bits: u32) -> __m512i { _mm512_srl_epi32(a, _mm_cvtsi32_si128(bits as i32)) }
         fn sum_i32(a: __m512i) -> i32 { _mm512_reduce_add_epi32(a) }
+        fn dot(a: __m512i, b: __m512i, sum: __m512i) -> __m512i {
+            if VNNI {
+                _mm512_dpbusd_epi32(sum, a, b)
+            } else {
+                // The bytes at even places of each 16 bits, then those at odd places.
+                let even = _mm512_and_si512(a, _mm512_set1_epi16(0xff));
+                let odd = _mm512_srli_epi16::<8>(a);
+                let even = _mm512_madd_epi16(even, _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(b)));
+                let odd = _mm512_madd_epi16(odd, _mm512_srai_epi16::<8>(b));
+                _mm512_add_epi32(sum, _mm512_add_epi32(even, odd))
+            }
+        }
 
         fn to_bits(a: __m512) -> __m512i { _mm512_castps_si512(a) }
         fn of_bits(a: __m512i) -> __m512 { _mm512_castsi512_ps(a) }

@@ -46,6 +46,7 @@ macro_rules! on_every_isa {
             for isa in Isa::detect_for_tests() {
                 std::println!("{:?}", isa.level());
                 dispatch(isa, Check);
+                dispatch_bytes(isa, Check);
             }
         }
     };
@@ -367,5 +368,44 @@ fn a_lower_level_of_the_token_takes_the_narrower_vectors() {
     if best.level() >= Level::Avx512 {
         assert_eq!(dispatch(best, Lanes), 16);
         assert_eq!(dispatch(best.at_most(Level::Avx2), Lanes), 8);
+    }
+}
+
+on_every_isa!(bytes_are_multiplied_four_to_a_lane_and_exactly, dots);
+
+fn dots<S: Simd>(simd: S) {
+    let lanes = |seed: i32| -> Vec<i32> {
+        (0..S::LANES as i32).map(|lane| (lane + seed).wrapping_mul(0x9e37_79b1u32 as i32)).collect()
+    };
+    let extremes =
+        [(-1, 0x7f7f_7f7f), (-1, 0x8080_8080u32 as i32), (0xff00_ff00u32 as i32, 0x8001_807f_u32 as i32)];
+    let splat = |value: i32| std::vec![value; S::LANES];
+    let cases = extremes.iter().map(|(a, b)| (splat(*a), splat(*b)));
+    for (a, b) in cases.chain((0..50).map(|seed| (lanes(seed), lanes(7 * seed + 3)))) {
+        let sum = lanes(99);
+        let mut out = splat(0);
+        simd.store_i32(simd.dot(simd.load_i32(&a), simd.load_i32(&b), simd.load_i32(&sum)), &mut out);
+        for lane in 0..S::LANES {
+            let (a, b) = (a[lane].to_le_bytes(), b[lane].to_le_bytes());
+            let products = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(b as i8));
+            assert_eq!(out[lane], products.fold(sum[lane], i32::wrapping_add));
+        }
+    }
+}
+
+on_every_isa!(single_bytes_are_read_and_written, few_bytes);
+
+fn few_bytes<S: Simd>(simd: S) {
+    for count in 0..=S::LANES {
+        let from: Vec<u8> = (0..count as u8).map(|byte| 250 - 16 * byte).collect();
+        let mut to = std::vec![7; S::LANES + 1];
+        // SAFETY: there are `count` bytes to read, and as many to write.
+        unsafe {
+            let loaded = simd.load_ptr_partial_u8(from.as_ptr(), count);
+            simd.store_ptr_partial_u8(simd.add_i32(loaded, simd.splat_i32(-100)), to.as_mut_ptr(), count);
+        }
+        let wanted = from.iter().map(|byte| byte.saturating_sub(100));
+        let wanted: Vec<u8> = wanted.chain(std::iter::repeat_n(7, S::LANES + 1 - count)).collect();
+        assert_eq!(to, wanted);
     }
 }
