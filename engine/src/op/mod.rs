@@ -12,6 +12,7 @@ pub(crate) mod binary;
 pub(crate) mod bits;
 pub(crate) mod blocks;
 pub(crate) mod cast;
+mod channels_last;
 pub(crate) mod columns;
 mod compose;
 #[cfg(test)]
@@ -86,6 +87,7 @@ pub use attention::*;
 pub use binary::*;
 pub use bits::*;
 pub use cast::*;
+pub use channels_last::*;
 pub use columns::*;
 pub use concat::*;
 pub use control::*;

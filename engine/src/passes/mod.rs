@@ -6,6 +6,7 @@
 
 mod bodies;
 mod cancel_transposes;
+mod channels_last;
 mod drop_dead;
 mod fold;
 mod fold_affine;
@@ -13,6 +14,7 @@ mod fold_batch_norm;
 mod fold_pad;
 mod fuse;
 mod inline_if;
+mod lift_quantize;
 mod lower_einsum;
 mod lower_integer;
 mod no_op;
@@ -27,11 +29,13 @@ mod widen_half;
 pub use bodies::everywhere;
 use bodies::everywhere_paced;
 pub use cancel_transposes::cancel_transposes;
+pub use channels_last::channels_last;
 pub use drop_dead::drop_dead;
 pub use fold_affine::fold_affine;
 pub use fold_batch_norm::fold_batch_norm;
 pub use fold_pad::fold_pad;
 pub use fuse::{Fusible, fuse};
+pub use lift_quantize::lift_quantize;
 pub use lower_einsum::lower_einsum;
 pub use lower_integer::lower_integer;
 pub use no_op::bypass;
@@ -168,9 +172,24 @@ enum Rewrite {
 pub struct Options<'a> {
     /// For devices without arithmetic on half floats: f16 and bf16 become f32 inside of the graph.
     pub widen_half: bool,
+    /// For devices with kernels over bytes: [`OVER_BYTES`]. Nothing is done where nothing is quantised.
+    pub bytes: Option<&'static OverBytes>,
     /// Called after each pass with its name and the graph, for dumps.
     pub observe: Option<Observe<'a>>,
 }
+
+/// Passes that make operators over bytes. A device hands them down, so that those which do not are built without them.
+#[derive(Debug)]
+pub struct OverBytes {
+    rewrites: [Named; 2],
+}
+
+/// A pass and its name.
+type Named = (&'static str, fn(&mut Graph));
+
+/// [`lift_quantize`] and [`channels_last`].
+pub static OVER_BYTES: OverBytes =
+    OverBytes { rewrites: [("lift_quantize", lift_quantize), ("channels_last", channels_last)] };
 
 /// In their order.
 const REWRITES: [(&str, Rewrite); 8] = [
@@ -204,6 +223,10 @@ pub async fn run_paced(
     pace: &mut Pace,
 ) -> Result<(), PassError> {
     let mut done = Done::new(graph, options.observe, pace);
+    let (all, spared) = (evaluate, channels_last::Weights(evaluate));
+    let bytes = options.bytes.filter(|_| channels_last::has_bytes(graph));
+    // What is to be found as bytes must not be folded before.
+    let evaluate: &dyn Evaluate = if bytes.is_some() { &spared } else { all };
     propagate::counted(graph, evaluate, pace).await?;
     done.pass(graph, "propagate", pace).await?;
     // Products of matrices are written as such before anything looks for them, as soon as the ranks are known.
@@ -218,6 +241,16 @@ pub async fn run_paced(
     }
     if lowered || options.widen_half {
         propagate_paced(graph, evaluate, pace).await?;
+        done.pass(graph, "propagate", pace).await?;
+    }
+    if let Some(bytes) = bytes {
+        for (name, rewrite) in bytes.rewrites {
+            everywhere_paced(graph, Rewrite::Whole(rewrite), pace).await;
+            propagate_paced(graph, evaluate, pace).await?;
+            done.pass(graph, name, pace).await?;
+        }
+        drop_dead(graph);
+        propagate_paced(graph, all, pace).await?;
         done.pass(graph, "propagate", pace).await?;
     }
     for (name, rewrite) in REWRITES {
@@ -239,8 +272,8 @@ struct Done<'a> {
 }
 
 impl<'a> Done<'a> {
-    /// [`propagate`] twice, [`widen_half`] and [`drop_dead`] besides the rewrites.
-    const PASSES: usize = REWRITES.len() + 4;
+    /// [`propagate`] twice, [`widen_half`], [`drop_dead`] and those over bytes besides the rewrites.
+    const PASSES: usize = REWRITES.len() + 7;
 
     fn new(graph: &Graph, observe: Option<Observe<'a>>, pace: &mut Pace) -> Done<'a> {
         let nodes = graph.nodes.len();
