@@ -109,7 +109,8 @@ impl Cpu {
         pace: &mut Pace,
     ) -> Result<Arc<dyn CompiledModel>, CompileError> {
         let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
-        let wide = passes::Options { widen_half: true, ..passes::Options::default() };
+        let bytes = kernel::over_bytes(self.isa);
+        let wide = passes::Options { widen_half: true, bytes, ..passes::Options::default() };
         passes::run_paced(&mut model.graph, &Evaluator(self.isa), wide, pace).await?;
         let (inputs, outputs) = (model.inputs(), model.outputs());
         let (packs, plans) = (Packs::new(Words::of(&model.graph)?), Plans::new(options.plans));

@@ -12,12 +12,14 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::marker::PhantomData;
 use core::ops::{Deref, Range};
 use core::pin::Pin;
 
-use inferry_core::Tensor;
+use bytemuck::AnyBitPattern;
 use inferry_core::steps::{Pace, finish};
 use inferry_core::tensor::ReadLease;
+use inferry_core::{Element, Tensor};
 use spin::Mutex;
 
 use crate::text::Words;
@@ -104,24 +106,25 @@ fn same(a: &Tensor, b: &Tensor) -> bool {
 }
 
 /// The numbers of a constant, held for a job.
-pub(crate) struct Numbers {
+pub(crate) struct Numbers<T = f32> {
     lease: ReadLease,
     range: Range<usize>,
+    of: PhantomData<T>,
 }
 
-impl Numbers {
-    /// The numbers of a dense tensor of f32 that nobody writes.
-    pub(crate) fn of(tensor: &Tensor) -> Option<Numbers> {
+impl<T: Element + AnyBitPattern> Numbers<T> {
+    /// The numbers of a dense tensor of `T` that nobody writes.
+    pub(crate) fn of(tensor: &Tensor) -> Option<Numbers<T>> {
         // Also whether the bytes can be read as such numbers where they lie.
-        tensor.as_slice::<f32>().ok()?;
-        Some(Numbers { lease: tensor.lease_read().ok()?, range: tensor.byte_range() })
+        tensor.as_slice::<T>().ok()?;
+        Some(Numbers { lease: tensor.lease_read().ok()?, range: tensor.byte_range(), of: PhantomData })
     }
 }
 
-impl Deref for Numbers {
-    type Target = [f32];
+impl<T: AnyBitPattern> Deref for Numbers<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
+    fn deref(&self) -> &[T] {
         bytemuck::cast_slice(&self.lease.bytes()[self.range.clone()])
     }
 }

@@ -15,6 +15,8 @@ mod attention;
 mod batch_norm;
 mod binary;
 mod bits;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) mod bytes;
 mod cast;
 mod choice;
 mod columns;
@@ -92,6 +94,7 @@ use alloc::string::String;
 
 use inferry_core::{ElementType, Shape, Tensor};
 use inferry_engine::op::{self, Op};
+use inferry_engine::passes::OverBytes;
 
 use crate::io::Io;
 use crate::isa::Isa;
@@ -249,6 +252,14 @@ pub fn knows(op: &dyn Op) -> bool {
     REGISTRY.iter().any(|entry| (entry.matches)(op))
 }
 
+/// The passes that make operators over bytes, where their kernels exist and pay.
+pub(crate) fn over_bytes(isa: Isa) -> Option<&'static OverBytes> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return bytes::pays(isa).then_some(&inferry_engine::passes::OVER_BYTES);
+    #[cfg(target_arch = "wasm32")]
+    return None;
+}
+
 /// Builds the kernel of a node.
 pub fn build(op: &dyn Op, node: &Builder<'_>) -> Built {
     let entry = REGISTRY.iter().find(|entry| (entry.matches)(op)).ok_or(BuildError::Operator(op.name()))?;
@@ -277,6 +288,12 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Binary, binary::binary),
     entry!(op::Bitwise, bits::bitwise),
     entry!(op::BitwiseNot, bits::not),
+    #[cfg(not(target_arch = "wasm32"))]
+    entry!(op::ByteConv, bytes::byte_conv),
+    #[cfg(not(target_arch = "wasm32"))]
+    entry!(op::ByteMaxPool, bytes::max_pool),
+    #[cfg(not(target_arch = "wasm32"))]
+    entry!(op::ByteMean, bytes::mean),
     entry!(op::Cast, cast::cast),
     entry!(op::CastLike, cast::cast_like),
     entry!(op::Clip, choice::clip),

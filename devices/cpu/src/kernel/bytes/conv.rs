@@ -1,0 +1,489 @@
+//! Convolution as a product of matrices: pixels on the left, weights on the right.
+//!
+//! ```text
+//!  phase 0, if windows look beyond the image: the image with its padding ─▶ workspace
+//!  phase 1: tiles of pixels x channels ─▶ sums ─▶ finish ─▶ bytes
+//! ```
+//!
+//! Channels lie innermost, so that the taps of a row of the window are neighbours: the image is read as it is, four taps at a
+//! time, and nothing is unfolded. A tile walks the pixels of an image in their order, for some channels; for each vector
+//! or two of channels it walks them anew, so that weights stay in the first level of cache.
+#![allow(unsafe_code)]
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::finish::{Block, Finish};
+use super::geometry::Geometry;
+use super::micro::{self, MOST_PIXELS, MOST_SUMS, Tile};
+use super::pack::{NONE, Packed};
+use crate::io::{Io, Shared};
+use crate::isa::{Isa, Level};
+use crate::kernel::{Kernel, Phase};
+use crate::simd::{Simd, Vectorized, dispatch_bytes};
+
+/// The extents and the zero point of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Problem {
+    pub(super) geometry: Geometry,
+    pub(super) groups: usize,
+    /// Output channels of a group.
+    pub(super) features: usize,
+    /// The byte that stands for zero, and what is flipped to read bytes as unsigned ones.
+    pub(super) zero: u8,
+    pub(super) flip: u8,
+    /// How many channels there are apart, in an image that is woven together first; the geometry then has four.
+    pub(super) apart: Option<usize>,
+}
+
+/// Channels of an image that is woven together.
+pub(super) const WOVEN: usize = 4;
+
+impl Problem {
+    /// Input channels of a group.
+    #[inline]
+    pub(super) fn depth(&self) -> usize {
+        self.geometry.channels / self.groups
+    }
+
+    /// Neighbouring bytes that belong to a window, and how many such runs a row of the window has.
+    #[inline]
+    fn runs(&self) -> (usize, usize) {
+        let columns = &self.geometry.columns;
+        match self.groups == 1 && columns.dilation == 1 {
+            true => (self.geometry.channels * columns.kernel, 1),
+            false => (self.depth(), columns.kernel),
+        }
+    }
+
+    /// For each byte of each step the place of its weight among those of an output channel.
+    pub(super) fn places(&self) -> Vec<u32> {
+        let (columns, depth) = (self.geometry.columns.kernel, self.depth());
+        let (run, runs) = self.runs();
+        let steps = run.next_multiple_of(4);
+        let at = |index: usize| {
+            let (row, rest) = (index / (runs * steps), index % (runs * steps));
+            let (tap, byte) = (rest / steps, rest % steps);
+            if byte >= run {
+                return NONE;
+            }
+            let (column, channel) = if runs == 1 { (byte / depth, byte % depth) } else { (tap, byte) };
+            if self.apart.is_some_and(|channels| channel >= channels) {
+                return NONE;
+            }
+            ((channel * self.geometry.rows.kernel + row) * columns + column) as u32
+        };
+        (0..self.geometry.rows.kernel * runs * steps).map(at).collect()
+    }
+
+    /// Whether the image can be read where it is.
+    #[inline]
+    fn in_place(&self) -> bool {
+        let Geometry { rows, columns, .. } = &self.geometry;
+        self.flip == 0
+            && self.apart.is_none()
+            && rows.inside()
+            && columns.inside()
+            && self.runs().0.is_multiple_of(4)
+    }
+
+    /// Bytes from one row of the image to the next, and from one image to the next, where tiles read it.
+    #[inline]
+    fn pitch(&self) -> [usize; 2] {
+        let Geometry { rows, columns, channels, .. } = &self.geometry;
+        match self.in_place() {
+            true => [columns.input * channels, rows.input * columns.input * channels],
+            false => [columns.reach() * channels, rows.reach() * columns.reach() * channels],
+        }
+    }
+}
+
+/// The last step of a window reads so many bytes beyond the image.
+const SLACK: usize = 64;
+/// Roughly the nanoseconds of a tile. In tests small images are cut as well.
+const TILE_NS: u64 = if cfg!(test) { 50 } else { 60_000 };
+
+/// The kernel. See the [module](self).
+pub(super) struct Convolution {
+    phases: Vec<Phase>,
+    problem: Problem,
+    /// Where the taps of each step lie from a pixel's first.
+    table: Vec<u32>,
+    packed: Arc<Packed>,
+    /// What sums begin with.
+    init: Vec<i32>,
+    finish: Finish,
+    /// Pixels of a tile, and of a block within it.
+    pixels: usize,
+    block: usize,
+    /// Channels of a tile: whole vectors, but for the last.
+    features: usize,
+    isa: Isa,
+}
+
+/// Sums that a billionth of a second is enough for, roughly.
+pub(super) fn products_a_nanosecond(isa: Isa) -> usize {
+    match isa.level() {
+        Level::Portable => 4,
+        Level::Avx2 => 40,
+        Level::Avx512 => 80,
+        Level::Avx512Vnni => 300,
+    }
+}
+
+/// How tiles of this instruction set are made.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) pixels: usize,
+    pub(super) lanes: usize,
+}
+
+impl Sizes {
+    pub(super) fn of(isa: Isa) -> Sizes {
+        struct Ask;
+        impl Vectorized for Ask {
+            type Output = Sizes;
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> Sizes {
+                Sizes { pixels: micro::pixels::<S>(), lanes: S::LANES }
+            }
+        }
+        dispatch_bytes(isa, Ask)
+    }
+}
+
+impl Convolution {
+    /// The kernel for weights that are packed with `parts` bytes each; `None` where places of an image do not fit into the
+    /// table.
+    pub(super) fn build(
+        problem: Problem,
+        parts: usize,
+        packed: Arc<Packed>,
+        init: Vec<i32>,
+        finish: Finish,
+        isa: Isa,
+    ) -> Option<Box<dyn Kernel>> {
+        let Sizes { pixels: most, lanes } = Sizes::of(isa);
+        let Problem { geometry, groups, features, .. } = problem;
+        let [pitch, image] = problem.pitch();
+        let (run, runs) = problem.runs();
+        let mut table = Vec::new();
+        for row in 0..geometry.rows.kernel {
+            for tap in 0..runs {
+                let start = row * geometry.rows.dilation * pitch
+                    + tap * geometry.columns.dilation * geometry.channels;
+                for step in 0..run.div_ceil(4) {
+                    table.extend(core::iter::repeat_n(u32::try_from(start + 4 * step).ok()?, parts));
+                }
+            }
+        }
+        let pixels = geometry.pixels();
+        if geometry.images * groups * features * pixels == 0 {
+            return Some(Box::new(Convolution {
+                phases: vec![],
+                problem,
+                table,
+                packed,
+                init,
+                finish,
+                pixels,
+                block: 1,
+                features,
+                isa,
+            }));
+        }
+        let block = pixels.div_ceil(pixels.div_ceil(most));
+        let cost = |pixels: usize, features: usize| {
+            let channels = features.next_multiple_of(lanes);
+            let finishing = pixels * channels / 8;
+            ((pixels * channels * 4 * table.len() / products_a_nanosecond(isa) + finishing) as u64).max(1)
+        };
+        let whole = cost(pixels, features);
+        let pieces = usize::try_from(whole.div_ceil(TILE_NS)).unwrap_or(usize::MAX).max(1);
+        // Few pixels, and the channels are what is cut; each tile then reads weights of its own.
+        let blocks = pixels.div_ceil(block);
+        let tile_pixels = blocks.div_ceil(pieces.min(blocks)) * block;
+        let pieces =
+            usize::try_from(cost(tile_pixels, features).div_ceil(TILE_NS)).unwrap_or(usize::MAX).max(1);
+        let tile_features = features.div_ceil(pieces).next_multiple_of(2 * lanes).min(features);
+        let tiles =
+            geometry.images * groups * pixels.div_ceil(tile_pixels) * features.div_ceil(tile_features);
+        let mut phases = vec![];
+        if !problem.in_place() {
+            let rows = geometry.images * geometry.rows.reach();
+            phases.push(Phase::tiles(rows, (pitch as u64 / 16).max(1)));
+        }
+        debug_assert!(image > 0);
+        phases.push(Phase::tiles(tiles, cost(tile_pixels, tile_features)));
+        Some(Box::new(Convolution {
+            phases,
+            problem,
+            table,
+            packed,
+            init,
+            finish,
+            pixels: tile_pixels,
+            block,
+            features: tile_features,
+            isa,
+        }))
+    }
+
+    /// Copies a row of an image into the workspace, with its padding.
+    fn pad(&self, io: &Io<'_>, row: usize) {
+        let Geometry { rows, columns, channels, .. } = &self.problem.geometry;
+        let [pitch, _] = self.problem.pitch();
+        let (image, row_of) = (row / rows.reach(), row % rows.reach());
+        // SAFETY: each row is one tile's.
+        let to = unsafe { io.shared_workspace::<u8>().range(row * pitch..(row + 1) * pitch) };
+        let padding = self.problem.zero ^ self.problem.flip;
+        if let Some(channels) = self.problem.apart {
+            return self.weave(io, channels, [image, row_of], to);
+        }
+        let inside = row_of.checked_sub(rows.begin).filter(|row| *row < rows.input);
+        let Some(from) = inside else { return to.fill(padding) };
+        let from = &io.input::<u8>(0)[(image * rows.input + from) * columns.input * channels..];
+        let (before, rest) = to.split_at_mut((columns.begin * channels).min(pitch));
+        let count = (columns.input * channels).min(rest.len());
+        let (middle, behind) = rest.split_at_mut(count);
+        before.fill(padding);
+        middle.copy_from_slice(&from[..count]);
+        if self.problem.flip != 0 {
+            middle.iter_mut().for_each(|byte| *byte ^= self.problem.flip);
+        }
+        behind.fill(padding);
+    }
+
+    /// As [`Convolution::pad`], from channels that lie apart.
+    fn weave(&self, io: &Io<'_>, channels: usize, [image, row]: [usize; 2], to: &mut [u8]) {
+        let Geometry { rows, columns, .. } = &self.problem.geometry;
+        let padding = self.problem.zero ^ self.problem.flip;
+        let Some(row) = row.checked_sub(rows.begin).filter(|row| *row < rows.input) else {
+            return to.fill(padding);
+        };
+        let (before, rest) = to.split_at_mut((columns.begin * WOVEN).min(to.len()));
+        let count = columns.input.min(rest.len() / WOVEN);
+        let (middle, behind) = rest.split_at_mut(count * WOVEN);
+        before.fill(padding);
+        behind.fill(padding);
+        let x = io.input::<u8>(0);
+        let line = |channel: usize| {
+            // The weights of channels that there are not are zeros.
+            let channel = channel.min(channels - 1);
+            &x[((image * channels + channel) * rows.input + row) * columns.input..][..count]
+        };
+        let lines: [&[u8]; WOVEN] = core::array::from_fn(line);
+        dispatch_bytes(self.isa, Weave { lines, to: middle, flip: self.problem.flip });
+    }
+
+    /// One tile.
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, io: &Io<'_>, start: &[u8], tile: usize, sums: &mut [i32]) {
+        let Problem { geometry, groups, features, .. } = self.problem;
+        let pixels = geometry.pixels();
+        let (feature_blocks, pixel_blocks) = (features.div_ceil(self.features), pixels.div_ceil(self.pixels));
+        let (rest, feature) = (tile / feature_blocks, tile % feature_blocks * self.features);
+        let (rest, pixel) = (rest / pixel_blocks, rest % pixel_blocks * self.pixels);
+        let (image, group) = (rest / groups, rest % groups);
+        let last_feature = (feature + self.features).min(features);
+        let last_pixel = (pixel + self.pixels).min(pixels);
+        let mut from = feature;
+        while from < last_feature {
+            let two = last_feature - from > S::LANES;
+            let mut places = Places::new(&self.problem, image, group, pixel);
+            for first in (pixel..last_pixel).step_by(self.block) {
+                let mut block = Part {
+                    group,
+                    feature: from,
+                    two,
+                    out: image * pixels + first,
+                    count: 0,
+                    offsets: [0; MOST_PIXELS],
+                };
+                block.count = self.block.min(last_pixel - first);
+                for offset in &mut block.offsets[..block.count] {
+                    *offset = places.next();
+                }
+                self.part(simd, io, start, &block, sums);
+            }
+            from += if two { 2 * S::LANES } else { S::LANES };
+        }
+    }
+
+    /// A block of pixels, for one or two vectors of channels.
+    #[inline(always)]
+    fn part<S: Simd>(&self, simd: S, io: &Io<'_>, start: &[u8], part: &Part, sums: &mut [i32]) {
+        let Problem { groups, features, .. } = self.problem;
+        let padded = features.next_multiple_of(S::LANES);
+        let place = part.group * padded + part.feature;
+        let tile = Tile {
+            start: start.as_ptr(),
+            pixels: &part.offsets,
+            table: &self.table,
+            weights: self.packed[place * self.table.len() * 4..].as_ptr(),
+            init: self.init[place..].as_ptr(),
+            sums: sums.as_mut_ptr(),
+        };
+        // SAFETY: `start` is the image, or its padded copy with slack behind it, and the offsets are those of pixels whose windows
+        // lie within; `place` is that of a whole vector of packed weights, and of a second one if there are more channels;
+        // `sums` has room for the largest tile.
+        unsafe { micro::compute(simd, part.count, part.two, &tile) };
+        let all = groups * features;
+        let out = part.out * all + part.group * features + part.feature;
+        for vector in 0..if part.two { 2 } else { 1 } {
+            let skip = vector * S::LANES;
+            let count = S::LANES.min(features - part.feature - skip);
+            let last = out + skip + (part.count - 1) * all + count;
+            let residual = match self.finish.adds() {
+                true => io.input::<u8>(5)[out + skip..last].as_ptr(),
+                false => core::ptr::null(),
+            };
+            let to: Shared<'_, u8> = io.shared(0);
+            assert!(last * self.finish.size() <= to.len(), "an output as large as the kernel was built for");
+            let block = Block {
+                sums: sums[skip..].as_ptr(),
+                pitch: 2 * S::LANES,
+                rows: part.count,
+                place: place + skip,
+                count,
+                out: to.pointer((out + skip) * self.finish.size()),
+                residual,
+                out_row: all,
+            };
+            // SAFETY: the sums were just computed, and the results belong to these pixels and channels, which are this tile's.
+            unsafe { self.finish.run(simd, &block) };
+        }
+    }
+}
+
+/// A block of pixels of a tile, for one or two vectors of channels.
+struct Part {
+    group: usize,
+    /// The first channel of those of the group.
+    feature: usize,
+    two: bool,
+    /// The first pixel among those of all images of the output, and how many.
+    out: usize,
+    count: usize,
+    /// Where the pixels begin.
+    offsets: [usize; MOST_PIXELS],
+}
+
+/// Puts the bytes of four lines side by side.
+struct Weave<'a> {
+    lines: [&'a [u8]; WOVEN],
+    to: &'a mut [u8],
+    flip: u8,
+}
+
+impl Vectorized for Weave<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let count = self.lines.iter().map(|line| line.len()).min().unwrap_or(0).min(self.to.len() / WOVEN);
+        let flips = simd.splat_i32(i32::from_le_bytes([self.flip; 4]));
+        for at in (0..count).step_by(S::LANES) {
+            let left = S::LANES.min(count - at);
+            // SAFETY: each line has `left` bytes from `at` on, and there is room for four times as many.
+            unsafe {
+                let load = |line: usize| simd.load_ptr_partial_u8(self.lines[line].as_ptr().add(at), left);
+                let (a, b, c, d) = if left == S::LANES {
+                    (
+                        simd.load_ptr_u8(self.lines[0].as_ptr().add(at)),
+                        simd.load_ptr_u8(self.lines[1].as_ptr().add(at)),
+                        simd.load_ptr_u8(self.lines[2].as_ptr().add(at)),
+                        simd.load_ptr_u8(self.lines[3].as_ptr().add(at)),
+                    )
+                } else {
+                    (load(0), load(1), load(2), load(3))
+                };
+                let (b, c, d) = (simd.shl_i32(b, 8), simd.shl_i32(c, 16), simd.shl_i32(d, 24));
+                let woven = simd.xor_i32(simd.or_i32(simd.or_i32(a, b), simd.or_i32(c, d)), flips);
+                let to = self.to.as_mut_ptr().add(at * WOVEN).cast::<i32>();
+                if left == S::LANES {
+                    simd.store_ptr_i32(woven, to);
+                } else {
+                    simd.store_ptr_partial_i32(woven, to, left);
+                }
+            }
+        }
+    }
+}
+
+/// Where pixels begin, one after the other.
+struct Places {
+    row_start: usize,
+    at: usize,
+    column: usize,
+    columns: usize,
+    column_step: usize,
+    row_step: usize,
+}
+
+impl Places {
+    fn new(problem: &Problem, image: usize, group: usize, pixel: usize) -> Places {
+        let geometry = &problem.geometry;
+        let [pitch, size] = problem.pitch();
+        let (row, column) = (pixel / geometry.columns.output, pixel % geometry.columns.output);
+        let column_step = geometry.columns.stride * geometry.channels;
+        let row_step = geometry.rows.stride * pitch;
+        let row_start = image * size + row * row_step + group * problem.depth();
+        let at = row_start + column * column_step;
+        Places { row_start, at, column, columns: geometry.columns.output, column_step, row_step }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> usize {
+        let at = self.at;
+        self.column += 1;
+        self.at += self.column_step;
+        if self.column == self.columns {
+            self.column = 0;
+            self.row_start += self.row_step;
+            self.at = self.row_start;
+        }
+        at
+    }
+}
+
+impl Kernel for Convolution {
+    fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    fn workspace(&self) -> usize {
+        let [_, image] = self.problem.pitch();
+        if self.problem.in_place() { 0 } else { self.problem.geometry.images * image + SLACK }
+    }
+
+    fn scratch(&self) -> usize {
+        MOST_SUMS * size_of::<i32>()
+    }
+
+    fn run(&self, phase: usize, io: &mut Io<'_>) {
+        if phase + 1 < self.phases.len() {
+            return io.tiles().for_each(|row| self.pad(io, row));
+        }
+        struct Tiles<'a, 'io>(&'a Convolution, &'a mut Io<'io>);
+        impl Vectorized for Tiles<'_, '_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) {
+                let Tiles(convolution, io) = self;
+                let sums = &mut io.scratch::<i32>()[..MOST_SUMS];
+                let start = match convolution.problem.in_place() {
+                    true => io.input::<u8>(0),
+                    // SAFETY: the phase before wrote it, this one reads it only.
+                    false => unsafe { io.read_workspace::<u8>() },
+                };
+                for tile in io.tiles() {
+                    convolution.tile(simd, io, start, tile, sums);
+                }
+            }
+        }
+        dispatch_bytes(self.isa, Tiles(self, io));
+    }
+}
