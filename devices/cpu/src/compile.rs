@@ -9,11 +9,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use inferry_core::device::{CompiledModel, Device, Work};
-use inferry_core::port::Port;
+use inferry_core::port::{Port, Side};
 use inferry_core::request::{BoxError, PrepareError};
 use inferry_core::steps::{Pace, Steps, finish};
 use inferry_core::tensor::TensorError;
-use inferry_core::{Clock, ElementType, Shape};
+use inferry_core::{Clock, ElementType, Kind, Shape};
 use inferry_engine::Model;
 use inferry_engine::device::{Limits, ModelDevice, Settings};
 use inferry_engine::graph::{Body, Graph, Node};
@@ -75,6 +75,16 @@ pub enum CompileError {
     /// A node that cannot run.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A port whose tensors can never be bound: [`Limits::memory`] is less.
+    #[error("{side} {name:?} takes {bytes} bytes, more than a request may")]
+    TooLarge {
+        /// Inputs or outputs.
+        side: Side,
+        /// The port's name.
+        name: Arc<str>,
+        /// What a tensor of its shape takes; the largest number when that cannot be counted.
+        bytes: usize,
+    },
     /// Constant strings that cannot be read.
     #[error("the constant strings of the model: {0}")]
     Strings(#[from] TensorError),
@@ -124,6 +134,7 @@ impl Cpu {
             options,
             nodes,
         };
+        shared.check_ports()?;
         let fixed: Option<Arc<[Shape]>> = shared.inputs.iter().map(|port| port.shape.fixed()).collect();
         if let Some(shapes) = fixed {
             shared.plan(shapes, pace).await?;
@@ -216,6 +227,21 @@ impl Shared {
     /// What planning needs.
     pub(crate) fn planning(&self) -> Planning<'_> {
         Planning { isa: self.isa, packs: &self.packs, largest: self.options.limits.memory }
+    }
+
+    /// Refuses ports that a request could not even make its first tensors for.
+    fn check_ports(&self) -> Result<(), CompileError> {
+        for (side, ports) in [(Side::Input, &self.inputs), (Side::Output, &self.outputs)] {
+            for port in ports.iter().filter(|port| port.kind == Kind::Tensor) {
+                let Some(shape) = port.shape.fixed() else { continue };
+                self.fits(port.element, &shape).map_err(|OutOfMemory(bytes)| CompileError::TooLarge {
+                    side,
+                    name: port.name.clone(),
+                    bytes,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a value that is larger than all memory that a request may take.

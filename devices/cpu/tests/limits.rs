@@ -3,9 +3,10 @@
 mod support;
 
 use inferry_core::ElementType::{F32, I64};
+use inferry_core::device::Device;
 use inferry_core::request::InferErrorKind;
 use inferry_core::{CompiledModel, Slice, Stop};
-use inferry_cpu::{Limits, Options};
+use inferry_cpu::{Cpu, Isa, Limits, Options};
 use inferry_engine::op::{Binary, Concat, ConstantOfShape, SequenceConstruct, SequenceInsert};
 use std::sync::Arc;
 
@@ -44,6 +45,18 @@ fn a_value_that_a_loop_lets_grow_has_an_end() {
     // The next run has all of it again.
     let outputs = runner.run(&[tensor(&[8i64], &[]), tensor(&[1f32; 4], &[4])]);
     assert_eq!(outputs[0].len(), 1024);
+}
+
+#[test]
+fn a_port_that_no_request_could_have_is_refused() {
+    let mut sketch = Sketch::new();
+    let (a, b) = (sketch.input("a", F32, &[1 << 12, 1]), sketch.open_input("b", F32, &[None, Some(1 << 12)]));
+    let y = sketch.op(Binary::Add, &[a, b]);
+    let limits = Limits { memory: 1 << 20, ..Limits::default() };
+    let options = Options { limits, ..Options::default() };
+    let device = Cpu::new(Isa::portable());
+    let refused = Device::compile(&device, &sketch.model(&[y]), &options).map(drop).unwrap_err().to_string();
+    assert_eq!(refused, format!("output \"{}\" takes {} bytes, more than a request may", "out0", 64 << 20));
 }
 
 #[test]
