@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{npm, place};
+use crate::{document, npm, place};
 
 /// What a person may ask for.
 #[derive(Debug, Default, PartialEq)]
@@ -24,10 +24,8 @@ struct Options {
     partial: bool,
 }
 
-/// The file with the table, which stands between these lines.
+/// The file with the table.
 const DOCUMENT: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- bench-web begins -->";
-const END: &str = "<!-- bench-web ends -->";
 
 /// Measures; true when no result is wrong. A bar that is not reached is said, and is no failure.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool, String> {
@@ -56,7 +54,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool, String> {
         copied.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     if measured && !options.partial {
-        write_table(&work.join("table.md"))?;
+        document::write_section(DOCUMENT, "bench-web", &work.join("table.md"))?;
     }
     Ok(measured)
 }
@@ -110,24 +108,6 @@ fn install(work: &Path) -> Result<PathBuf, String> {
     Ok(work.join("node_modules/onnxruntime-web"))
 }
 
-fn write_table(table: &Path) -> Result<(), String> {
-    let read = |path: &Path| {
-        fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-    };
-    let document = place::root().join(DOCUMENT);
-    let written = with_section(&read(&document)?, &read(table)?)?;
-    fs::write(&document, written).map_err(|error| format!("cannot write {DOCUMENT}: {error}"))?;
-    println!("written into {DOCUMENT}");
-    Ok(())
-}
-
-/// The document with `section` between the lines that are there for it.
-fn with_section(document: &str, section: &str) -> Result<String, String> {
-    let parts = document.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("{DOCUMENT} has no lines `{BEGIN}` and `{END}`"))?;
-    Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", section.trim_end()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,15 +132,5 @@ mod tests {
         assert!(Options::parse(&["--only"]).unwrap_err().contains("--only"));
         assert!(Options::parse(&["--rounds", "0"]).unwrap_err().contains('0'));
         assert!(Options::parse(&["--rounds", "many"]).unwrap_err().contains("many"));
-    }
-
-    #[test]
-    fn a_section_replaces_the_one_before_and_nothing_else() {
-        let document = format!("# Speed\n\n{BEGIN}\nold\n{END}\n\nmore\n");
-        let written = with_section(&document, "new\n\n").unwrap();
-        assert_eq!(written, format!("# Speed\n\n{BEGIN}\nnew\n{END}\n\nmore\n"));
-        assert_eq!(with_section(&written, "new").unwrap(), written);
-        assert!(with_section("# Speed\n", "new").is_err());
-        assert!(with_section(&format!("{END} {BEGIN}"), "new").is_err());
     }
 }

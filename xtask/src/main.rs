@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod behaviours;
+mod bench;
 mod bench_web;
 mod cancel;
 mod conformance;
+mod document;
 mod fuzz;
 mod libtest;
 mod loom;
@@ -50,6 +52,10 @@ cargo xtask COMMAND
   valgrind           the plain tests of the protocol and of the desktop host under valgrind's memory checker
   wasm-kernels       the tests of the CPU device's kernels as WebAssembly with simd128, run by Node
   npm                builds the browser's package from the sources and packs it: target/npm/inferry-VERSION.tgz
+  bench [...]        this runtime beside onnxruntime and OpenVINO (by pip, into the target folder), natively, in turns: latency,
+                     throughput, load and memory; writes the table and a picture into docs/. A part of it: --only
+                     latency,throughput,start, --models FILTER,FILTER. Besides: --rounds N, --seconds S, --json FILE,
+                     --inferry PROGRAM (one that is built)
   bench-web [...]    this package against onnxruntime-web's CPU provider, in turns, in one headless Chromium; writes the table
                      into docs/performance.md. A part of it: --only latency,create,add,throughput,gaps,abort,memory,
                      --models FILTER,FILTER, --quick. Besides: --rounds N, --json FILE, --package FOLDER (one that is built),
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
         ["valgrind"] => valgrind::run(),
         ["wasm-kernels"] => wasm_kernels::run(),
         ["npm"] => npm::run(),
+        ["bench", options @ ..] => bench::run(options),
         ["bench-web", options @ ..] => bench_web::run(options),
         ["size"] => size::run(false),
         ["size", "--json"] => size::run(true),

@@ -172,5 +172,13 @@ fn object(args: &Bench, session: &Session, measured: &Measured, latency: &Latenc
         "threads": session.threads(),
         "streams": session.streams(),
         "requests": measured.requests,
+        "peak_bytes": peak_memory(),
     })
+}
+
+/// The most memory that this process has held, in bytes, where the system says (Linux).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
