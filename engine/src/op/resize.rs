@@ -140,6 +140,13 @@ impl Resize {
             }
             _ => return shape_error("either scales (input 2) or sizes (input 3) must be given".into()),
         }
+        let mut extents = input.iter().zip(&result.output);
+        if let Some(dim) = extents.position(|(input, output)| *input == 0 && *output > 0) {
+            return shape_error(format!(
+                "dimension {dim} is empty and has nothing to resize to {}",
+                result.output[dim]
+            ));
+        }
         Ok(result)
     }
 
@@ -443,6 +450,12 @@ mod tests {
             (nearest(), &["f32[1, 3, 4, 5]", "", "f32[4]"], "f32[?, ?, ?, ?]"),
             (on_axes(&[2]), &["f32[N, 3, 4, 5]", "", "f32[1]"], "f32[N, 3, ?, 5]"),
             (nearest(), &["f32[...]", "", "f32{1}"], "f32[...]"),
+            (nearest(), &["f32[0, 4]", "", "f32{2, 2}"], "f32[0, 8]"),
+            (
+                nearest(),
+                &["f32[4, 0]", "", "", "i64{4, 2}"],
+                "dimension 1 is empty and has nothing to resize to 2",
+            ),
             // An empty vector is an input left out.
             (nearest(), &["f32[4]", "f32{}", "f32{}", "i64{7}"], "f32[7]"),
             (nearest(), &["f32[4]", "", "", ""], "either scales (input 2) or sizes (input 3) must be given"),
