@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 
 import { type CompileOptions, compileOn } from "./compile.js";
 import { InferError } from "./errors.js";
@@ -41,12 +41,7 @@ const node: Platform = {
     const worker = new Worker(new URL("./node-worker.js", import.meta.url), { name });
     return agent(worker, () => void worker.terminate());
   },
-  inline: async () => {
-    const { servePort } = await import("./engine/inline.js");
-    const { port1, port2 } = new MessageChannel();
-    servePort(port2 as unknown as globalThis.MessagePort);
-    return agent(port1, () => port1.close());
-  },
+  inline: async () => (await import("./engine/inline.js")).inlineAgent(),
   readFile: (source) => {
     if (source instanceof URL ? source.protocol !== "file:" : /^[a-z][a-z+.-]+:/i.test(source) && !source.startsWith("file:")) return undefined;
     const path = source instanceof URL || source.startsWith("file:") ? fileURLToPath(source) : source;
@@ -62,8 +57,8 @@ async function read(path: string): Promise<Blob> {
   }
 }
 
-/** The end of a channel, whichever kind of worker is behind it. */
-function agent(end: Worker | MessagePort, terminate: () => void): Agent {
+/** The end of a channel with a worker behind it. */
+function agent(end: Worker, terminate: () => void): Agent {
   let unanswered = 0;
   // Who has nothing to do does not keep the program alive; who has, does.
   const count = (change: number): void => {

@@ -28,19 +28,11 @@ export const web: Platform = {
     };
     return made;
   },
-  inline: async () => {
-    const { servePort } = await import("./engine/inline.js");
-    const { port1, port2 } = new MessageChannel();
-    servePort(port2);
-    return agent(port1, () => {
-      port1.close();
-      port2.close();
-    });
-  },
+  inline: async () => (await import("./engine/inline.js")).inlineAgent(),
 };
 
-/** The end of a channel, whichever kind of worker is behind it. */
-function agent(end: Worker | MessagePort, terminate: () => void): Agent {
+/** The end of a channel with a worker behind it. */
+function agent(end: Worker, terminate: () => void): Agent {
   const made: Agent = {
     channel: { send: (message: ToWorker, transfer: Transferable[] = []) => end.postMessage(message, transfer), receive: () => {} },
     onlost: () => {},

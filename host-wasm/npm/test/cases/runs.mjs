@@ -235,3 +235,23 @@ test("a variable stays between runs, and follows only those that are done", asyn
   equal((await model.run({ step: floats(4) })).twice.data[0], 8, "a run of its own begins anew");
   model.dispose();
 });
+
+test("small runs one after the other let the event loop have its turns", async (t) => {
+  const model = await compile(t, "difference");
+  let [turns, over] = [0, false];
+  const next = () => {
+    turns++;
+    if (!over) turn().then(next);
+  };
+  turn().then(next);
+  let runs = 0;
+  // In microtasks alone it would never come to another turn, nor to an end.
+  while (turns < 5 && runs < 100_000) {
+    await model.run({ x: floats(1, 1), y: floats(1, 2) });
+    runs++;
+  }
+  over = true;
+  ok(turns >= 5, `${turns} turns in ${runs} runs`);
+  await turn();
+  model.dispose();
+});

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import { script } from "./build.mjs";
 
 const entry = await script("node-worker");
-const { servePort } = await import(await script("inline"));
+const { inlineAgent } = await import(await script("inline"));
 
 /** A worker thread. */
 export function worker() {
@@ -15,12 +15,11 @@ export function worker() {
   return new Client({ post: (...message) => thread.postMessage(...message), close: () => thread.terminate() }, (on) => thread.on("message", on));
 }
 
-/** The other end of a channel, served on this thread. */
+/** An engine on this thread. */
 export function inline() {
-  const { port1, port2 } = new MessageChannel();
-  servePort(port2);
-  return new Client({ post: (...message) => port1.postMessage(...message), close: () => port1.close() }, (on) => {
-    port1.onmessage = (event) => on(event.data);
+  const agent = inlineAgent();
+  return new Client({ post: (...message) => agent.channel.send(...message), close: () => agent.terminate() }, (on) => {
+    agent.channel.receive = on;
   });
 }
 
