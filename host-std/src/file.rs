@@ -4,12 +4,14 @@
 //! what truly lies in it: no absolute names, no `..`, no links that lead out. It reads the part that is asked for and not
 //! the whole file, and takes no memory before it has seen that so many bytes exist.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use inferry_engine::Model;
 use inferry_engine::onnx::{self, ExternalData, ExternalError, ImportError};
+
+use crate::contents::Contents;
 
 /// Why a model file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,7 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<Model, FileError> {
 /// As [`read_model`], and [`ImportError::Limit`].
 pub fn read_model_within(path: impl AsRef<Path>, limits: onnx::Limits) -> Result<Model, FileError> {
     let path = path.as_ref();
-    let bytes = fs::read(path).map_err(|source| FileError::Io { path: path.into(), source })?;
+    let bytes = Contents::of(path).map_err(|source| FileError::Io { path: path.into(), source })?;
     let folder = Folder::new(path.parent().unwrap_or(Path::new("")));
     let options = onnx::Options { external: &folder, limits };
     onnx::import(&bytes, &options).map_err(|source| FileError::Import { path: path.into(), source })
@@ -105,6 +107,7 @@ impl ExternalData for Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// A folder `outer/inner` with a file in each, removed at the end.
     struct Temporary(PathBuf);

@@ -59,6 +59,7 @@
 mod clock;
 mod compiled;
 mod completion;
+mod contents;
 mod devices;
 mod executors;
 mod features;
