@@ -11,6 +11,7 @@ use core::fmt;
 use crate::tensor::Tensor;
 
 /// What a port, or a value within a model, is made of.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// One tensor.

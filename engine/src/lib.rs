@@ -44,6 +44,7 @@ pub mod onnx;
 pub mod op;
 pub mod passes;
 pub mod split;
+pub mod store;
 mod text;
 
 pub use model::Model;

@@ -8,6 +8,7 @@
 //! Only importers make it. What stands at no axis broadcasts as in numpy and needs none.
 
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, shape_error};
 use super::{Inputs, Op, OpError};
@@ -16,7 +17,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `b, a`: `b` with dimensions of extent 1 behind its own, so many that its first one stands where `axis` of `a` does. Of
 /// `a` only the number of dimensions counts. A `b` of one element may be too long for that; it stays as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Align {
     /// The axis; negative counts from the end.
     pub axis: i64,

@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, ANY, INT32, shape_error};
 use super::{Concat, Gather, Inputs, MatMul, MoveAxis, Op, OpError, Slice, Softmax, Split, Unary};
@@ -13,7 +14,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{Fragment, ImportError, NodeView, Wire};
 
 /// `x`: `[N, L, heads * size]` as `[N, heads, L, size]`; what has four dimensions is in that form already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SplitHeads {
     /// How many heads, at least 1.
     pub heads: usize,
@@ -53,7 +54,7 @@ impl Op for SplitHeads {
 /// negative number where it does not. The mask tells which keys are there: for each batch how many `[N]` (or `[3N + 2]`, of
 /// which the first count), where they end and begin `[2N]`, or for each key whether it is there: `[N, T]`, for each query
 /// `[N, S, T]`, or of something larger `[N, 1, M, M]`, whose last queries these are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttentionMask {
     /// The large negative number for keys that the mask leaves out.
     pub filter: f32,

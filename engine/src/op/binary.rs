@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, ANY, BOOL, FLOAT, NUMBER, WIDE};
 use super::{CastLike, Inputs, Op, OpError, align};
@@ -13,7 +14,7 @@ use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `a, b`: a function of two elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Binary {
     /// `a + b`.
     Add,
@@ -95,7 +96,7 @@ impl Op for Binary {
 }
 
 /// `inputs...`: a function of one and more elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Variadic {
     /// The largest.
     Max,
@@ -131,7 +132,7 @@ impl Op for Variadic {
 }
 
 /// `condition, x, y`: `x` where the condition holds, else `y`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Where;
 
 impl Op for Where {
@@ -149,7 +150,7 @@ impl Op for Where {
 }
 
 /// `x, min?, max?`: `x` brought between two scalars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Clip;
 
 impl Op for Clip {

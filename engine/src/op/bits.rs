@@ -4,6 +4,7 @@
 //! bits as there are, or more, leaves 0.
 
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INTEGER, UNSIGNED};
 use super::{Inputs, Op, OpError};
@@ -11,7 +12,7 @@ use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `a, b`: a function of the bits of two integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Bitwise {
     /// Bits that both have.
     And,
@@ -48,7 +49,7 @@ impl Op for Bitwise {
 }
 
 /// `x`: the bits that each integer does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BitwiseNot;
 
 impl Op for BitwiseNot {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use half::{bf16, f16};
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules;
 use super::{Inputs, Op, OpError};
@@ -14,7 +15,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: each element as another type. Floats are cut towards zero when they become integers; numbers become text and text
 /// numbers as the standard says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cast {
     /// The type of the output.
     pub to: ElementType,
@@ -37,7 +38,7 @@ impl Op for Cast {
 ///
 /// Importers put the numbers through it that older models have as attributes and that are therefore f32 whatever the type
 /// of the data: such a number is converted as soon as the type is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CastLike {
     /// As in [`Cast`].
     pub saturate: bool,
@@ -77,7 +78,7 @@ fn converted(tensor: &Tensor, to: ElementType) -> Option<Tensor> {
 }
 
 /// `x`: itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity;
 
 impl Op for Identity {

@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INT64, NUMBER, shape_error};
 use super::{Concat, Inputs, MatMul, Op, OpError, Reshape, ShapeOf, Window, window};
@@ -13,7 +14,7 @@ use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `columns: [N, C * block, places], image extents, block extents`: the image `[N, C, extents...]` whose elements are the sums
 /// of all that stands for them in the columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Col2Im {
     /// Strides, dilations and padding of the window; its extents are an input.
     pub window: Window,
@@ -72,7 +73,7 @@ impl Op for Col2Im {
 /// `x: [N, C, D...], weights: [M, C / group, K...], offsets: [N, offset_groups * taps * rank, O...], mask?: [N, offset_groups *
 /// taps, O...]`: the columns of a deformable convolution, `[N, group, C / group * taps, O]` with all places in one dimension. Of
 /// the weights only the shape is looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeformColumns {
     /// What slides over `x`.
     pub window: Window,

@@ -3,6 +3,7 @@
 //! All inputs have one type and agree in every extent but one, so what is known of one is known of all.
 
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules;
 use super::{Inputs, Op, OpError};
@@ -10,7 +11,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `inputs...`: joined along an axis; all other extents are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Concat {
     /// The axis; negative counts from the end.
     pub axis: i64,

@@ -6,6 +6,7 @@
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, BOOL, shape_error};
 use super::{Inputs, Op, OpError};
@@ -13,7 +14,7 @@ use crate::graph::{Body, Fact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `condition, captures...`: the outputs of one of two graphs, which have no formal inputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct If {
     /// The graph for true, then that for false.
     pub bodies: Vec<Body>,

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, BYTE, FLOAT, INT32, SCALE, shape_error};
 use super::{Inputs, Op, OpError, Window, window};
@@ -14,7 +15,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, w, b?`: convolution (cross-correlation, as everybody calls it).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conv {
     /// Kernel, strides, dilations and padding.
     pub window: Window,
@@ -38,7 +39,7 @@ impl Op for Conv {
 }
 
 /// `x, w, b?`: the gradient of a convolution by its input, also called deconvolution.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConvTranspose {
     /// Kernel, strides, dilations and padding; the padding is taken away from the output.
     pub window: Window,
@@ -88,7 +89,7 @@ impl ConvTranspose {
 }
 
 /// `x, w, x_zero_point?, w_zero_point?`: convolution of 8-bit integers into i32.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConvInteger {
     /// Kernel, strides, dilations and padding.
     pub window: Window,
@@ -114,7 +115,7 @@ impl Op for ConvInteger {
 
 /// `x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, b?`: convolution of quantized numbers into
 /// quantized numbers. The bias is i32 in units of `x_scale * w_scale`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QLinearConv {
     /// Kernel, strides, dilations and padding.
     pub window: Window,

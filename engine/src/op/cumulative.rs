@@ -1,6 +1,7 @@
 //! CumSum: sums of everything up to an element.
 
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INDEX, WIDE};
 use super::{Inputs, Op, OpError};
@@ -8,7 +9,7 @@ use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, axis`: for each element, the sum of those before it along the axis and itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CumSum {
     /// Whether the element itself is left out.
     pub exclusive: bool,

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, shape_error, unify_dim};
 use super::{Inputs, Op, OpError};
@@ -9,7 +10,7 @@ use crate::graph::{Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: the determinant of each square matrix in the last two dimensions, which go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Det;
 
 impl Op for Det {

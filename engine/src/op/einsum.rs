@@ -6,6 +6,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, NUMBER, shape_error};
 use super::{Inputs, Op, OpError};
@@ -13,7 +14,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `inputs...`: the sum of products that an equation tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Einsum {
     /// The dimensions of each input.
     pub terms: Vec<Vec<Letter>>,
@@ -22,7 +23,7 @@ pub struct Einsum {
 }
 
 /// What an equation says of a dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Letter {
     /// A letter.
     Named(u8),

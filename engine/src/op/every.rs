@@ -12,9 +12,10 @@ use inferry_core::{ElementType, Tensor};
 
 use super::composed;
 use super::testing::{fact, infer, text};
-use crate::graph::{Dim, Fact, ShapeFact, Symbol};
+use crate::graph::{Dim, Fact, Graph, Node, ShapeFact, Symbol, Value, ValueId};
 use crate::onnx::testing::{TestNode, node};
 use crate::onnx::{Operator, operators, registry};
+use crate::store;
 
 /// The operator sets that we read.
 pub(super) const OLDEST: i64 = 6;
@@ -509,6 +510,30 @@ fn oldest_and_newest_forms_are_imported_and_inferred() {
             assert!(renamed || op.name() == row.name, "{} calls itself {}", row.name, op.name());
         }
     }
+}
+
+#[test]
+fn what_is_stored_is_the_same_when_it_is_read() {
+    for row in rows() {
+        for opset in row.opsets {
+            let (op, facts) = imported(&row, *opset);
+            let mut graph = Graph::default();
+            let inputs: Vec<_> =
+                facts.into_iter().map(|fact| Some(graph.add_value("", Some(fact?)))).collect();
+            let open = |id: &ValueId| graph.constant(*id).is_none();
+            graph.inputs = inputs.iter().flatten().copied().filter(open).collect();
+            let outputs = (0..outputs(&row)).map(|_| Some(graph.add_value("", None))).collect();
+            graph.nodes.push(Node { name: "it".into(), op, inputs, outputs });
+            let (form, constants) = store::write(&graph).unwrap_or_else(|e| panic!("{}: {e}", row.name));
+            assert_eq!(constants.len(), graph.values().iter().filter(|value| is_constant(value)).count());
+            let again = store::read(&form, &constants).unwrap_or_else(|e| panic!("{}: {e}", row.name));
+            assert_eq!(format!("{again:?}"), format!("{graph:?}"), "{} at {opset}", row.name);
+        }
+    }
+}
+
+fn is_constant(value: &Value) -> bool {
+    value.fact.as_ref().is_some_and(|fact| fact.constant.is_some())
 }
 
 #[test]

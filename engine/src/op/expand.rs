@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INT64, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, shape`: broadcast together with a tensor of this shape; so an extent of 1 in `shape` keeps that of `data`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Expand;
 
 impl Op for Expand {
@@ -39,7 +40,7 @@ impl Op for Expand {
 }
 
 /// `data, repeats`: so many copies side by side along each dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tile;
 
 impl Op for Tile {

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, ANY, INT64};
 use super::{Binary, Cast, CastLike, Gather, Inputs, LabelEncoder, OneHot, Op, OpError, int64s};
@@ -12,7 +13,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `x, indices`: the elements of `x` at these indices of its last axis. Of a vector one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArrayFeatureExtractor;
 
 impl Op for ArrayFeatureExtractor {

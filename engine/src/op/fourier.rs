@@ -4,6 +4,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INDEX, INT64, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, length?, axis?`: the transform along an axis (that before the last, unless one is given) of the signal, cut or filled
 /// up with zeros to the length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dft {
     /// Whether the inverse is taken, which divides by the length.
     pub inverse: bool,
@@ -96,7 +97,7 @@ impl Dft {
 }
 
 /// `signal: [N, length, 1 or 2], step, window?, frame length?`: the transforms of all frames, multiplied by the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stft {
     /// Whether only the first half of each spectrum is given, which is that of a real signal.
     pub onesided: bool,

@@ -4,6 +4,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INDEX, INT64, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, indices`: slices of `data` along an axis; the indices' dimensions take the axis' place. Negative indices count from
 /// the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gather {
     /// The axis; negative counts from the end.
     pub axis: i64,
@@ -38,7 +39,7 @@ impl Op for Gather {
 }
 
 /// `data, indices`: slices of `data` picked by tuples of indices, which are the last dimension of `indices`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GatherNd {
     /// How many leading dimensions data and indices share, element by element.
     pub batch_dims: usize,
@@ -82,7 +83,7 @@ impl Op for GatherNd {
 }
 
 /// `data, indices`: for each index the element of `data` at its own place, only along the axis at the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GatherElements {
     /// The axis; negative counts from the end.
     pub axis: i64,

@@ -4,6 +4,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INT64, shape_error};
 use super::{Inputs, Op, OpError};
@@ -11,7 +12,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x: [N, C, D...], grid: [N, O..., rank]`: for each place of the grid the number that all channels have there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GridSample {
     /// How a number between elements is found.
     pub mode: SampleMode,
@@ -22,7 +23,7 @@ pub struct GridSample {
 }
 
 /// How a [`GridSample`] finds a number between elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SampleMode {
     /// From the two neighbours in each dimension.
     Linear,
@@ -33,7 +34,7 @@ pub enum SampleMode {
 }
 
 /// What a [`GridSample`] finds outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SamplePadding {
     /// Zeros.
     Zeros,
@@ -71,7 +72,7 @@ impl Op for GridSample {
 
 /// `theta: [N, 2, 3] or [N, 3, 4], size`: for each element of an image of this size `[N, C, D...]` the place that an affine
 /// map sends it to, in the coordinates of [`GridSample`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AffineGrid {
     /// Whether -1 and 1 are the centres of the outermost elements (else their outer edges).
     pub align_corners: bool,

@@ -8,10 +8,11 @@ use crate::graph::{Dim, Fact};
 use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// `indices, depth, values`: for each index a line of `depth` elements, all `values[0]` but the one at the index, which is
 /// `values[1]`. Negative indices count from the end; one that lies outside turns nothing on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OneHot {
     /// Where the new dimension stands in the output; negative counts from the end.
     pub axis: i64,
@@ -50,7 +51,7 @@ impl Op for OneHot {
 }
 
 /// `x`: 1 where the first of the largest elements along the axis stands, 0 elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hardmax {
     /// The axis; negative counts from the end.
     pub axis: i64,

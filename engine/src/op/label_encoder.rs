@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, Types};
 use super::{Inputs, Op, OpError};
@@ -18,9 +19,10 @@ use crate::onnx::{ImportError, Imported, NodeView};
 /// are values for each table; the table is the one whose keys have the type of `x`.
 ///
 /// A float that is not a number is found among the keys like any other; of equal keys the last counts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LabelEncoder {
     /// The keys of each table: vectors of different types.
+    #[serde(with = "crate::store::tensors")]
     pub keys: Vec<Tensor>,
 }
 

@@ -13,6 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Kind, Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::control::output_of;
 use super::rules::{self, BOOL, INT64, shape_error};
@@ -27,7 +28,7 @@ const MOST_PLANNED: i64 = 1 << 24;
 ///
 /// A trip is made while there are trips left and the condition holds; one that is left out sets no limit. As in other
 /// runtimes, and unlike the letter of the standard, the condition that the body gives counts also when none came in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Loop {
     /// The graph of a trip. It takes the number of the trip (`i64`), the condition (which holds whenever it runs) and what
     /// is carried; it gives the condition, what is carried, and what is scanned.

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, BYTE, SCALE, WIDE, shape_error};
 use super::{Inputs, MoveAxis, Op, OpError};
@@ -15,7 +16,7 @@ use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `a, b`: as numpy's `matmul`: the last two dimensions are matrices, those before broadcast; a vector counts as a row
 /// on the left and as a column on the right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MatMul;
 
 impl Op for MatMul {
@@ -32,7 +33,7 @@ impl Op for MatMul {
 }
 
 /// `a, b, c?`: `alpha * a' * b' + beta * c` of two matrices, `c` broadcast to the result.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gemm {
     /// Factor of the product.
     pub alpha: f32,
@@ -65,7 +66,7 @@ impl Op for Gemm {
 }
 
 /// `a, b, a_zero_point?, b_zero_point?`: [`MatMul`] of 8-bit integers into i32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MatMulInteger;
 
 impl Op for MatMulInteger {
@@ -85,7 +86,7 @@ impl Op for MatMulInteger {
 
 /// `a, a_scale, a_zero_point, b, b_scale, b_zero_point, y_scale, y_zero_point`: [`MatMul`] of quantized numbers into quantized
 /// numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct QLinearMatMul;
 
 impl Op for QLinearMatMul {

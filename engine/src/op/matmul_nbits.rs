@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT32, shape_error};
 use super::{Inputs, Op, OpError};
@@ -14,7 +15,7 @@ use crate::onnx::{Fragment, ImportError, NodeView};
 /// blocks, bytes]`: each run of `block` numbers along a row has a scale and a zero point, which stand one after the other in
 /// `scales` and `zero_points`. Zero points are f32, or packed like the weights, each row beginning a new byte; without them
 /// they are the middle number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MatMulNBits {
     /// Extent that is summed over.
     pub depth: usize,

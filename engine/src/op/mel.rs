@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INDEX, shape_error};
 use super::{Inputs, Op, OpError, Range, Unary};
@@ -12,7 +13,7 @@ use crate::onnx::{Fragment, ImportError, NodeView};
 
 /// `bins, length, rate, low, high`: the weights `[length / 2 + 1, bins]` that sum the lines of a spectrum of `length` points
 /// into `bins` overlapping triangles, evenly spaced on the mel scale between two frequencies. The output is f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MelWeightMatrix;
 
 impl Op for MelWeightMatrix {

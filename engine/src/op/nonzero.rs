@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, NUMBER_OR_BOOL};
 use super::{Gather, Inputs, Op, OpError, Reshape, Squeeze};
@@ -13,7 +14,7 @@ use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `x`: the indices of all elements that are not zero, in row-major order: a row for each dimension of `x`, a column for
 /// each element. NaN is not zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NonZero;
 
 impl Op for NonZero {

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, shape_error};
 use super::{Inputs, Op, OpError};
@@ -13,7 +14,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, scale, bias, mean, variance`: each channel of `[N, C, ...]` with the statistics of the training.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNormalization {
     /// Added to the variance before its root is taken.
     pub epsilon: f32,
@@ -43,7 +44,7 @@ impl Op for BatchNormalization {
 
 /// `x, scale, bias?`: the elements from `axis` on, together, with their own statistics. Outputs `y, mean?, inverse
 /// deviation?`; the latter two are f32.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerNormalization {
     /// First of the dimensions that are normalised together; negative counts from the end.
     pub axis: i64,
@@ -79,7 +80,7 @@ impl Op for LayerNormalization {
 }
 
 /// `x, scale, bias`: each channel of each element of the batch with its own statistics.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceNormalization {
     /// Added to the variance before its root is taken.
     pub epsilon: f32,

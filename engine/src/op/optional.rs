@@ -5,24 +5,25 @@
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Kind, Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Inputs, Op, OpError, rules};
 use crate::graph::{Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `value?`: the value, which might not be there; without an input, nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Optional {
     /// What nothing is the absence of: the kind and type of the elements.
     pub nothing: Option<(Kind, ElementType)>,
 }
 
 /// `value?`: whether there is something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OptionalHasElement;
 
 /// `value`: what is there; the run fails when there is nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OptionalGetElement;
 
 impl Op for Optional {

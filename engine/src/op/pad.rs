@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INDEX, INT64, shape_error};
 use super::{CastLike, Inputs, Op, OpError, legacy};
@@ -14,14 +15,14 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, pads, value?, axes?`: so many elements added at the begin and end of each axis (begins first, then ends); negative
 /// numbers cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pad {
     /// What is put there.
     pub mode: PadMode,
 }
 
 /// What a [`Pad`] puts at the edges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PadMode {
     /// The value of the third input, or zero.
     Constant,

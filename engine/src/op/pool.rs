@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, FLOAT_OR_BYTE, shape_error};
 use super::{Binary, Inputs, Op, OpError, ReduceKind, Unary, Window, window};
@@ -13,7 +14,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `x`: the largest number in each window. Outputs `y, indices?`; the indices are i64 into the flattened `x`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaxPool {
     /// Kernel (always given), strides, dilations and padding. Padding never wins.
     pub window: Window,
@@ -41,7 +42,7 @@ impl Op for MaxPool {
 }
 
 /// `x`: the mean of each window.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AveragePool {
     /// Kernel (always given), strides, dilations and padding.
     pub window: Window,
@@ -64,7 +65,7 @@ impl Op for AveragePool {
 }
 
 /// `x`: the norm of each window: the root of the sum of powers of what lies inside `x`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LpPool {
     /// Kernel (always given), strides, dilations and padding.
     pub window: Window,
@@ -87,14 +88,14 @@ impl Op for LpPool {
 }
 
 /// `x`: one number for each channel, the spatial dimensions become ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GlobalPool {
     /// What is taken over the channel.
     pub kind: GlobalPoolKind,
 }
 
 /// What a [`GlobalPool`] takes over each channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GlobalPoolKind {
     /// The mean.
     Average,

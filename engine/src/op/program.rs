@@ -11,13 +11,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{broadcast, broadcasts_to};
 use super::{Binary, Inputs, Op, OpError, Unary};
 use crate::graph::Fact;
 
 /// Where a step takes a number from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Arg {
     /// Input of the program, broadcast to the result.
     Input(usize),
@@ -26,7 +27,7 @@ pub enum Arg {
 }
 
 /// One elementwise operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Step {
     /// A function of one number.
     Unary(Unary, Arg),
@@ -80,7 +81,7 @@ impl Step {
 }
 
 /// An elementwise expression over `f32`; its value is that of the last step.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Program {
     /// How many inputs there are.
     pub inputs: usize,
@@ -89,7 +90,7 @@ pub struct Program {
 }
 
 /// A program as a node of its own: inputs broadcast to the output.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Elementwise {
     /// What is computed.
     pub program: Program,
@@ -113,9 +114,10 @@ impl Op for Elementwise {
 ///
 /// The node's first `base_inputs` inputs belong to `base`, the others to the program, whose input 0 is the output of
 /// `base`. The program does not change the shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fused {
     /// The operator whose single output the program goes on with.
+    #[serde(with = "crate::store::op")]
     pub base: Arc<dyn Op>,
     /// How many of the node's inputs are those of `base`.
     pub base_inputs: usize,

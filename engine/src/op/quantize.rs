@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, QUANTIZABLE, QUANTIZED, QUANTIZED_OR_INT32, SCALE, shape_error};
 use super::{Inputs, Op, OpError};
@@ -15,7 +16,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, scale, zero_point?`: to integers, rounded to even, saturated. Scale and zero point are scalars, vectors along
 /// `axis`, or, with a block size, of the rank of `x`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct QuantizeLinear {
     /// The axis of a vector of scales or of the blocks; negative counts from the end.
     pub axis: i64,
@@ -44,7 +45,7 @@ impl Op for QuantizeLinear {
 }
 
 /// `x, scale, zero_point?`: to real numbers of the type of the scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DequantizeLinear {
     /// The axis of a vector of scales or of the blocks; negative counts from the end.
     pub axis: i64,
@@ -69,7 +70,7 @@ impl Op for DequantizeLinear {
 }
 
 /// `x`: to u8 with the scale and zero point that fit the range of `x`. Outputs `y, scale, zero_point`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DynamicQuantizeLinear;
 
 impl Op for DynamicQuantizeLinear {

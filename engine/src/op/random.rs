@@ -9,6 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INT64};
 use super::{Binary, ConstantOfShape, If, Inputs, Op, OpError};
@@ -16,7 +17,7 @@ use crate::graph::{Body, Dim, Fact, ShapeFact};
 use crate::onnx::{Fragment, ImportError, NodeView, Wire};
 
 /// `shape`: independent numbers from a distribution, as f32 or f64.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Random {
     /// The distribution.
     pub distribution: Distribution,
@@ -27,7 +28,7 @@ pub struct Random {
 }
 
 /// Where random numbers come from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Distribution {
     /// All numbers from `low` to before `high` alike.
     Uniform {
@@ -74,7 +75,7 @@ impl Op for Random {
 }
 
 /// `x`: for each row of `[batch, classes]`, the logarithms of what the classes are worth, so many draws of a class; as i64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Multinomial {
     /// Draws for each row.
     pub samples: usize,

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INT64, NUMBER, ORDERED, WIDE, shape_error};
 use super::{Inputs, Op, OpError, legacy};
@@ -14,7 +15,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, axes?`: one number for all elements along the axes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reduce {
     /// What is taken.
     pub kind: ReduceKind,
@@ -25,7 +26,7 @@ pub struct Reduce {
 }
 
 /// What a [`Reduce`] takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReduceKind {
     /// The sum.
     Sum,
@@ -114,7 +115,7 @@ impl Reduce {
 }
 
 /// `data`: where along the axis the largest or smallest element is, as i64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArgReduce {
     /// The largest when true, the smallest when false.
     pub max: bool,

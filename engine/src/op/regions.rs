@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, FLOAT32, INT64};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `boxes: [N, boxes, 4], scores: [N, classes, boxes], most per class?, IoU threshold?, score threshold?`: of every class the
 /// boxes with the best scores that overlap no better one too much, as rows of `[batch, class, box]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NonMaxSuppression {
     /// Whether a box is given as centre and size `[x, y, width, height]`, else as two opposite corners `[y, x, y, x]`.
     pub center: bool,
@@ -54,7 +55,7 @@ impl Op for NonMaxSuppression {
 }
 
 /// `x: [N, C, H, W], rois: [count, 4], batch: [count]`: each region of each image, brought to one size by sampling.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoiAlign {
     /// Whether the largest sample is taken (else the mean).
     pub max: bool,

@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INT64, shape_error};
 use super::{Inputs, Op, OpError, legacy};
@@ -12,7 +13,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, shape`: -1 stands for what is left over, 0 for the extent of `data` in that place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reshape {
     /// Whether 0 means an extent of zero instead.
     pub allow_zero: bool,
@@ -107,7 +108,7 @@ fn cancel(have: &[Dim], wanted: &[Dim]) -> (Vec<Dim>, Vec<Dim>) {
 }
 
 /// `data`: a matrix; the dimensions before `axis` are its rows, those from it on its columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Flatten {
     /// First dimension of the columns, at most the rank; negative counts from the end.
     pub axis: i64,
@@ -130,7 +131,7 @@ impl Op for Flatten {
 }
 
 /// `data, axes?`: without these dimensions of extent 1; without axes, without all that are 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Squeeze;
 
 impl Op for Squeeze {
@@ -176,7 +177,7 @@ fn squeezed(data: &ShapeFact, axes: Option<&Fact>) -> Result<ShapeFact, OpError>
 }
 
 /// `data, axes`: with dimensions of extent 1 at these places of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Unsqueeze;
 
 impl Op for Unsqueeze {

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, FLOAT32, INT64, shape_error};
 use super::{Inputs, Op, OpError};
@@ -14,7 +15,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, roi?, scales?, sizes?`: exactly one of scales and sizes is given, one number for each of `axes`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resize {
     /// How an output is computed from the inputs around it.
     pub mode: ResizeMode,
@@ -35,7 +36,7 @@ pub struct Resize {
 }
 
 /// How an output is computed from the inputs around it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ResizeMode {
     /// One neighbour.
     Nearest,
@@ -49,7 +50,7 @@ pub enum ResizeMode {
 }
 
 /// Where in the input (of extent `i`) the output element `x` (of extent `o`, `s = o / i`) lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CoordinateMode {
     /// `(x + 0.5) / s - 0.5`.
     HalfPixel,
@@ -67,7 +68,7 @@ pub enum CoordinateMode {
 }
 
 /// Which neighbour is the nearest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NearestMode {
     /// The nearer one, halves downwards.
     RoundPreferFloor,
@@ -82,7 +83,7 @@ pub enum NearestMode {
 }
 
 /// What the sizes of a [`Resize`] mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum KeepAspect {
     /// Exactly these extents.
     Stretch,

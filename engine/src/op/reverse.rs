@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, ANY, INT64, shape_error, unify_dim};
 use super::{Inputs, Op, OpError};
@@ -9,7 +10,7 @@ use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, lengths`: of each sequence the first so many elements in the other order, the rest as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReverseSequence {
     /// True when the first dimension counts the steps and the second one the sequences; else the other way round.
     pub time_first: bool,

@@ -6,6 +6,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INT32, shape_error};
 use super::{Inputs, Op, OpError, Unary};
@@ -13,7 +14,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// Which way a recurrent layer walks along the sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// From the first step to the last.
     Forward,
@@ -31,7 +32,7 @@ impl Direction {
 }
 
 /// The function that a gate applies.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Activation {
     /// A function that is an operator, too.
     Unary(Unary),
@@ -53,7 +54,7 @@ pub enum Activation {
 
 /// Long short-term memory; gates in the order input, output, forget, cell. Two more inputs: the initial cell state and
 /// the peepholes `[D, 3 * H]`; one more output: the last cell state.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lstm {
     /// Hidden units: H.
     pub hidden: usize,
@@ -96,7 +97,7 @@ impl Op for Lstm {
 }
 
 /// Gated recurrent unit; gates in the order update, reset, hidden.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gru {
     /// Hidden units: H.
     pub hidden: usize,
@@ -133,7 +134,7 @@ impl Op for Gru {
 }
 
 /// The plain recurrent layer, with one gate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rnn {
     /// Hidden units: H.
     pub hidden: usize,

@@ -1,6 +1,7 @@
 //! MaxRoiPool: regions of an image, each brought to the same size by taking the largest numbers.
 
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT};
 use super::{Inputs, Op, OpError};
@@ -8,7 +9,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, rois`: from `[N, C, H, W]` and regions `[R, 5]` (which of the N, then x1, y1, x2, y2) to `[R, C, height, width]`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaxRoiPool {
     /// Height and width of each result.
     pub pooled: [usize; 2],

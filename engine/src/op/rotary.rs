@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INT64, shape_error};
 use super::{Inputs, Op, OpError};
@@ -10,7 +11,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, positions, cosines, sines`: `x` is `[N, L, heads * size]` or `[N, heads, L, size]`; of each head the first numbers,
 /// two for each column of the tables, are turned. Positions are rows of the tables: `[N, L]`, or the first one `[1]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RotaryEmbedding {
     /// Whether neighbours make a pair, else a number of the first half with one of the second.
     pub interleaved: bool,

@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INDEX, INT64, NUMBER, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::graph::{Dim, Fact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// What becomes of an element and its update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reduction {
     /// The update takes its place.
     None,
@@ -27,7 +28,7 @@ pub enum Reduction {
 }
 
 /// `data, indices, updates`: the data with each update at its own place, only along the axis at its index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScatterElements {
     /// The axis; negative counts from the end.
     pub axis: i64,
@@ -64,7 +65,7 @@ impl Op for ScatterElements {
 
 /// `data, indices, updates`: the data with the updates in the slices that tuples of indices, the last dimension of `indices`,
 /// point to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScatterNd {
     /// What becomes of the elements that were there.
     pub reduction: Reduction,

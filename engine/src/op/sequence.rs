@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Kind};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INDEX, shape_error};
 use super::{Inputs, Loop, Op, OpError};
@@ -14,11 +15,11 @@ use crate::graph::{Body, Dim, Fact, ShapeFact};
 use crate::onnx::{Fragment, ImportError, Imported, NodeView, Wire};
 
 /// `tensors...`: a sequence of copies of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SequenceConstruct;
 
 /// A sequence of no tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SequenceEmpty {
     /// The type that elements of its tensors would have.
     pub element: ElementType,
@@ -26,15 +27,15 @@ pub struct SequenceEmpty {
 
 /// `sequence, tensor, position?`: the sequence with a copy of the tensor before the one at the position (negative from the
 /// end), or behind the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SequenceInsert;
 
 /// `sequence, position?`: the sequence without the tensor at the position, or without the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SequenceErase;
 
 /// `sequence, position`: a tensor of the sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SequenceAt {
     /// A tensor in the place of the sequence stands for itself: for what is done to each tensor of several sequences at a
     /// time.
@@ -42,12 +43,12 @@ pub struct SequenceAt {
 }
 
 /// `sequence`: how many tensors there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SequenceLength;
 
 /// `tensor, split?`: the tensor cut along an axis. A `split` without dimensions is the extent of each part but the last,
 /// which may be smaller; a vector has the extent of each. Without it every part has the extent 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SplitToSequence {
     /// The axis; negative counts from the end.
     pub axis: i64,
@@ -56,7 +57,7 @@ pub struct SplitToSequence {
 }
 
 /// `sequence`: its tensors behind each other along an axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConcatFromSequence {
     /// The axis; negative counts from the end of the result.
     pub axis: i64,

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INT64, RANGE, shape_error};
 use super::{Inputs, Op, OpError};
@@ -14,7 +15,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data`: its extents, as i64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShapeOf {
     /// First dimension that is told; negative counts from the end.
     pub start: i64,
@@ -56,7 +57,7 @@ impl Op for ShapeOf {
 }
 
 /// `data`: its number of elements, as one i64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SizeOf;
 
 impl Op for SizeOf {
@@ -79,9 +80,10 @@ impl Op for SizeOf {
 }
 
 /// `shape`: a tensor of this shape, one value everywhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConstantOfShape {
     /// The value: one element, whose type is that of the output.
+    #[serde(with = "crate::store::tensor")]
     pub value: Tensor,
 }
 
@@ -107,7 +109,7 @@ impl Op for ConstantOfShape {
 }
 
 /// `start, limit, delta`: `start, start + delta, ...` as long as it is before `limit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Range;
 
 impl Op for Range {

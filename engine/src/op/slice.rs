@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INDEX, shape_error};
 use super::{Inputs, Op, OpError, legacy};
@@ -12,7 +13,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, starts, ends, axes?, steps?`: as `data[start:end:step]` of numpy along each axis; see [`Taken::new`] for the one difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Slice;
 
 /// What a [`Slice`] takes along one dimension: `start`, `start + step`, ..., `count` elements.

@@ -3,6 +3,7 @@
 //! One struct for both and for both meanings that the axis has had. Nothing here changes a shape.
 
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT};
 use super::{Inputs, Op, OpError};
@@ -10,7 +11,7 @@ use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: exponentials along an axis, divided by their sum; or the logarithm of that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Softmax {
     /// The axis; negative counts from the end.
     pub axis: i64,

@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INT64, shape_error};
 use super::{Inputs, Op, OpError, legacy};
@@ -13,7 +14,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data, split?`: parts along an axis, one an output; their extents are given by `split` or as equal as possible (the
 /// last one is smaller).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Split {
     /// The axis; negative counts from the end.
     pub axis: i64,

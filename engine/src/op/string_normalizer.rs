@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, STRING};
 use super::{Inputs, Op, OpError};
@@ -14,7 +15,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 /// `x[words]` or `x[1, words]`: the words that are no stop words. When there is none left, one empty string.
 ///
 /// Case is changed as Unicode has it, the same everywhere: what it calls the locale is not looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StringNormalizer {
     /// What becomes of the words.
     pub change: CaseChange,
@@ -25,7 +26,7 @@ pub struct StringNormalizer {
 }
 
 /// What becomes of the characters of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CaseChange {
     /// They stay.
     None,

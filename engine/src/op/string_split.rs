@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, STRING};
 use super::{Inputs, Op, OpError};
@@ -11,7 +12,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: the parts of each string along a new last dimension, filled up with empty strings, and how many there are of each.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StringSplit {
     /// What stands between two parts. When it is empty, any white space does, and there is none around the first and the last
     /// part.

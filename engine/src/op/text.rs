@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, STRING};
 use super::{Inputs, Op, OpError};
@@ -13,7 +14,7 @@ use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `a, b`: the characters of `a` and then those of `b`, with shapes that broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StringConcat;
 
 impl Op for StringConcat {
@@ -29,7 +30,7 @@ impl Op for StringConcat {
 }
 
 /// `x`: whether each string as a whole fits a pattern.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RegexFullMatch {
     /// The pattern, in the syntax of RE2.
     pub pattern: String,

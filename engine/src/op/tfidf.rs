@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INDEX, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `words: [count] or [N, count]`: how often each of a list of *grams*, words that follow each other at equal distances, is
 /// found; f32.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TfIdf {
     /// What is looked for.
     pub grams: Vec<Gram>,
@@ -29,7 +30,7 @@ pub struct TfIdf {
 }
 
 /// Words that follow each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gram {
     /// The words, as numbers.
     pub words: Vec<i64>,
@@ -38,7 +39,7 @@ pub struct Gram {
 }
 
 /// What becomes of a count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Weighting {
     /// It stays.
     Count,

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, INT64, NUMBER, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x, k`: the `k` largest or smallest elements along an axis, and their indices. Of equal elements the one with the lower
 /// index comes first. They come in order, also where the standard leaves it open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TopK {
     /// The axis; negative counts from the end.
     pub axis: i64,

@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::graph::{Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `data`: dimension `i` of the output is dimension `perm[i]` of the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transpose {
     /// The order; reversed when `None`.
     pub perm: Option<Vec<usize>>,
@@ -42,7 +43,7 @@ impl Op for Transpose {
 }
 
 /// `data`: one dimension in another place, the others in their order. For importers that do not know how many there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MoveAxis {
     /// Where the dimension stands; negative counts from the end.
     pub from: i64,

@@ -13,6 +13,7 @@ use core::fmt;
 use core::ops::Range;
 
 use inferry_core::{ElementType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT};
 use super::{Inputs, Op, OpError};
@@ -20,7 +21,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x[N, features]`: for each row and target what the leaves say that the row comes to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TreeEnsemble {
     /// The trees.
     pub trees: Arc<Trees>,
@@ -33,7 +34,7 @@ pub struct TreeEnsemble {
 }
 
 /// Trees: nodes that ask and leaves that answer, by position. Made by an importer, which has checked every position.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Trees {
     /// Where each tree begins.
     pub roots: Box<[u32]>,
@@ -46,7 +47,7 @@ pub struct Trees {
 }
 
 /// A node of a tree: a question about a feature.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TreeNode {
     /// The column of the feature.
     pub feature: u32,
@@ -59,7 +60,7 @@ pub struct TreeNode {
 }
 
 /// Where a branch leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Branch {
     /// To a node.
     Node(u32),
@@ -68,7 +69,7 @@ pub enum Branch {
 }
 
 /// What a node asks about a feature.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Question {
     /// At most this?
     AtMost(f64),
@@ -87,7 +88,7 @@ pub enum Question {
 }
 
 /// What becomes of several leaves for one target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Aggregate {
     /// Their sum, divided by the number of trees.
     Average,
@@ -100,7 +101,7 @@ pub enum Aggregate {
 }
 
 /// What becomes of the results of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Transform {
     /// Nothing.
     None,

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, ANY, INT64, shape_error};
 use super::{Inputs, Op, OpError};
@@ -12,7 +13,7 @@ use crate::onnx::{Fragment, ImportError, Imported, NodeView};
 
 /// `x, k?`: the matrices in the last two dimensions with zeros below (or above) their diagonal `k`; 0 is the main one,
 /// positive ones lie above it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Trilu {
     /// Whether the upper part is kept, else the lower.
     pub upper: bool,
@@ -35,7 +36,7 @@ impl Op for Trilu {
 }
 
 /// `x`: for a matrix of this shape, where its diagonal `k` is; as bool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Diagonal {
     /// Which diagonal; 0 is the main one, positive ones lie above it.
     pub k: i64,

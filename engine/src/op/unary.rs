@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, BOOL, FLOAT, NUMBER, SIGNED};
 use super::{Inputs, Op, OpError};
@@ -13,7 +14,7 @@ use crate::graph::Fact;
 use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: a function of each element. The output has the shape and type of `x` (bool for the questions).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Unary {
     /// Absolute value.
     Abs,

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, NUMBER_OR_BOOL};
 use super::{Inputs, Op, OpError};
@@ -13,7 +14,7 @@ use crate::onnx::{ImportError, Imported, NodeView};
 
 /// `x`: its different elements or slices; where each occurs first; for each of `x` which of the outputs it is; and how often
 /// each occurs. The last three are i64, and may be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Unique {
     /// The axis whose slices are compared; negative counts from the end. Without one, the elements are.
     pub axis: Option<i64>,

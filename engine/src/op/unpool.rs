@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, FLOAT, INT64, shape_error};
 use super::{Inputs, Op, OpError, Pad, PadMode, Padding, Window};
@@ -10,7 +11,7 @@ use crate::onnx::{Fragment, ImportError, NodeView};
 use crate::op::window;
 
 /// `x, indices`: zeros with each element of `x` at the position that its index gives in the flattened output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaxUnpool {
     /// The window of the MaxPool; its padding is explicit and there are no dilations.
     pub window: Window,

@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 use super::OpError;
 use super::rules::{shape_error, too_large};
@@ -12,7 +13,7 @@ use crate::graph::Dim;
 use crate::onnx::{ImportError, NodeView};
 
 /// What slides over the spatial dimensions.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Window {
     /// The extents of the kernel; those of the weights when `None`.
     pub kernel: Option<Vec<usize>>,
@@ -25,7 +26,7 @@ pub struct Window {
 }
 
 /// What is added around the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Padding {
     /// So many elements: the begins of all spatial dimensions, then the ends. Empty for zeros.
     Explicit(Vec<usize>),
