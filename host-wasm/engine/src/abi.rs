@@ -9,6 +9,7 @@
 //! | `memory_give(address)` | [`DONE`] |
 //! | `memory_used()` | bytes allocated at this moment |
 //! | `load_begin(model, profiling, warm_ups)` | [`DONE`] |
+//! | `load_limits(model, trips, memory, strings)` | [`DONE`]; what is no number from 0 on stays as it is |
 //! | `load_shape(model, name, extents, rank)` | [`DONE`]; `name` and `extents` (words) are blocks that it keeps |
 //! | `load_bytes(model, bytes)` | [`DONE`]; `bytes` is a block that it keeps |
 //! | `load_step(model, budget)` | [`PENDING`], [`DONE`] |
@@ -85,6 +86,11 @@ exports! {
     /// Gives a load its bytes.
     fn load_bytes(model: u32, bytes: usize) -> i32 {
         status(load::bytes(model, bytes))
+    }
+
+    /// Sets how much runs of a load's model may ask for.
+    fn load_limits(model: u32, trips: f64, memory: f64, strings: f64) -> i32 {
+        status(load::limits(model, [trips, memory, strings]))
     }
 
     /// Fixes extents for a load.

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use inferry_core::steps::{self, Pace};
 use inferry_core::{Clock, CompiledModel, Kind, Port, Serial, Slice, Step, Steps, Stop, Turn};
-use inferry_cpu::{Cpu, Isa};
+use inferry_cpu::{Cpu, Isa, Limits};
 use inferry_engine::onnx;
 use spin::Mutex;
 
@@ -42,6 +42,7 @@ struct Load {
     profiling: bool,
     warm_ups: usize,
     shapes: Vec<Fixed>,
+    limits: Limits,
     /// `None` before there are bytes, after a failure, and while a step works on it.
     phase: Option<Phase>,
     /// What was told last.
@@ -71,7 +72,11 @@ type Make = Steps<'static, Result<Arc<dyn CompiledModel>, Trouble>>;
 /// Begins to load model `number`. A model or a load that has the number already is an error with the code `busy`.
 pub(crate) fn begin(number: u32, profiling: bool, warm_ups: usize) -> Result<(), Trouble> {
     let told = steps::Progress::default();
-    LOADS.insert(number, Load { number, profiling, warm_ups, shapes: Vec::new(), phase: None, told })?;
+    let limits = Limits::default();
+    LOADS.insert(
+        number,
+        Load { number, profiling, warm_ups, shapes: Vec::new(), limits, phase: None, told },
+    )?;
     // Asked after the number has been taken: another agent that had it gives it back when its model is there.
     if models::get(number).is_ok() {
         stop(number)?;
@@ -84,6 +89,21 @@ pub(crate) fn begin(number: u32, profiling: bool, warm_ups: usize) -> Result<(),
 pub(crate) fn bytes(number: u32, block: usize) -> Result<(), Trouble> {
     let block = memory::claim(block)?;
     LOADS.with(number, |load| load.phase = Some(Phase::Begun(block)))
+}
+
+/// Sets how much a run may ask for: trips, bytes of memory, bytes of strings. Anything but a number from 0 on leaves a limit as
+/// it is. Counts only before the first step.
+pub(crate) fn limits(number: u32, limits: [f64; 3]) -> Result<(), Trouble> {
+    let [trips, memory, strings] = limits.map(|limit| (limit >= 0.0).then_some(limit));
+    LOADS.with(number, |load| {
+        let old = load.limits;
+        // A cast of a number that is too large gives the largest.
+        load.limits = Limits {
+            trips: trips.map_or(old.trips, |trips| trips as u64),
+            memory: memory.map_or(old.memory, |bytes| bytes as usize),
+            strings: strings.map_or(old.strings, |bytes| bytes as usize),
+        };
+    })
 }
 
 /// Fixes open extents. Counts only before the first step.
@@ -139,7 +159,7 @@ impl Load {
 
     fn make(&mut self, block: Block) -> Make {
         let shapes = core::mem::take(&mut self.shapes);
-        let mut options = inferry_cpu::Options::default();
+        let mut options = inferry_cpu::Options { limits: self.limits, ..inferry_cpu::Options::default() };
         if self.profiling {
             options.profile = Some(Arc::new(HostClock));
         }

@@ -6,7 +6,7 @@ import { pause } from "./engine/pause.js";
 import { InferError } from "./errors.js";
 import type { Loading } from "./host.js";
 import type { ImagesOption } from "./image.js";
-import type { EnginePhase, PortInfo } from "./messages.js";
+import type { EnginePhase, Limits, PortInfo } from "./messages.js";
 import { Model, type QueueOptions, type StateOption } from "./model.js";
 import type { Platform } from "./platform.js";
 import { Runtime, type RuntimeOptions } from "./runtime.js";
@@ -39,6 +39,8 @@ export interface CompileOptions extends RuntimeOptions, QueueOptions {
   readonly state?: StateOption | undefined;
   /** Extents for inputs whose own are open, so that everything is prepared before the first run. */
   readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  /** How much a run may ask for: for models that come from anywhere. */
+  readonly limits?: Limits | undefined;
   /** Inputs that take pictures besides tensors, and what is done to those before. */
   readonly images?: ImagesOption | undefined;
   /** Measures each node of each run, for `getProfilingInfo`. */
@@ -97,7 +99,10 @@ interface Loaded {
 }
 
 function load(runtime: Runtime, source: Blob, name: string, options: CompileOptions): Promise<Loaded> {
-  const { signal, onprogress, profiling = false, warmUps = 2, shapes } = options;
+  const { signal, onprogress, profiling = false, warmUps = 2, shapes, limits } = options;
+  for (const [name, limit] of Object.entries(limits ?? {})) {
+    if (typeof limit !== "number" || !(limit >= 0)) throw new InferError("invalid-input", `limits: ${name} is a number from 0 on, not ${String(limit)}`);
+  }
   const { host } = runtime;
   const id = host.number();
   return new Promise<Loaded>((resolve, reject) => {
@@ -111,7 +116,7 @@ function load(runtime: Runtime, source: Blob, name: string, options: CompileOpti
       id,
       name,
       source,
-      options: { profiling, warmUps, ...(shapes && { shapes }) },
+      options: { profiling, warmUps, ...(shapes && { shapes }), ...(limits && { limits }) },
       progress: ({ phase, done, total }) => onprogress?.({ phase, done, total }),
       loaded: (inputs, outputs) => {
         deaf();

@@ -109,6 +109,17 @@ export interface LoadOptions {
   readonly warmUps: number;
   /** Fixed extents for open dimensions, by the name of the dimension in the model, or by input name. */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
+  readonly limits?: Limits;
+}
+
+/** How much one run may ask for, whatever its model says. A run that asks for more fails, and its error names the node. */
+export interface Limits {
+  /** Trips of all loops together; 2^24 by default. */
+  readonly trips?: number;
+  /** Bytes for the values between the nodes; what the memory holds by default. Reached: `out-of-memory`. */
+  readonly memory?: number;
+  /** Bytes of strings that are made; 2^28 by default. */
+  readonly strings?: number;
 }
 
 /** From the page to a worker. */

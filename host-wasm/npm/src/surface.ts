@@ -3,7 +3,7 @@
 export type { CompileOptions, Progress } from "./compile.js";
 export { InferError, type InferErrorCode } from "./errors.js";
 export type { ImageFeed, ImageLike, ImageRegion, ImageSource, ImagesOption, Preprocess, Rectangle } from "./image.js";
-export type { NodeProfile } from "./messages.js";
+export type { Limits, NodeProfile } from "./messages.js";
 export { type Feeds, Model, type Outputs, type Overflow, type QueueOptions, type RunOptions, type StateOption, type StatePair } from "./model.js";
 export type { Items } from "./ordered.js";
 export { type EachOptions, Pipeline, type PipelineRunOptions, type PipelineStreamOptions, type Runnable, type Stage, type StageContext, each, pipeline } from "./pipeline.js";

@@ -18,6 +18,7 @@ export interface Exports {
   memory_give(address: number): number;
   memory_used(): number;
   load_begin(model: number, profiling: number, warmUps: number): number;
+  load_limits(model: number, trips: number, memory: number, strings: number): number;
   load_bytes(model: number, bytes: number): number;
   load_shape(model: number, name: number, extents: number, rank: number): number;
   load_step(model: number, budget: number): number;

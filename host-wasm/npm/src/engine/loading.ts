@@ -30,6 +30,8 @@ export async function loadModel(
   engine.check(exports.load_begin(model, options.profiling ? 1 : 0, options.warmUps));
   let begun = true;
   try {
+    const { trips = NaN, memory = NaN, strings = NaN } = options.limits ?? {};
+    engine.check(exports.load_limits(model, trips, memory, strings));
     for (const [name, extents] of Object.entries(options.shapes ?? {})) fix(engine, model, name, extents);
     engine.check(exports.load_bytes(model, await receive(engine, source, pace)));
     for (;;) {

@@ -35,6 +35,16 @@ test("an index out of range names the node and the index", async (t) => {
   runtime.dispose();
 });
 
+test("a run that asks for more than its model's limits fails, and the next one does not", async (t) => {
+  const runtime = await t.inferry.createRuntime(t.options);
+  const compile = (limits) => t.inferry.compile(t.url("small/slow.onnx"), { runtime, limits });
+  const model = await compile({ memory: 1 << 16 });
+  await rejects(model.run(slow(t, 256)), "out-of-memory");
+  equal([...(await model.run(slow(t, 1))).most.data], [3]);
+  for (const limits of [{ memory: -1 }, { trips: "many" }, { strings: NaN }]) await rejects(compile(limits), "invalid-input");
+  runtime.dispose();
+});
+
 test("1000 good and bad runs: exactly the bad ones reject", async (t) => {
   const { runtime, model } = await made(t, "shaped");
   const { Tensor } = t.inferry;

@@ -26,7 +26,7 @@ test("the snippets of the README do what they say", async () => {
     await writeFile(join(folder, "readme.mjs"), snippets.join("\n"));
     const { stdout } = await promisify(execFile)(process.execPath, ["readme.mjs"], { cwd: folder, timeout: 60_000 });
     // What the comments in the snippets promise.
-    for (const says of ["cancelled the user went on", "displaced", "fulfilled", "done [ 1, 3 ]", "\n6\n", "inline ", "[ 'scores' ] [ 1, 3 ]", "mean 3", "cascade [ 0, 0, 0 ]", "int4 5 3", "picture [ 1, 3 ]", "trace true"]) {
+    for (const says of ["cancelled the user went on", "displaced", "fulfilled", "done [ 1, 3 ]", "\n6\n", "inline ", "[ 'scores' ] [ 1, 3 ]", "mean 3", "cascade [ 0, 0, 0 ]", "int4 5 3", "picture [ 1, 3 ]", "trace true", "guarded 1"]) {
       assert.ok(stdout.includes(says), `nothing says ${JSON.stringify(says)}:\n${stdout}`);
     }
   } finally {
