@@ -134,11 +134,12 @@ impl Cpu {
             options,
             nodes,
         };
-        shared.check_ports()?;
         let fixed: Option<Arc<[Shape]>> = shared.inputs.iter().map(|port| port.shape.fixed()).collect();
         if let Some(shapes) = fixed {
             shared.plan(shapes, pace).await?;
         }
+        // After the plan, whose errors name the node.
+        shared.check_ports()?;
         Ok(Arc::new(Compiled(Arc::new(shared))))
     }
 }

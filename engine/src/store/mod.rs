@@ -18,7 +18,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use inferry_core::tensor::{RankTooHigh, TensorError};
+use inferry_core::tensor::TensorError;
 use inferry_core::{ElementType, Kind, Shape, Tensor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -258,7 +258,7 @@ impl TensorForm {
     }
 
     fn tensor(self) -> Result<Tensor, TensorError> {
-        let shape = Shape::new(&self.extents).map_err(|RankTooHigh(rank)| RankTooHigh(rank))?;
+        let shape = Shape::new(&self.extents)?;
         match self.content {
             Content::Bytes(bytes) => Tensor::from_bytes(self.element, shape, &bytes),
             Content::Strings(strings) => Tensor::from_strings(&strings, shape),

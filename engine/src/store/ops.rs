@@ -22,12 +22,15 @@ pub(super) enum OpStoreError {
     Attributes(#[from] postcard::Error),
 }
 
+/// An operator, or why its attributes could not be read.
+type Found = Result<Arc<dyn Op>, postcard::Error>;
+
 /// How operators of one type are written and read.
 struct Entry {
     name: &'static str,
     /// `None` for operators of another type.
     write: fn(&dyn Op) -> Option<Result<Vec<u8>, postcard::Error>>,
-    read: fn(&[u8]) -> Result<Arc<dyn Op>, postcard::Error>,
+    read: fn(&[u8]) -> Found,
 }
 
 const fn entry<T: Op + Serialize + DeserializeOwned>(name: &'static str) -> Entry {
