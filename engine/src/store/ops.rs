@@ -22,6 +22,9 @@ pub(super) enum OpStoreError {
     Attributes(#[from] postcard::Error),
 }
 
+/// The attributes of an operator, or why they could not be written.
+type Written = Result<Vec<u8>, postcard::Error>;
+
 /// An operator, or why its attributes could not be read.
 type Found = Result<Arc<dyn Op>, postcard::Error>;
 
@@ -29,7 +32,7 @@ type Found = Result<Arc<dyn Op>, postcard::Error>;
 struct Entry {
     name: &'static str,
     /// `None` for operators of another type.
-    write: fn(&dyn Op) -> Option<Result<Vec<u8>, postcard::Error>>,
+    write: fn(&dyn Op) -> Option<Written>,
     read: fn(&[u8]) -> Found,
 }
 
