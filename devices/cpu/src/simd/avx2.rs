@@ -69,6 +69,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: a hint, which reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn load_ptr(self, at: *const f32) -> __m256 {
         // SAFETY: the caller vouches for the memory, the token for the instruction. So below.
         unsafe { _mm256_loadu_ps(at) }

@@ -99,6 +99,12 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: a hint, which reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn load_ptr(self, at: *const f32) -> __m512 {
         // SAFETY: the caller vouches for the memory, the token for the instruction. So below.
         unsafe { _mm512_loadu_ps(at) }

@@ -108,6 +108,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     // ---- memory ----
 
+    /// Asks for the cache line at `at`, which will be read soon; it may lie outside of any memory. Does nothing where there is
+    /// no such instruction.
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        let _ = at;
+    }
+
     /// The `LANES` numbers at `at`.
     ///
     /// # Safety

@@ -39,8 +39,8 @@ pub(super) fn build(
     let Some(region) = region_of(grid.rows) else { return Err(tail) };
     let way = match window {
         Some(window) => Way::Window(window.with(&region)),
-        None if is_flat(&plane, lanes) => Way::Flat(region.table(&plane)),
-        None => Way::Taps(region.table(&plane)),
+        None if is_flat(&plane, lanes) => Way::Flat(Taps::new(region.table(&plane))),
+        None => Way::Taps(Taps::new(region.table(&plane))),
     };
     let phases = if problem.is_empty() { vec![] } else { vec![grid.phase(problem, &plane, node.isa)] };
     let (isa, problem) = (node.isa, problem.clone());
@@ -70,13 +70,26 @@ enum Way {
     /// Row by row of the input.
     Window(Window),
     /// Tap by tap; the table of the region.
-    Taps(Vec<u32>),
+    Taps(Taps),
     /// As `Taps`, for all rows of a block as if they were one: with the gaps between the rows of the region, which are left
     /// out when results are stored.
-    Flat(Vec<u32>),
+    Flat(Taps),
 }
 
-/// Whether rows are so short that vectors go across them: a padded row is no longer than a vector.
+/// Where each tap begins in the region, and the furthest of them.
+struct Taps {
+    table: Vec<u32>,
+    furthest: usize,
+}
+
+impl Taps {
+    fn new(table: Vec<u32>) -> Taps {
+        let furthest = table.iter().max().map_or(0, |place| *place as usize);
+        Taps { table, furthest }
+    }
+}
+
+/// Whether rows are so short that vectors go across them: a padded row is no longer than a vector, and vectors become fewer.
 fn is_flat(plane: &Plane, lanes: usize) -> bool {
     let Plane { rows, columns } = plane;
     rows.stride == 1
@@ -234,8 +247,8 @@ impl Depthwise {
         unsafe {
             match &self.way {
                 Way::Window(window) => window.rows(simd, &rows),
-                Way::Taps(table) => tap_by_tap(simd, table, &rows),
-                Way::Flat(table) => flat(simd, table, &rows, spare),
+                Way::Taps(taps) => tap_by_tap(simd, taps, &rows),
+                Way::Flat(taps) => flat(simd, taps, &rows, spare),
             }
         }
         if let Some(map) = self.tail.map.filter(|_| step == width) {
@@ -258,12 +271,12 @@ impl Depthwise {
 /// # Safety
 /// The outputs belong to the caller, and no reference to them lives.
 #[inline(always)]
-unsafe fn tap_by_tap<S: Simd>(simd: S, table: &[u32], rows: &Rows<'_>) {
+unsafe fn tap_by_tap<S: Simd>(simd: S, taps: &Taps, rows: &Rows<'_>) {
     for row in 0..rows.rows {
         let start = rows.start + row * rows.step;
         // SAFETY: as this function.
         let out = unsafe { rows.out.range(start..start + rows.width) };
-        simd.call(Line { table, rows, at: row * rows.pitch, out });
+        simd.call(Line { taps, rows, at: row * rows.pitch, out });
     }
 }
 
@@ -272,9 +285,9 @@ unsafe fn tap_by_tap<S: Simd>(simd: S, table: &[u32], rows: &Rows<'_>) {
 /// # Safety
 /// As [`tap_by_tap`].
 #[inline(always)]
-unsafe fn flat<S: Simd>(simd: S, table: &[u32], rows: &Rows<'_>, spare: &mut [f32]) {
+unsafe fn flat<S: Simd>(simd: S, taps: &Taps, rows: &Rows<'_>, spare: &mut [f32]) {
     let len = (rows.rows - 1) * rows.pitch + rows.width;
-    simd.call(Line { table, rows, at: 0, out: &mut spare[..len] });
+    simd.call(Line { taps, rows, at: 0, out: &mut spare[..len] });
     for (row, from) in spare[..len].chunks(rows.pitch).enumerate() {
         let start = rows.start + row * rows.step;
         // SAFETY: as this function.
@@ -285,7 +298,7 @@ unsafe fn flat<S: Simd>(simd: S, table: &[u32], rows: &Rows<'_>, spare: &mut [f3
 
 /// The outputs from place `at` of the region on, all at once.
 struct Line<'a> {
-    table: &'a [u32],
+    taps: &'a Taps,
     rows: &'a Rows<'a>,
     at: usize,
     out: &'a mut [f32],
@@ -296,18 +309,18 @@ impl Vectorized for Line<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Line { table, rows, at, out } = self;
+        let Line { taps, rows, at, out } = self;
         // About the same number of vectors each time: two at a time wait for each other.
         let vectors = out.len().div_ceil(S::LANES);
         let share = vectors.div_ceil(vectors.div_ceil(VECTORS)) * S::LANES;
         for (index, out) in out.chunks_mut(share).enumerate() {
             let at = at + index * share;
             match out.len().div_ceil(S::LANES) {
-                1 => vectors_of::<S, 1>(simd, table, rows, at, out),
-                2 => vectors_of::<S, 2>(simd, table, rows, at, out),
-                3 | 4 => vectors_of::<S, 4>(simd, table, rows, at, out),
-                5 | 6 => vectors_of::<S, 6>(simd, table, rows, at, out),
-                _ => vectors_of::<S, VECTORS>(simd, table, rows, at, out),
+                1 => vectors_of::<S, 1>(simd, taps, rows, at, out),
+                2 => vectors_of::<S, 2>(simd, taps, rows, at, out),
+                3 | 4 => vectors_of::<S, 4>(simd, taps, rows, at, out),
+                5 | 6 => vectors_of::<S, 6>(simd, taps, rows, at, out),
+                _ => vectors_of::<S, VECTORS>(simd, taps, rows, at, out),
             }
         }
     }
@@ -315,13 +328,15 @@ impl Vectorized for Line<'_> {
 
 /// The outputs at place `at` of the region, of which `N` vectors are computed and as many stored as `out` has.
 #[inline(always)]
-fn vectors_of<S: Simd, const N: usize>(simd: S, table: &[u32], rows: &Rows<'_>, at: usize, out: &mut [f32]) {
+fn vectors_of<S: Simd, const N: usize>(simd: S, taps: &Taps, rows: &Rows<'_>, at: usize, out: &mut [f32]) {
     let mut acc = [simd.splat(rows.bias); N];
-    for (place, weight) in table.iter().zip(rows.weights) {
+    assert!(taps.furthest + at + N * S::LANES <= rows.gathered.len());
+    for (place, weight) in taps.table.iter().zip(rows.weights) {
         let weight = simd.splat(*weight);
-        let from = &rows.gathered[*place as usize + at..][..N * S::LANES];
+        let from = rows.gathered.as_ptr().wrapping_add(*place as usize + at);
         for (j, acc) in acc.iter_mut().enumerate() {
-            *acc = simd.fma(weight, simd.load(&from[j * S::LANES..]), *acc);
+            // SAFETY: the furthest place was checked.
+            *acc = simd.fma(weight, unsafe { simd.load_ptr(from.add(j * S::LANES)) }, *acc);
         }
     }
     if let Some([low, high]) = rows.clip {

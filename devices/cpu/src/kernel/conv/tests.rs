@@ -156,6 +156,23 @@ fn depthwise_windows() {
 }
 
 #[test]
+fn short_rows() {
+    for pads in [&[0, 0, 0, 0], &[1, 1, 1, 1], &[2, 2, 2, 2], &[0, 0, 1, 1], &[1, 1, 0, 2], &[3, 3, 2, 4]] {
+        for (height, width) in [(7, 7), (14, 14), (5, 6), (13, 3), (9, 28), (6, 30)] {
+            for strides in [&[1, 1], &[2, 2], &[2, 1], &[1, 2]] {
+                // Lent for as long as a case wants: there are few.
+                let x: &'static [usize] = Vec::leak(std::vec![2, 3, height, width]);
+                case(x, &[3, 1, 3, 3]).group(3).strides(strides).pads(pads).check();
+                case(x, &[4, 3, 3, 3]).strides(strides).pads(pads).check();
+                if height > 5 && width > 5 {
+                    case(x, &[3, 1, 5, 5]).group(3).strides(strides).pads(pads).check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn empty_outputs_and_sums() {
     case(&[0, 3, 4, 4], &[2, 3, 3, 3]).check();
     case(&[1, 3, 4, 4], &[0, 3, 3, 3]).check();

@@ -62,18 +62,13 @@ impl Flat {
         }
     }
 
-    /// What [`Halved`] computes.
-    fn halves(&self) -> bool {
-        self.stride == 2 && self.dilation == 1 && self.left == 0 && matches!(self.kernel, 2 | 3)
-    }
-
     /// Where the row lies in the scratch.
     fn middle(&self) -> Range<usize> {
         self.left..self.left + self.width
     }
 
     /// The rows of the input under a row of the output.
-    fn under(&self, row: usize) -> (Taps, impl Iterator<Item = usize> + Clone + '_) {
+    fn under(&self, row: usize) -> (Taps, impl Iterator<Item = usize> + '_) {
         let (plane, row) = (row / self.rows.len(), row % self.rows.len());
         let taps = self.rows[row];
         let first = plane * self.height + taps.first;
@@ -122,7 +117,7 @@ pub(super) fn max_number<T: Number>(flat: Flat) -> Built {
 
 fn vectors(flat: Flat, isa: Isa, fold: impl Fold, mean: bool) -> Built {
     let phase = spread_rows(flat.planes * flat.rows.len(), flat.columns, flat.picoseconds(60));
-    simple_with_scratch(phase, flat.buffer * size_of::<f32>(), move |io| {
+    simple_with_scratch(phase, BATCH * flat.buffer * size_of::<f32>(), move |io| {
         let first = io.tiles().start * (phase.unit / flat.columns.max(1));
         let (x, buffer) = (io.input::<f32>(0), io.scratch::<f32>());
         dispatch(isa, Pooling { flat: &flat, fold, mean, x, buffer, first, to: io.rows::<f32>() });
@@ -147,103 +142,97 @@ impl<F: Fold> Vectorized for Pooling<'_, F> {
     fn run<S: Simd>(self, s: S) {
         let Pooling { flat, fold, mean, x, buffer, first, to } = self;
         buffer.fill(F::START);
-        for (index, to) in to.chunks_exact_mut(flat.columns.max(1)).enumerate() {
-            if flat.halves() {
-                let (taps, under) = flat.under(first + index);
-                let under = under.map(|at| &x[at..at + flat.width]);
-                s.call(Halved { flat, fold, under, to: &mut *to });
+        let columns = flat.columns.max(1);
+        for (index, to) in to.chunks_mut(columns * BATCH).enumerate() {
+            let first = first + index * BATCH;
+            let rows = to.len() / columns;
+            for (index, buffer) in buffer.chunks_exact_mut(flat.buffer).enumerate().take(rows) {
+                let (_, under) = flat.under(first + index);
+                s.call(Down { fold, x, under, to: &mut buffer[flat.middle()] });
+            }
+            for (index, buffer) in buffer.chunks_exact(flat.buffer).enumerate().take(rows) {
+                let to = &mut to[index * columns..][..columns];
+                s.call(Along { flat, fold, buffer, to: &mut *to });
                 if mean {
-                    divide(s, to, &flat.divisors, taps.divisor as f32);
+                    divide(s, to, &flat.divisors, flat.under(first + index).0.divisor as f32);
                 }
-                continue;
-            }
-            let middle = &mut buffer[flat.middle()];
-            let (taps, mut under) = flat.under(first + index);
-            match under.next() {
-                Some(at) => middle.copy_from_slice(&x[at..at + flat.width]),
-                None => middle.fill(F::START),
-            }
-            for at in under {
-                fold_onto(s, fold, middle, &x[at..at + flat.width]);
-            }
-            match flat.stride {
-                // A vector of outputs at a time.
-                1 => {
-                    for (index, to) in to.chunks_mut(S::LANES).enumerate() {
-                        store(s, one_by_one(s, fold, flat, &buffer[index * S::LANES..]), to);
-                    }
-                }
-                2 => {
-                    for (index, to) in to.chunks_mut(S::LANES).enumerate() {
-                        store(s, two_by_two(s, fold, flat, &buffer[2 * index * S::LANES..]), to);
-                    }
-                }
-                _ => along_scalar(fold, flat, buffer, to),
-            }
-            if mean {
-                divide(s, to, &flat.divisors, taps.divisor as f32);
             }
         }
     }
 }
 
-/// A row of outputs with stride 2 and two or three taps, without padding before the row: nothing is written in between.
-struct Halved<'a, F, I> {
-    flat: &'a Flat,
+/// Rows that are folded down before any is folded along: what has just been stored in pieces cannot be loaded across them at
+/// once.
+const BATCH: usize = 8;
+
+/// The rows of the input under a row of the output, folded into one.
+struct Down<'a, F, I> {
     fold: F,
-    /// The rows of the input.
+    x: &'a [f32],
     under: I,
     to: &'a mut [f32],
 }
 
-impl<'x, F: Fold, I: Iterator<Item = &'x [f32]> + Clone> Vectorized for Halved<'_, F, I> {
+impl<F: Fold, I: Iterator<Item = usize>> Vectorized for Down<'_, F, I> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Halved { flat, fold, under, to } = self;
-        // Beyond the end of a row there is what nothing folds into: it is added to the zeros of a short vector.
-        let mut edge = [0.0; 2 * MOST];
-        edge[S::LANES..].fill(F::START);
-        for (index, to) in to.chunks_mut(S::LANES).enumerate() {
-            let first = 2 * index * S::LANES;
-            let a = down(s, fold, under.clone(), first, &edge);
-            let b = down(s, fold, under.clone(), first + S::LANES, &edge);
-            let (even, odd) = s.deinterleave(a, b);
-            let mut result = fold.join(s, even, odd);
-            if flat.kernel == 3 {
-                let a = down(s, fold, under.clone(), first + 2, &edge);
-                let b = down(s, fold, under.clone(), first + 2 + S::LANES, &edge);
-                result = fold.join(s, result, s.deinterleave(a, b).0);
+        let Down { fold, x, mut under, to } = self;
+        let len = to.len();
+        let mut next = || under.next().map(|at| &x[at..at + len]);
+        match [next(), next(), next()] {
+            [None, ..] => to.fill(F::START),
+            [Some(a), None, _] => to.copy_from_slice(a),
+            [Some(a), Some(b), None] => {
+                let both = a.chunks(S::LANES).zip(b.chunks(S::LANES));
+                for (to, (a, b)) in to.chunks_mut(S::LANES).zip(both) {
+                    store(s, fold.join(s, load(s, a), load(s, b)), to);
+                }
             }
-            store(s, result, to);
+            [Some(a), Some(b), Some(c)] => {
+                let all = a.chunks(S::LANES).zip(b.chunks(S::LANES)).zip(c.chunks(S::LANES));
+                for (to, ((a, b), c)) in to.chunks_mut(S::LANES).zip(all) {
+                    let both = fold.join(s, load(s, a), load(s, b));
+                    store(s, fold.join(s, both, load(s, c)), to);
+                }
+            }
+        }
+        for at in under {
+            fold_onto(s, fold, to, &x[at..at + len]);
         }
     }
 }
 
-/// The most lanes of any instruction set.
-const MOST: usize = 16;
-
-/// A vector of each row, from column `at` on, folded. What `edge` has after as many zeros as there are numbers is added.
-#[inline(always)]
-fn down<'x, S: Simd, F: Fold>(
-    s: S,
+/// A row of outputs from a folded row.
+struct Along<'a, F> {
+    flat: &'a Flat,
     fold: F,
-    rows: impl Iterator<Item = &'x [f32]>,
-    at: usize,
-    edge: &[f32; 2 * MOST],
-) -> S::F32 {
-    let mut result = s.splat(F::START);
-    for row in rows {
-        let row = &row[at.min(row.len())..];
-        let numbers = if row.len() >= S::LANES {
-            s.load(row)
-        } else {
-            s.add(s.load_partial(row), s.load(&edge[S::LANES - row.len()..]))
-        };
-        result = fold.join(s, result, numbers);
+    buffer: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl<F: Fold> Vectorized for Along<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Along { flat, fold, buffer, to } = self;
+        match flat.stride {
+            // A vector of outputs at a time.
+            1 => {
+                for (index, to) in to.chunks_mut(S::LANES).enumerate() {
+                    store(s, one_by_one(s, fold, flat, &buffer[index * S::LANES..]), to);
+                }
+            }
+            2 => {
+                for (index, to) in to.chunks_mut(S::LANES).enumerate() {
+                    store(s, two_by_two(s, fold, flat, &buffer[2 * index * S::LANES..]), to);
+                }
+            }
+            _ => along_scalar(fold, flat, buffer, to),
+        }
     }
-    result
 }
 
 /// A vector of outputs with stride 1.
