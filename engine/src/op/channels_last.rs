@@ -11,6 +11,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use inferry_core::ElementType;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{self, BYTE, FLOAT32, Types, shape_error};
 use super::{Inputs, Op, OpError, Window};
@@ -18,7 +19,7 @@ use crate::graph::{Dim, Fact, ShapeFact};
 
 /// Real numbers that a quantised value can have: `scale * n` for the integers `low <= n <= high`. Rounding is to the nearest,
 /// ties to even.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rounding {
     /// Distance between neighbours.
     pub scale: f32,
@@ -29,7 +30,7 @@ pub struct Rounding {
 }
 
 /// How a result becomes bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     /// To which real numbers it is rounded.
     pub rounding: Rounding,
@@ -45,7 +46,7 @@ pub struct Target {
 /// `v = scale[m] * sum((x - zero) * w) + bias[m]`, rounded if there is a `rounding`; negative `v` times `slope[m]`; plus the real value of
 /// the residual's byte; rounded to the `target`, or an `f32` if there is none. Weights are whole numbers without zero point, i8
 /// or, where they reach from -255 to 255, i16. `scale`, `bias` and `slope` are f32 `[M]`; a bias of i32 is added to the sum, before it is scaled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByteConv {
     /// Kernel, strides, dilations and padding; one number for each spatial dimension.
     pub window: Window,
@@ -137,7 +138,7 @@ fn same(given: &ShapeFact, wanted: &ShapeFact) -> Result<(), OpError> {
 }
 
 /// `x`: the largest byte in each window of `[N, spatial..., C]`, channel by channel. Padding never wins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByteMaxPool {
     /// Kernel (always given), strides, dilations and padding.
     pub window: Window,
@@ -168,7 +169,7 @@ impl Op for ByteMaxPool {
 
 /// `x`: the mean of each channel of `[N, spatial..., C]`, whose bytes are `(q - zero) * scale`, rounded to `target`; the spatial
 /// extents become 1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByteMean {
     /// Distance between neighbouring real values of `x`.
     pub scale: f32,

@@ -50,7 +50,7 @@ macro_rules! table {
 
 const TABLE: &[Entry] = table! {
     AffineGrid Align ArgReduce ArrayFeatureExtractor AttentionMask AveragePool BatchNormalization Binary Bitwise
-    BitwiseNot Cast CastLike Clip Col2Im Concat ConcatFromSequence ConstantOfShape Conv ConvInteger ConvTranspose
+    BitwiseNot ByteConv ByteMaxPool ByteMean Cast CastLike Clip Col2Im Concat ConcatFromSequence ConstantOfShape Conv ConvInteger ConvTranspose
     CumSum DeformColumns DequantizeLinear Det Dft Diagonal DynamicQuantizeLinear Einsum Elementwise Expand
     Flatten Fused Gather GatherElements GatherNd Gemm GlobalPool GridSample Gru Hardmax Identity If
     InstanceNormalization LabelEncoder LayerNormalization Loop LpPool Lstm MatMul MatMulInteger MatMulNBits
