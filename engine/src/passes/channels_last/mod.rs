@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A product or convolution of what was dequantised, and what follows up to the next QuantizeLinear, becomes one operator over
-//! bytes ([`find`]): the sums are exact integers, and every rounding that the model asks for is still made. Pools between
-//! such operators take bytes too. Images are transposed where they enter or leave; between these operators they are not. What
+//! bytes ([`find`]): the sums are exact integers, and every rounding that the model asks for is still made. Pools and
+//! elementwise operators between such operators follow them. Images are transposed where they enter or leave; between these operators they are not. What
 //! this pass does not see stays as it was, and may be computed in floats (`lower_integer`, `pair_quantize`).
 //!
 //! For devices with fast products of bytes. Weights must still be what the model has, bytes that are dequantised: so this comes
@@ -22,9 +22,13 @@ use alloc::vec::Vec;
 
 use inferry_core::Tensor;
 
+use super::lift_quantize::grid;
 use super::{Evaluate, Evaluation, drop_dead};
 use crate::graph::{Fact, Graph, Node, ValueId};
-use crate::op::{ByteConv, ByteMaxPool, DequantizeLinear, Inputs, MaxPool, Op, Transpose};
+use crate::op::{
+    Binary, ByteConv, ByteMaxPool, Clip, DequantizeLinear, Inputs, MaxPool, Op, QuantizeLinear, Transpose,
+    Unary,
+};
 use find::{Found, Image, Search};
 
 /// Rewrites every group of nodes that becomes one over bytes.
@@ -43,6 +47,7 @@ pub fn channels_last(graph: &mut Graph) {
     if found.iter().all(Option::is_none) {
         return;
     }
+    let one_by_one = one_by_one(graph);
     let nodes = core::mem::take(&mut graph.nodes);
     let values = graph.values().len();
     let mut rewrite = Rewrite {
@@ -50,6 +55,7 @@ pub fn channels_last(graph: &mut Graph) {
         nodes: Vec::with_capacity(nodes.len()),
         last: alloc::vec![None; values],
         pending: alloc::vec![false; values],
+        one_by_one,
     };
     for (index, node) in nodes.into_iter().enumerate() {
         match found[index].take() {
@@ -111,6 +117,29 @@ struct Rewrite<'a> {
     last: Vec<Option<ValueId>>,
     /// Values that are there only so.
     pending: Vec<bool>,
+    /// Values that only elementwise operators read.
+    one_by_one: Vec<bool>,
+}
+
+/// For each value whether nobody but elementwise operators and quantisations reads it.
+fn one_by_one(graph: &Graph) -> Vec<bool> {
+    let mut only = alloc::vec![true; graph.values().len()];
+    for node in graph.nodes.iter().filter(|node| !is_elementwise(graph, node)) {
+        node.inputs.iter().flatten().for_each(|value| only[value.index()] = false);
+    }
+    graph.outputs.iter().for_each(|value| only[value.index()] = false);
+    only
+}
+
+/// Whether each number of the output hangs on the numbers in the same place only, or on all alike.
+fn is_elementwise(graph: &Graph, node: &Node) -> bool {
+    let op = &*node.op;
+    let quantisation =
+        op.downcast::<QuantizeLinear>().is_some() || op.downcast::<DequantizeLinear>().is_some();
+    op.downcast::<Unary>().is_some()
+        || op.downcast::<Binary>().is_some()
+        || op.downcast::<Clip>().is_some()
+        || (quantisation && grid(graph, node).is_some())
 }
 
 impl Rewrite<'_> {
@@ -125,10 +154,37 @@ impl Rewrite<'_> {
             let op = ByteMaxPool { window: pool.window.clone(), ceil: pool.ceil };
             return self.write_last(&node.name, op, &[Some(last)], *output);
         }
+        if let (Some(inputs), [Some(output)]) = (self.followed(&node), &node.outputs[..]) {
+            return self.write_last_of(&node.name, node.op.clone(), &inputs, *output);
+        }
         for input in node.inputs.iter().flatten() {
             self.plain(*input);
         }
         self.nodes.push(node);
+    }
+
+    /// The inputs of an elementwise operator with their channels innermost, if they are there only so, or are one number. What
+    /// is dequantised for others is turned round as bytes, which are fewer.
+    fn followed(&self, node: &Node) -> Option<Vec<Option<ValueId>>> {
+        let output = node.outputs.first().copied().flatten()?;
+        let only = node.op.downcast::<DequantizeLinear>().is_none() || self.one_by_one[output.index()];
+        if !only || !is_elementwise(self.graph, node) {
+            return None;
+        }
+        let rank = self.graph.fact(output)?.shape.rank()?;
+        let mut some = false;
+        let inputs = node.inputs.iter().map(|input| {
+            let Some(value) = *input else { return Some(None) };
+            if self.graph.constant(value).is_some_and(|tensor| tensor.len() == 1) {
+                return Some(*input);
+            }
+            let last =
+                self.last.get(value.index()).copied().flatten().filter(|_| self.pending[value.index()])?;
+            some = true;
+            (self.graph.fact(last)?.shape.rank()? == rank).then_some(Some(last))
+        });
+        let inputs = inputs.collect::<Option<Vec<_>>>()?;
+        some.then_some(inputs)
     }
 
     /// The operator that nodes have become.

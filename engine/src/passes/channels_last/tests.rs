@@ -153,6 +153,29 @@ fn pools_between_take_bytes_and_vectors_need_no_transpose() {
 }
 
 #[test]
+fn functions_between_convolutions_need_no_transposes() {
+    let mut sketch = Sketch::new();
+    let input = sketch.build.input("x", &IMAGE);
+    let x = sketch.round(input, &IMAGE);
+    let w = sketch.weights(&[8, 8, 3, 3]);
+    let a = sketch.conv(x, w);
+    let a = sketch.round(a, &IMAGE);
+    let gate = sketch.build.node(Unary::Sigmoid, &[a], &IMAGE);
+    let a = sketch.build.node(Binary::Mul, &[a, gate], &IMAGE);
+    let a = sketch.round(a, &IMAGE);
+    let y = sketch.conv(a, w);
+    let y = sketch.round(y, &IMAGE);
+    let (graph, shown) = sketch.after(&[y]);
+    let between = ["DequantizeLinear", "Sigmoid", "Mul", "QuantizeLinear"];
+    let wanted = [&["QuantizeLinear", "Transpose", "ByteConv 4"][..], &between, &["ByteConv 4"]].concat();
+    assert_eq!(shown[..8], wanted);
+    // An output of the graph is turned round while it is bytes.
+    assert_eq!(shown[8..], ["Transpose", "DequantizeLinear"]);
+    let last = graph.nodes[6].outputs[0].unwrap();
+    assert_eq!(graph.fact(last).unwrap().to_string(), "u8[1, 5, 5, 8]");
+}
+
+#[test]
 fn weights_of_a_product_are_turned_round_and_lose_their_zero_point() {
     let mut sketch = Sketch::new();
     let input = sketch.build.input("x", &[2, 4, 2]);
@@ -182,7 +205,8 @@ fn what_somebody_reads_in_between_is_still_there() {
     let real = sketch.build.node(Unary::Relu, &[a], &IMAGE);
     let y = sketch.quantise(real, &IMAGE);
     let (graph, shown) = sketch.after(&[y, real]);
-    let wanted = ["QuantizeLinear", "Transpose", "ByteConv 4", "Transpose", "Relu", "QuantizeLinear"];
+    let wanted =
+        ["QuantizeLinear", "Transpose", "ByteConv 4", "Relu", "QuantizeLinear", "Transpose", "Transpose"];
     assert_eq!(shown, wanted);
     assert!(conv_of(&graph, 2).target.is_none());
 }
