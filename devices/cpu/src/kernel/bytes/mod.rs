@@ -22,7 +22,7 @@
 //! |---|---|---|---|---|
 //! | ResNet-18, Q/DQ | 26.6 | 5.1 to 5.4 | 5.8 | 5.1 |
 //! | MobileNetV2, Q/DQ | 8.5 | 1.8 to 2.0 | 2.2 | (wrong) |
-//! | MTCNN O-Net, Q/DQ, 8 images | 2.3 | 0.63 | 2.7 | 0.80 |
+//! | MTCNN O-Net, Q/DQ, 8 images | 2.3 | 0.47 | 2.7 | 0.80 |
 //!
 //! That is 0.7 Top/s over all of ResNet-18; floats reach 0.24 at most. What made the difference: a broadcast and its two products
 //! as one block of assembly (without it LLVM loads all pixels of a tile first and keeps the sums in memory: ResNet-18 took

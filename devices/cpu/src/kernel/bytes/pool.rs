@@ -10,7 +10,7 @@ use inferry_engine::op::{ByteMaxPool, ByteMean};
 
 use super::conv::Sizes;
 use super::finish::{Block, Finish, flip, raised};
-use super::geometry::{Axis, Geometry};
+use super::geometry::Geometry;
 use crate::io::Io;
 use crate::isa::Isa;
 use crate::kernel::arguments::form;
@@ -29,7 +29,7 @@ pub(crate) fn max_pool(op: &ByteMaxPool, node: &Builder<'_>) -> Built {
     }
     let row = geometry.columns.output * geometry.channels;
     let rows = if row == 0 { 0 } else { geometry.images * geometry.rows.output };
-    let picoseconds = (row * geometry.taps()) as u64 * 25;
+    let picoseconds = (row * geometry.taps()) as u64 * 10;
     let (phase, share) = spread_items(rows, picoseconds);
     if !matches!(x.element, ElementType::U8 | ElementType::I8) {
         return Err(BuildError::Element { op: "ByteMaxPool", element: x.element });
@@ -51,48 +51,61 @@ struct MaxPool {
 impl MaxPool {
     /// A row of outputs.
     #[inline(always)]
-    fn row<S: Simd>(&self, simd: S, io: &Io<'_>, row: usize) {
+    fn row(&self, io: &Io<'_>, row: usize) {
         let Geometry { rows, columns, channels, .. } = self.geometry;
         let x = io.input::<u8>(0);
-        let (width, pitch) = (columns.output * channels, columns.input * channels);
+        let width = columns.output * channels;
         let (image, row_of) = (row / rows.output, row % rows.output);
-        let flips = simd.splat_i32(i32::from(self.flip));
         // SAFETY: each row is one tile's.
         let to = unsafe { io.shared::<u8>(0).range(row * width..(row + 1) * width) };
-        let inside = |axis: Axis, at: usize, tap: usize| {
-            let at = at * axis.stride + tap * axis.dilation;
-            at.checked_sub(axis.begin).filter(|at| *at < axis.input)
-        };
-        for (column, to) in to.chunks_exact_mut(channels).enumerate() {
-            for channel in (0..channels).step_by(S::LANES) {
-                let count = S::LANES.min(channels - channel);
-                let mut largest = simd.splat_i32(0);
-                for row_tap in 0..rows.kernel {
-                    let Some(line) = inside(rows, row_of, row_tap) else { continue };
-                    let line = (image * rows.input + line) * pitch + channel;
-                    for tap in 0..columns.kernel {
-                        let Some(at) = inside(columns, column, tap) else { continue };
-                        let from = &x[line + at * channels..][..count];
-                        // SAFETY: there are `count` bytes.
-                        let byte = unsafe {
-                            match count == S::LANES {
-                                true => simd.load_ptr_u8(from.as_ptr()),
-                                false => simd.load_ptr_partial_u8(from.as_ptr(), count),
-                            }
-                        };
-                        largest = simd.max_i32(largest, simd.xor_i32(byte, flips));
-                    }
+        let mut first = 0;
+        while first < channels {
+            // Whole vectors of bytes, as long as there are channels for them.
+            let width = match channels - first {
+                64.. => self.channels::<64>(x, to, [image, row_of, first]),
+                16.. => self.channels::<16>(x, to, [image, row_of, first]),
+                _ => self.channels::<1>(x, to, [image, row_of, first]),
+            };
+            first += width;
+        }
+    }
+
+    /// `WIDTH` channels of a row of outputs.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "what is zipped is not always made vectors of")]
+    fn channels<const WIDTH: usize>(
+        &self,
+        x: &[u8],
+        to: &mut [u8],
+        [image, row, first]: [usize; 3],
+    ) -> usize {
+        let Geometry { rows, columns, channels, .. } = self.geometry;
+        for column in 0..columns.output {
+            let mut largest = [0u8; WIDTH];
+            for row_tap in 0..rows.kernel {
+                let at = (row * rows.stride + row_tap * rows.dilation).wrapping_sub(rows.begin);
+                // What lies before the image is a large number.
+                if at >= rows.input {
+                    continue;
                 }
-                let (largest, to) = (simd.xor_i32(largest, flips), &mut to[channel..channel + count]);
-                // SAFETY: there is room for `count` bytes.
-                unsafe {
-                    match count == S::LANES {
-                        true => simd.store_ptr_u8(largest, to.as_mut_ptr()),
-                        false => simd.store_ptr_partial_u8(largest, to.as_mut_ptr(), count),
+                let line = (image * rows.input + at) * columns.input;
+                for tap in 0..columns.kernel {
+                    let at = (column * columns.stride + tap * columns.dilation).wrapping_sub(columns.begin);
+                    if at >= columns.input {
+                        continue;
+                    }
+                    let from = &x[(line + at) * channels + first..][..WIDTH];
+                    for lane in 0..WIDTH {
+                        largest[lane] = largest[lane].max(from[lane] ^ self.flip);
                     }
                 }
             }
+            let to = &mut to[column * channels + first..][..WIDTH];
+            for lane in 0..WIDTH {
+                to[lane] = largest[lane] ^ self.flip;
+            }
         }
+        WIDTH
     }
 }
 
@@ -106,11 +119,11 @@ impl Kernel for MaxPool {
         impl Vectorized for Tiles<'_, '_> {
             type Output = ();
             #[inline(always)]
-            fn run<S: Simd>(self, simd: S) {
+            fn run<S: Simd>(self, _: S) {
                 let Tiles(pool, io) = self;
                 let tiles = io.tiles();
                 for row in tiles.start * pool.share..(tiles.end * pool.share).min(pool.rows) {
-                    pool.row(simd, io, row);
+                    pool.row(io, row);
                 }
             }
         }
