@@ -253,11 +253,15 @@ pub fn knows(op: &dyn Op) -> bool {
 }
 
 /// The passes that make operators over bytes, where their kernels exist and pay.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn over_bytes(isa: Isa) -> Option<&'static OverBytes> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return bytes::pays(isa).then_some(&inferry_engine::passes::OVER_BYTES);
-    #[cfg(target_arch = "wasm32")]
-    return None;
+    bytes::pays(isa).then_some(&inferry_engine::passes::OVER_BYTES)
+}
+
+/// Their kernels are not compiled for browsers.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn over_bytes(_: Isa) -> Option<&'static OverBytes> {
+    None
 }
 
 /// Builds the kernel of a node.
