@@ -7,7 +7,7 @@
 //!
 //! The constants of the graph stay outside of the form: who stores them may align them, share them and map them. What is small
 //! (the constants of bodies, the attributes of operators) is in the form. Operators are written by name: the table in
-//! [`ops`] knows every one, those of passes too.
+//! `ops` knows every one, those of passes too.
 //!
 //! A form is read by the version that wrote it and no other: nothing here says what version that is, or whether bytes were
 //! changed on the way; who stores forms does. A form of other bytes is refused or gives another graph, never a panic.
