@@ -1,0 +1,112 @@
+/**
+ * Read text: a detector finds lines, a classifier turns those that stand on their heads, a recogniser reads each.
+ */
+
+import { type Corners, type TextLine, textReader } from "../flows/index.js";
+import { button, chooser, colours, droppable, el } from "../dom.js";
+import { many, ms, percent } from "../numbers.js";
+import { Opener, type Session } from "../session.js";
+import { Frame, type Panel } from "./frame.js";
+import { PictureView, bitmap, outline, pixels, sample } from "./picture.js";
+
+const CODE = `const detector = await compile("det.onnx");
+const reader = await compile("rec.onnx", { slots: 4 });
+
+const { boxes } = await detector.run({ x: picture }, { signal });
+const lines = await Promise.all(
+  crops(boxes).map((crop) => reader.run({ x: crop }, { signal })),
+);
+// One signal stops all of it, in the middle of a kernel.`;
+
+/** The panel. */
+export default function textPanel(session: Session): Panel {
+  const frame = new Frame(session, {
+    id: "text",
+    title: "Read text",
+    lead: "Three models in a cascade. Boxes appear when lines are found, words as each line is read, several lines at a time.",
+    models: ["PP-OCRv6 tiny, detector and recogniser (Apache-2.0), 3.1 MB", "PP-OCR direction classifier (Apache-2.0), 0.6 MB"],
+    code: CODE,
+  });
+  const view = new PictureView("The sample: six lines of text, one of them upside down", 720, 480);
+  const list = el("ol", { class: "lines", "aria-label": "Lines that were read" });
+  const empty = el("p", { class: "empty" }, "The lines appear here.");
+  frame.stage.append(view.element);
+  frame.results.append(el("h3", {}, "Lines"), empty, list);
+  const opener = new Opener(session, textReader);
+
+  const read = (load: (signal: AbortSignal) => Promise<Blob>, what: string): Promise<void> => frame.run(async (signal) => {
+    const picture = await bitmap(await load(signal));
+    view.show(picture, what);
+    list.replaceChildren();
+    empty.hidden = false;
+    const reader = await opener.get(signal, frame.opening());
+    frame.progress(undefined);
+    frame.say("Looking for lines …");
+    const boxes: Corners[] = [];
+    const lines: TextLine[] = [];
+    const draw = (): void => drawn(view, boxes, lines);
+    const began = performance.now();
+    const found = await reader.read(pixels(picture), {
+      signal,
+      priority: session.settings.priority,
+      onbox: (corners) => {
+        boxes.push(corners);
+        draw();
+        frame.say(`${many(boxes.length, "line")} found, reading …`);
+      },
+      online: (line) => {
+        lines.push(line);
+        draw();
+        empty.hidden = true;
+        place(list, line);
+      },
+    });
+    const took = performance.now() - began;
+    list.replaceChildren(...found.map(item));
+    empty.hidden = found.length > 0;
+    view.label(`${what}. Read: ${found.map(({ text }) => text).join("; ")}`);
+    return `${many(found.length, "line")} read in ${ms(took)}`;
+  });
+
+  const own = (file: File): void => void read(async () => file, file.name);
+  frame.actions.append(
+    button("Read the sample", "primary", () => void read((signal) => sample("text.png", signal), "The sample")),
+    chooser("Choose a picture", "image/*", own),
+    el("span", { class: "hint" }, "or drop one here"),
+  );
+  droppable(frame.element, own);
+  void sample("text.png").then(bitmap).then((picture) => view.show(picture, "The sample: six lines of text, one of them upside down"), () => undefined);
+  return { element: frame.element };
+}
+
+function drawn(view: PictureView, boxes: readonly Corners[], lines: readonly TextLine[]): void {
+  const [found, read] = colours("mark-wait", "mark");
+  view.draw((context, unit) => {
+    context.lineWidth = unit;
+    context.lineJoin = "round";
+    context.strokeStyle = found;
+    for (const corners of boxes) outline(context, corners);
+    context.strokeStyle = read;
+    for (const { corners } of lines) {
+      outline(context, corners);
+      context.fillStyle = read;
+      context.globalAlpha = 0.1;
+      context.fill();
+      context.globalAlpha = 1;
+    }
+  });
+}
+
+/** Puts a line where it belongs among those that are there: from top to bottom. */
+function place(list: HTMLElement, line: TextLine): void {
+  const top = Math.min(...line.corners.map(({ y }) => y));
+  const made = item(line);
+  made.dataset["top"] = String(top);
+  const next = [...list.children].find((child) => Number((child as HTMLElement).dataset["top"]) > top);
+  list.insertBefore(made, next ?? null);
+}
+
+function item({ text, confidence, turned }: TextLine): HTMLLIElement {
+  return el("li", {}, el("span", { class: "text" }, text),
+    el("span", { class: "facts" }, percent(confidence), turned ? el("span", { class: "tag" }, "turned by 180°") : undefined));
+}
