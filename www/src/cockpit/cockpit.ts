@@ -1,0 +1,160 @@
+/**
+ * The cockpit: what the runtime is doing at this moment, and the levers.
+ *
+ * It only looks: everything it shows is read from the runtime's status and trace, as any program could. While something is
+ * under way it draws 30 times a second, else twice, so that what it shows is not its own work.
+ */
+
+import type { TracedRun } from "inferry";
+
+import { button, el } from "../dom.js";
+import { hard } from "../hard.js";
+import { heartbeat } from "../heartbeat.js";
+import { modeText } from "../mode.js";
+import { many, ms } from "../numbers.js";
+import { type Session, wasStopped } from "../session.js";
+import { Books } from "./books.js";
+import { controls } from "./controls.js";
+import { Latency } from "./latency.js";
+import { Smoothness } from "./smooth.js";
+import { STAGES } from "./stages.js";
+import { Timeline } from "./timeline.js";
+import { WorkerList } from "./workers.js";
+
+/** Milliseconds between two drawings, of something and of nothing; and between two changes of numbers. */
+const BUSY = 33;
+const IDLE = 500;
+const NUMBERS = 250;
+
+/** Runs of the last minute are looked at; the trace keeps more, for the file. */
+const RECENT = 60_000;
+
+const SPANS: readonly (readonly [string, string])[] = [["500", "½ s"], ["2000", "2 s"], ["8000", "8 s"], ["30000", "30 s"]];
+
+/** Makes the cockpit. */
+export function cockpit(session: Session): HTMLElement {
+  const timeline = new Timeline();
+  const smooth = new Smoothness();
+  const workers = new WorkerList();
+  const latency = new Latency();
+  const books = new Books();
+  const stopped = el("p", { class: "stopped", role: "status" }, "Cancel stops everything that is under way, in the middle of a run.");
+  const cancel = button("Cancel", "danger", () => void stop());
+  const harder = button("Make it hard", "plain", () => void makeItHard());
+  const save = button("Save trace", "plain", () => saved(session));
+  save.title = "For ui.perfetto.dev and chrome://tracing";
+  const span = el("select", { id: "span", "aria-label": "Time shown" }, ...SPANS.map(([value, text]) => el("option", { value }, text)));
+  span.value = "8000";
+  const pause = el("button", { type: "button", class: "plain small", "aria-pressed": "false" }, "Pause");
+  let frozen: { at: number; runs: readonly TracedRun[] } | undefined;
+  pause.addEventListener("click", () => {
+    frozen = frozen ? undefined : { at: performance.now(), runs: recent(session) };
+    pause.setAttribute("aria-pressed", String(frozen !== undefined));
+    pause.textContent = frozen ? "Go on" : "Pause";
+  });
+  const mode = el("p", { class: "mode" });
+  const key = el("ul", { class: "key", "aria-label": "Colours" },
+    ...[...STAGES, { name: "cancelled", colour: "cancelled" }, { name: "failed", colour: "failed" }].map(({ name, colour }) =>
+      el("li", {}, el("span", { class: `swatch ${colour}`, "aria-hidden": "true" }), name)));
+
+  const stop = async (): Promise<void> => {
+    const { works, runs, settled, idle } = await session.cancel();
+    stopped.dataset["tone"] = works > 0 ? "good" : "plain";
+    stopped.textContent = works === 0
+      ? "Nothing is under way."
+      : `Stopped ${many(runs, "request")}: told after ${ms(settled)}, workers idle after ${ms(idle)}.`;
+  };
+
+  const makeItHard = async (): Promise<void> => {
+    harder.disabled = true;
+    books.begin();
+    try {
+      books.close(await session.work((signal) => hard(session, signal, throttled((ended) => books.count(ended)))));
+    } catch (error) {
+      books.say(wasStopped(error) ? "Stopped by you, before all had ended." : `It failed: ${(error as Error).message}`);
+    } finally {
+      harder.disabled = false;
+    }
+  };
+
+  const describe = (): void => {
+    const { short, why } = modeText(session.current);
+    mode.replaceChildren(el("strong", {}, short), ` ${why}`);
+  };
+  describe();
+  session.addEventListener("change", describe);
+  session.addEventListener("work", () => {
+    cancel.dataset["live"] = String(session.working > 0);
+    soon();
+  });
+
+  let [told, timer] = [0, 0];
+  const draw = (): void => {
+    const now = performance.now();
+    const runs = recent(session);
+    const shown = frozen ?? { at: now, runs };
+    timeline.draw(shown.runs, Math.max(session.settings.workers, session.current?.workers ?? 0), shown.at, Number(span.value));
+    smooth.draw(now);
+    workers.show(session.current, runs, session.settings.workers, now);
+    if (now - told > NUMBERS) {
+      told = now;
+      smooth.tell(now);
+      latency.show(runs);
+      timeline.element.setAttribute("aria-label", spoken(runs, now));
+    }
+    const moving = session.working > 0 || runs.some(({ settled }) => settled === undefined || settled > now - Number(span.value));
+    timer = window.setTimeout(() => requestAnimationFrame(draw), moving && !document.hidden ? BUSY : IDLE);
+  };
+  /** What begins is shown at once. */
+  const soon = (): void => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => requestAnimationFrame(draw), 0);
+  };
+  addEventListener("theme", soon);
+  span.addEventListener("change", soon);
+  heartbeat.start();
+  requestAnimationFrame(draw);
+
+  return el("aside", { class: "cockpit", "aria-label": "Cockpit" },
+    el("div", { class: "levers" }, cancel, harder, save), stopped,
+    books.element,
+    el("section", { class: "card", "aria-label": "Timeline" },
+      el("div", { class: "over" }, el("h3", {}, "Requests"), el("div", { class: "tools" }, pause, span)),
+      timeline.element, key),
+    smooth.element, workers.element, latency.element, controls(session),
+    el("section", { class: "card", "aria-label": "Mode" }, el("h3", {}, "How it runs here"), mode));
+}
+
+function recent(session: Session): readonly TracedRun[] {
+  const since = performance.now() - RECENT;
+  return session.current?.trace.runs().filter(({ settled }) => settled === undefined || settled > since) ?? [];
+}
+
+/** The timeline in words. */
+function spoken(runs: readonly TracedRun[], now: number): string {
+  const fresh = runs.filter(({ settled }) => settled !== undefined && settled > now - 8000);
+  const under = runs.filter(({ settled }) => settled === undefined).length;
+  const ended = (as: string): number => fresh.filter(({ outcome }) => outcome === as).length;
+  const [done, cancelled] = [ended("done"), ended("cancelled")];
+  return `Timeline of the latest requests: ${under} under way; in the last 8 seconds ${done} done, ${cancelled} cancelled, ${fresh.length - done - cancelled} failed`;
+}
+
+/** Hands the trace to the user as a file. */
+function saved(session: Session): void {
+  const trace = session.current?.trace ?? { traceEvents: [], displayTimeUnit: "ms" };
+  const address = URL.createObjectURL(new Blob([JSON.stringify(trace)], { type: "application/json" }));
+  el("a", { href: address, download: "inferry-trace.json" }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/** The same function, called at most every tenth of a second and a last time. */
+function throttled<T>(call: (value: T) => void): (value: T) => void {
+  let [latest, timer]: [T | undefined, number] = [undefined, 0];
+  return (value) => {
+    latest = value;
+    timer ||= window.setTimeout(() => {
+      timer = 0;
+      call(latest as T);
+    }, 100);
+  };
+}
