@@ -1,0 +1,6 @@
+/**
+ * The flows: each a function from a {@link Bench} to something that reads, finds, hears or names.
+ */
+
+export type * from "./types.js";
+export { voiceDetector } from "./voice.js";
