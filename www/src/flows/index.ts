@@ -3,4 +3,5 @@
  */
 
 export type * from "./types.js";
+export { denoiser } from "./denoise.js";
 export { voiceDetector } from "./voice.js";
