@@ -4,4 +4,5 @@
 
 export type * from "./types.js";
 export { denoiser } from "./denoise.js";
+export { fileNamer } from "./files.js";
 export { voiceDetector } from "./voice.js";
