@@ -5,4 +5,5 @@
 export type * from "./types.js";
 export { denoiser } from "./denoise.js";
 export { fileNamer } from "./files.js";
+export { lineFinder } from "./lines.js";
 export { voiceDetector } from "./voice.js";
