@@ -4,6 +4,7 @@
 
 export type * from "./types.js";
 export { denoiser } from "./denoise.js";
+export { faceFinder } from "./faces.js";
 export { fileNamer } from "./files.js";
 export { lineFinder } from "./lines.js";
 export { voiceDetector } from "./voice.js";

@@ -22,43 +22,76 @@ export function isPixels(picture: object): picture is Pixels {
  * @throws InferError `invalid-input` when its bytes are not those of its pixels; `cancelled`.
  */
 export async function resized(picture: Pixels, width: number, height: number, signal?: AbortSignal): Promise<Pixels> {
-  const { data } = picture;
-  if (!(picture.width > 0 && picture.height > 0) || data.length !== picture.width * picture.height * 4) {
-    throw new InferError("invalid-input", `a picture of ${picture.width} × ${picture.height} pixels has 4 bytes for each, not ${data.length} in all`);
-  }
+  check(picture);
   if (picture.width === width && picture.height === height) return picture;
+  return sampled(picture, triangles(picture.width, width), triangles(picture.height, height), signal);
+}
+
+/** A picture in the middle of a black square, and where it was put. */
+export interface Squared {
+  readonly pixels: Pixels;
+  /** So many pixels of the picture are one of the square. */
+  readonly scale: number;
+  /** Where the picture begins in the square, in pixels of the picture. */
+  readonly left: number;
+  /** See `left`. */
+  readonly top: number;
+}
+
+/**
+ * All of a picture in the middle of a black square with sides of so many pixels.
+ * @throws InferError as {@link resized}.
+ */
+export async function squared(picture: Pixels, side: number, signal?: AbortSignal): Promise<Squared> {
+  check(picture);
+  const { width, height } = picture;
+  const whole = Math.max(width, height);
+  const [left, top] = [Math.floor((whole - width) / 2), Math.floor((whole - height) / 2)];
+  const pixels = await sampled(picture, triangles(width, side, left, whole), triangles(height, side, top, whole), signal);
+  return { pixels, scale: whole / side, left, top };
+}
+
+function check({ data, width, height }: Pixels): void {
+  if (width > 0 && height > 0 && data.length === width * height * 4) return;
+  throw new InferError("invalid-input", `a picture of ${width} × ${height} pixels has 4 bytes for each, not ${data.length} in all`);
+}
+
+async function sampled(picture: Pixels, columns: readonly Taps[], rows: readonly Taps[], signal: AbortSignal | undefined): Promise<Pixels> {
   const pace = new Pace(signal);
-  const [columns, rows] = [triangles(picture.width, width), triangles(picture.height, height)];
+  const [width, height] = [columns.length, rows.length];
   const narrow = new Uint8ClampedArray(width * picture.height * 4);
   for (let y = 0; y < picture.height; y++) {
     const [from, to] = [y * picture.width * 4, y * width * 4];
-    for (let x = 0; x < width; x++) mean(data, from, 4, columns[x]!, narrow, to + x * 4);
+    for (let x = 0; x < width; x++) mean(picture.data, from, 4, columns[x]!, narrow, to + x * 4);
     if (pace.isLate) await pace.give();
   }
-  const small = new Uint8ClampedArray(width * height * 4);
+  const data = new Uint8ClampedArray(width * height * 4);
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) mean(narrow, x * 4, width * 4, rows[y]!, small, (y * width + x) * 4);
+    for (let x = 0; x < width; x++) mean(narrow, x * 4, width * 4, rows[y]!, data, (y * width + x) * 4);
     if (pace.isLate) await pace.give();
   }
-  return { data: small, width, height };
+  return { data, width, height };
 }
 
-/** The pixels that count for one of the result, from the first on, and how much; together one. */
+/** The pixels that count for one of the result, from the first on, and how much; together one, without what is black. */
 interface Taps {
   readonly first: number;
   readonly weights: Float64Array;
 }
 
-function triangles(from: number, to: number): Taps[] {
-  const scale = from / to;
+/** For a side of `from` pixels, which begins at `begin` in `whole`; the others are black. */
+function triangles(from: number, to: number, begin = 0, whole = from): Taps[] {
+  const scale = whole / to;
   const reach = Math.max(1, scale);
   return Array.from({ length: to }, (_, index) => {
     const centre = (index + 0.5) * scale;
     const first = Math.max(0, Math.floor(centre - reach + 0.5));
-    const end = Math.min(from, Math.floor(centre + reach + 0.5));
-    const weights = Float64Array.from({ length: end - first }, (_, tap) => Math.max(0, 1 - Math.abs((first + tap + 0.5 - centre) / reach)));
-    const sum = weights.reduce((sum, weight) => sum + weight, 0);
-    return { first, weights: weights.map((weight) => weight / sum) };
+    const end = Math.min(whole, Math.floor(centre + reach + 0.5));
+    const all = Float64Array.from({ length: end - first }, (_, tap) => Math.max(0, 1 - Math.abs((first + tap + 0.5 - centre) / reach)));
+    const sum = all.reduce((sum, weight) => sum + weight, 0);
+    const [inside, outside] = [Math.max(0, begin - first), Math.max(0, begin + from - first)];
+    const weights = all.map((weight) => weight / sum).subarray(inside, outside);
+    return { first: first + inside - begin, weights };
   });
 }
 
@@ -73,9 +106,9 @@ function mean(source: Pixels["data"], from: number, step: number, { first, weigh
     green += source[place + 1]! * weight;
     blue += source[place + 2]! * weight;
   }
-  // The array rounds. Nothing here looks at alpha.
-  target[at] = red;
-  target[at + 1] = green;
-  target[at + 2] = blue;
+  // The array would round halves to even numbers, and halves are common. Nothing here looks at alpha.
+  target[at] = Math.floor(red + 0.5);
+  target[at + 1] = Math.floor(green + 0.5);
+  target[at + 2] = Math.floor(blue + 0.5);
   target[at + 3] = 255;
 }

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { bench, expected, load, near, picture, rejection, unless } from "./support/index.mjs";
 
 const { lineFinder } = await load("index");
-const { resized } = await load("resize");
+const { resized, squared } = await load("resize");
 const recorded = expected("mlsd_tiny").house;
 const house = picture("mlsd_tiny/house.png");
 const fetched = unless("mlsd/tiny_512.onnx");
@@ -71,6 +71,15 @@ test("a pixel of a resized picture is a mean of those around its place", async (
   assert.deepEqual(greys(await resized(grey([[0, 80]]), 4, 1)), [[0, 20, 60, 80]]);
   const same = grey([[1, 2], [3, 4]]);
   assert.equal(await resized(same, 2, 2), same);
+});
+
+test("a picture is put into the middle of a black square", async () => {
+  const { pixels, scale, left, top } = await squared(grey([[80, 80, 80, 80], [80, 80, 80, 80]]), 2);
+  assert.deepEqual([scale, left, top], [2, 0, 1]);
+  // Half of the picture's rows count for each, and the black ones for the rest: 3 + 1 parts of 8, the outer one is not there.
+  assert.deepEqual(greys(pixels), [[46, 46], [46, 46]]);
+  const [corner] = greys((await squared(grey(Array.from({ length: 8 }, () => [100])), 8)).pixels);
+  assert.deepEqual(corner, [0, 0, 0, 100, 0, 0, 0, 0]);
 });
 
 test("nothing of a large picture is skipped", async () => {
