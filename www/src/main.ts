@@ -65,7 +65,8 @@ describe();
 
 document.querySelector("#panels")?.append(...links);
 document.querySelector("#tools")?.append(themeButton());
-document.querySelector("#beside")?.append(cockpit(session));
+const { beside, below } = cockpit(session);
+document.querySelector("main")?.append(beside, below);
 addEventListener("hashchange", () => void show());
 void show();
 keepForOffline(session);

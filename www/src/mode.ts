@@ -14,12 +14,12 @@ export interface ModeText {
 export function modeText(runtime: Runtime | undefined): ModeText {
   const isolated = globalThis.crossOriginIsolated === true;
   const headers = isolated
-    ? "The server sends the isolation headers, so a run can be stopped inside of a slice, and threads within a run are possible."
-    : "The server sends no isolation headers, so memory cannot be shared: every worker has its own, and a run is stopped between two slices. Nothing else is missing.";
-  const simd = runtime ? (runtime.flavour.includes("relaxed") ? " Vector instructions: SIMD, relaxed." : " Vector instructions: SIMD.") : "";
+    ? "The server sends the headers that isolate a page. So a run is stopped in the middle of a slice, and threads within a run are possible: try the slider."
+    : "The server sends no isolation headers, so workers cannot share memory: a run is stopped between two slices of some milliseconds, and has one thread. Nothing else is missing.";
+  const simd = runtime ? ` Vector instructions: SIMD${runtime.flavour.includes("relaxed") ? ", relaxed" : ""}.` : "";
   if (runtime?.mode === "shared") {
-    return { short: `shared memory, ${runtime.threads} threads a run`, why: `Workers over one memory, because threads within a run were asked for. ${headers}${simd}` };
+    return { short: `Shared memory, ${runtime.threads} threads a run`, why: `Workers over one memory, because threads within a run were asked for. ${headers}${simd}` };
   }
-  if (runtime?.mode === "inline") return { short: "on the page's thread", why: headers };
-  return { short: isolated ? "isolated workers, isolated page" : "isolated workers, plain page", why: `Each worker has a memory of its own: one that breaks costs one run. ${headers}${simd}` };
+  if (runtime?.mode === "inline") return { short: "On the page's thread", why: headers };
+  return { short: isolated ? "Isolated workers, cross-origin isolated page" : "Isolated workers, plain page", why: `Each worker has a memory of its own: one that breaks costs one run. ${headers}${simd}` };
 }

@@ -11,14 +11,20 @@ export function keepForOffline(session: Session): void {
     try {
       await navigator.serviceWorker.register(new URL("sw.js", document.baseURI), { scope: "./" });
       const { active } = await navigator.serviceWorker.ready;
-      const { flavour } = await session.runtime();
-      active?.postMessage({ keep: flavour });
+      // The engine is only fetched when something runs, perhaps before the service worker was there to see it.
+      const keep = (): void => {
+        if (!session.current) return;
+        session.removeEventListener("change", keep);
+        active?.postMessage({ keep: session.current.flavour });
+      };
+      session.addEventListener("change", keep);
+      keep();
     } catch (error) {
       // A private window, or a server without TLS: everything works, but for offline.
       console.info(`the page is not kept for offline: ${(error as Error).message}`);
     }
   };
   const soon = globalThis.requestIdleCallback ?? ((call: () => void) => setTimeout(call, 1000));
-  addEventListener("load", () => soon(() => void begin()), { once: true });
   if (document.readyState === "complete") soon(() => void begin());
+  else addEventListener("load", () => soon(() => void begin()), { once: true });
 }

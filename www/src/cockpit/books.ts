@@ -6,16 +6,23 @@ import { el } from "../dom.js";
 import { type Ended, KINDS, type Kind, type Report } from "../hard.js";
 import { ms } from "../numbers.js";
 
+/** The numbers of a row. */
+interface Cells {
+  readonly right: HTMLElement;
+  readonly refused: HTMLElement;
+  readonly other: HTMLElement;
+}
+
 /** The card, which is not there before the button was pressed. */
 export class Books {
   readonly element: HTMLElement;
   readonly #verdict = el("p", { class: "verdict", role: "status" });
-  readonly #cells: Readonly<Record<Kind, { readonly right: HTMLElement; readonly refused: HTMLElement; readonly other: HTMLElement }>>;
+  readonly #cells: Readonly<Record<Kind, Cells>>;
 
   constructor() {
     const kinds = Object.keys(KINDS) as Kind[];
     const made = kinds.map((kind) => [kind, { right: cell(), refused: cell(), other: cell() }] as const);
-    this.#cells = Object.fromEntries(made) as unknown as Books["#cells"];
+    this.#cells = Object.fromEntries(made) as Record<Kind, Cells>;
     const rows = made.map(([kind, { right, refused, other }]) => el("tr", { "data-kind": kind },
       el("th", { scope: "row" }, KINDS[kind].name), el("td", { class: "number" }, String(KINDS[kind].many)),
       el("td", {}, el("code", {}, KINDS[kind].right)), right, refused, other));

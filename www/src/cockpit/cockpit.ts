@@ -31,8 +31,14 @@ const RECENT = 60_000;
 
 const SPANS: readonly (readonly [string, string])[] = [["500", "½ s"], ["2000", "2 s"], ["8000", "8 s"], ["30000", "30 s"]];
 
+/** The two parts of the cockpit: what is seen beside a panel, and what lies below both. */
+export interface Cockpit {
+  readonly beside: HTMLElement;
+  readonly below: HTMLElement;
+}
+
 /** Makes the cockpit. */
-export function cockpit(session: Session): HTMLElement {
+export function cockpit(session: Session): Cockpit {
   const timeline = new Timeline();
   const smooth = new Smoothness();
   const workers = new WorkerList();
@@ -79,7 +85,7 @@ export function cockpit(session: Session): HTMLElement {
 
   const describe = (): void => {
     const { short, why } = modeText(session.current);
-    mode.replaceChildren(el("strong", {}, short), ` ${why}`);
+    mode.replaceChildren(el("strong", {}, short), why);
   };
   describe();
   session.addEventListener("change", describe);
@@ -115,14 +121,17 @@ export function cockpit(session: Session): HTMLElement {
   heartbeat.start();
   requestAnimationFrame(draw);
 
-  return el("aside", { class: "cockpit", "aria-label": "Cockpit" },
+  const beside = el("aside", { class: "cockpit", "aria-label": "Cockpit" },
     el("div", { class: "levers" }, cancel, harder, save), stopped,
     books.element,
     el("section", { class: "card", "aria-label": "Timeline" },
       el("div", { class: "over" }, el("h3", {}, "Requests"), el("div", { class: "tools" }, pause, span)),
       timeline.element, key),
-    smooth.element, workers.element, latency.element, controls(session),
+    smooth.element, workers.element);
+  const below = el("aside", { class: "cockpit more", "aria-label": "Cockpit, more" },
+    latency.element, controls(session),
     el("section", { class: "card", "aria-label": "Mode" }, el("h3", {}, "How it runs here"), mode));
+  return { beside, below };
 }
 
 function recent(session: Session): readonly TracedRun[] {

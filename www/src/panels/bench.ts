@@ -44,6 +44,7 @@ export default function benchPanel(session: Session): Panel {
     id: "bench",
     title: "Bench",
     lead: "Your own ONNX file, timed in turns with onnxruntime-web. Both as they come; the file stays on this machine.",
+    ready: "onnxruntime-web, about 14 MB, is fetched when you press Measure, and not before.",
     models: ["onnxruntime-web 1.30.0 (MIT), about 14 MB, is fetched when you press Measure"],
     code: CODE,
   });

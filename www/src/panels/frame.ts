@@ -21,6 +21,8 @@ export interface About {
   readonly title: string;
   /** One sentence. */
   readonly lead: string;
+  /** What is said before anything has happened. */
+  readonly ready: string;
   /** The models, with what they are. */
   readonly models: readonly string[];
   /** What a program would write to do the same. */
@@ -47,6 +49,7 @@ export class Frame {
 
   constructor(session: Session, about: About) {
     this.#session = session;
+    this.say(about.ready);
     const models = el("ul", {}, ...about.models.map((model) => el("li", {}, model)));
     this.element = el("section", { class: "panel", id: `panel-${about.id}`, "aria-labelledby": `title-${about.id}` },
       el("header", {}, el("h2", { id: `title-${about.id}` }, about.title), el("p", { class: "lead" }, about.lead)),

@@ -1,4 +1,4 @@
-// A static server for tests: folders under names, on 127.0.0.1 and a port of the system's choice.
+// A static server for tests and for the demo page: folders under names, on 127.0.0.1 and a port of the system's choice.
 //
 // `headers` go on every response, because a worker's script without the headers of its page is blocked, and then the page
 // waits for ever. The server counts what was fetched. It knows nothing of the tests.
@@ -14,6 +14,11 @@ const TYPES = {
   ".json": "application/json",
   ".map": "application/json",
   ".mjs": "text/javascript; charset=utf-8",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
+  ".txt": "text/plain; charset=utf-8",
+  ".wav": "audio/wav",
+  ".woff2": "font/woff2",
   ".wasm": "application/wasm",
 };
 
@@ -29,14 +34,14 @@ export const CDN = { "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-
 
 /**
  * Serves `folders`, which maps the beginning of a path (`/models/`) to one folder or to several that are tried in turn, and
- * `pages`, which maps whole paths to text of HTML. Gives `{ origin, fetched, close }`.
+ * `pages`, which maps whole paths to text of HTML; `port` is one to insist on. Gives `{ origin, fetched, close }`.
  */
-export async function serve({ folders = {}, pages = {}, headers = {} }) {
+export async function serve({ folders = {}, pages = {}, headers = {}, port = 0 }) {
   const fetched = [];
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    const send = (status, type, body) => {
-      response.writeHead(status, { "Content-Type": type, "Cache-Control": "no-store", ...headers });
+    const send = (status, type, body, length) => {
+      response.writeHead(status, { "Content-Type": type, "Cache-Control": "no-store", ...length, ...headers });
       if (typeof body === "string") response.end(body);
       else body.pipe(response);
     };
@@ -46,9 +51,10 @@ export async function serve({ folders = {}, pages = {}, headers = {} }) {
     const file = find(folders, path);
     if (file === undefined) return send(404, "text/plain", `nothing at ${path}`);
     fetched.push(path);
-    send(200, TYPES[extname(file)] ?? "application/octet-stream", createReadStream(file));
+    // With its length, a page can say how far a file is.
+    send(200, TYPES[extname(file)] ?? "application/octet-stream", createReadStream(file), { "Content-Length": statSync(file).size });
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
   const close = () => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
