@@ -1,0 +1,84 @@
+// The built page in a headless Chromium, for tests: a server, a browser, a page, and everything that went wrong in it.
+
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { launch } from "../../../host-wasm/npm/test/harness/chromium.mjs";
+import { ISOLATED, serve } from "../../../host-wasm/npm/test/harness/server.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** Where the page was built. */
+export const DIST = join(here, "../../dist");
+
+/** The repository, for samples and right answers. */
+export const ROOT = join(here, "../../..");
+
+/** A camera and a microphone that are always there and never asked for. */
+const DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+
+export const DESKTOP = { width: 1440, height: 900 };
+export const PHONE = { width: 390, height: 844 };
+
+/** The panels: the address, the button of the sample. */
+export const PANELS = [
+  ["text", "Read the sample"],
+  ["faces", "Find faces in the sample"],
+  ["speech", "Hear the sample"],
+  ["lines", "Find lines in the sample"],
+  ["files", "Name nine samples"],
+  ["bench", "Use a sample: BlazeFace"],
+];
+
+/**
+ * Opens the page. `plain`: from a server without headers. Gives the page, the server, the errors of the page, and `close`, which
+ * throws when there were any.
+ */
+export async function open({ plain = false, panel = "", size = DESKTOP, colorScheme = "light", base = "/" } = {}) {
+  if (!existsSync(join(DIST, "index.html"))) throw new Error("the page has not been built: npm run build");
+  const server = await serve({ folders: { [base]: DIST }, headers: plain ? {} : ISOLATED });
+  const { context, close } = await launch(DEVICES);
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  await page.setViewportSize(size);
+  await page.emulateMedia({ colorScheme });
+  await page.goto(`${server.origin}${base}${panel && `#${panel}`}`);
+  await page.waitForSelector(".panel");
+  const end = async () => {
+    await close();
+    await server.close();
+    if (errors.length > 0) throw new Error(`the page reported:\n${errors.join("\n")}`);
+  };
+  return { page, context, server, errors, close: end };
+}
+
+/** Presses a button of the panel and waits for its end; gives what it said. */
+export async function press(page, name, state = "done") {
+  await page.locator(".panel").getByRole("button", { name, exact: true }).click();
+  return settled(page, state);
+}
+
+/** Waits until the panel has ended; gives what it said. */
+export async function settled(page, state = "done") {
+  await page.waitForFunction(() => {
+    const panel = document.querySelector(".panel");
+    return panel?.dataset.state !== undefined && panel.dataset.state !== "busy";
+  }, undefined, { timeout: 120_000 });
+  const said = await page.locator(".status-text").textContent();
+  const got = await page.locator(".panel").getAttribute("data-state");
+  if (got !== state) throw new Error(`the panel ended as ${got}, not as ${state}: ${said}`);
+  return said;
+}
+
+/** Goes to another panel by the list. */
+export async function visit(page, panel) {
+  await page.locator(`nav a[href="#${panel}"]`).click();
+  await page.waitForSelector(`#panel-${panel}`);
+}
+
+/** The texts of all elements that a selector finds. */
+export function texts(page, selector) {
+  return page.locator(selector).allTextContents();
+}
