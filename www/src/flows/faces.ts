@@ -12,6 +12,7 @@ import type { ImageSource, Model, Outputs } from "inferry";
 
 import { type Box, best, overlap } from "./boxes.js";
 import { Models, open } from "./open.js";
+import { Pace } from "./pace.js";
 import { type Squared, isPixels, squared } from "./resize.js";
 import type { Bench, CallOptions, Face, FaceFinder, Pixels, Point } from "./types.js";
 
@@ -43,7 +44,7 @@ export async function faceFinder(bench: Bench): Promise<FaceFinder> {
   // Pictures come to the queue in the order in which they were given, however long it takes to make them smaller.
   let last: Promise<unknown> = Promise.resolve();
   const square = (picture: Pixels, signal?: AbortSignal): Promise<Squared> => {
-    const mine = last.then(() => squared(picture, SIDE, signal));
+    const mine = last.then(() => squared(picture, SIDE, new Pace(signal)));
     last = mine.catch(() => undefined);
     return mine;
   };

@@ -7,4 +7,5 @@ export { denoiser } from "./denoise.js";
 export { faceFinder } from "./faces.js";
 export { fileNamer } from "./files.js";
 export { lineFinder } from "./lines.js";
+export { textReader } from "./text.js";
 export { voiceDetector } from "./voice.js";

@@ -8,6 +8,7 @@
 import { type Model, type Outputs, Tensor } from "inferry";
 
 import { Models, open } from "./open.js";
+import { Pace } from "./pace.js";
 import { isPixels, resized } from "./resize.js";
 import type { Bench, CallOptions, LineFinder, Pixels, Segment2 } from "./types.js";
 
@@ -33,7 +34,7 @@ export async function lineFinder(bench: Bench): Promise<LineFinder> {
 
 async function find(model: Model, picture: Pixels | ImageBitmap, { signal, priority }: CallOptions = {}): Promise<Segment2[]> {
   const { width, height } = picture;
-  const pixels = isPixels(picture) ? await resized(picture, SIDE, SIDE, signal) : drawn(picture);
+  const pixels = isPixels(picture) ? await resized(picture, SIDE, SIDE, new Pace(signal)) : drawn(picture);
   const values = Float32Array.from(pixels.data);
   // What should be the alpha of each pixel is one for this model, not 255.
   for (let index = 3; index < values.length; index += 4) values[index] = 1;

@@ -10,7 +10,7 @@ import { InferError } from "inferry";
 /** The longest that work goes on by itself, in milliseconds. */
 const TURN = 6;
 
-/** Gives way when it is time to, and stops when a signal says so. */
+/** Gives way when it is time to, and stops when a signal says so. One serves all the work of a call, also what is interleaved. */
 export class Pace {
   readonly #signal: AbortSignal | undefined;
   #began = performance.now();

@@ -21,10 +21,10 @@ export function isPixels(picture: object): picture is Pixels {
  * A picture as a copy of so many pixels; the same picture, when it has them already.
  * @throws InferError `invalid-input` when its bytes are not those of its pixels; `cancelled`.
  */
-export async function resized(picture: Pixels, width: number, height: number, signal?: AbortSignal): Promise<Pixels> {
+export async function resized(picture: Pixels, width: number, height: number, pace = new Pace()): Promise<Pixels> {
   check(picture);
   if (picture.width === width && picture.height === height) return picture;
-  return sampled(picture, triangles(picture.width, width), triangles(picture.height, height), signal);
+  return sampled(picture, triangles(picture.width, width), triangles(picture.height, height), pace);
 }
 
 /** A picture in the middle of a black square, and where it was put. */
@@ -42,12 +42,12 @@ export interface Squared {
  * All of a picture in the middle of a black square with sides of so many pixels.
  * @throws InferError as {@link resized}.
  */
-export async function squared(picture: Pixels, side: number, signal?: AbortSignal): Promise<Squared> {
+export async function squared(picture: Pixels, side: number, pace = new Pace()): Promise<Squared> {
   check(picture);
   const { width, height } = picture;
   const whole = Math.max(width, height);
   const [left, top] = [Math.floor((whole - width) / 2), Math.floor((whole - height) / 2)];
-  const pixels = await sampled(picture, triangles(width, side, left, whole), triangles(height, side, top, whole), signal);
+  const pixels = await sampled(picture, triangles(width, side, left, whole), triangles(height, side, top, whole), pace);
   return { pixels, scale: whole / side, left, top };
 }
 
@@ -56,8 +56,7 @@ function check({ data, width, height }: Pixels): void {
   throw new InferError("invalid-input", `a picture of ${width} × ${height} pixels has 4 bytes for each, not ${data.length} in all`);
 }
 
-async function sampled(picture: Pixels, columns: readonly Taps[], rows: readonly Taps[], signal: AbortSignal | undefined): Promise<Pixels> {
-  const pace = new Pace(signal);
+async function sampled(picture: Pixels, columns: readonly Taps[], rows: readonly Taps[], pace: Pace): Promise<Pixels> {
   const [width, height] = [columns.length, rows.length];
   const narrow = new Uint8ClampedArray(width * picture.height * 4);
   for (let y = 0; y < picture.height; y++) {
@@ -86,7 +85,7 @@ function triangles(from: number, to: number, begin = 0, whole = from): Taps[] {
   return Array.from({ length: to }, (_, index) => {
     const centre = (index + 0.5) * scale;
     const first = Math.max(0, Math.floor(centre - reach + 0.5));
-    const end = Math.min(whole, Math.floor(centre + reach + 0.5));
+    const end = Math.min(whole, Math.ceil(centre + reach - 0.5));
     const all = Float64Array.from({ length: end - first }, (_, tap) => Math.max(0, 1 - Math.abs((first + tap + 0.5 - centre) / reach)));
     const sum = all.reduce((sum, weight) => sum + weight, 0);
     const [inside, outside] = [Math.max(0, begin - first), Math.max(0, begin + from - first)];

@@ -41,7 +41,7 @@ export interface Point {
   readonly y: number;
 }
 
-/** The corners of what is framed as a reader sees it: left upper, right upper, right lower, left lower. */
+/** The corners of what is framed, in order: left upper, right upper, right lower, left lower in the picture. */
 export type Corners = readonly [Point, Point, Point, Point];
 
 /** How one call is run. */

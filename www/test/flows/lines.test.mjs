@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { bench, expected, load, near, picture, rejection, unless } from "./support/index.mjs";
 
 const { lineFinder } = await load("index");
+const { Pace } = await load("pace");
 const { resized, squared } = await load("resize");
 const recorded = expected("mlsd_tiny").house;
 const house = picture("mlsd_tiny/house.png");
@@ -91,7 +92,7 @@ test("nothing of a large picture is skipped", async () => {
 test("large pictures give way to others, and an abort in between stops them", async () => {
   const large = { width: 3000, height: 2000, data: new Uint8ClampedArray(3000 * 2000 * 4) };
   const stop = new AbortController();
-  const resizing = rejection(resized(large, 512, 512, stop.signal));
+  const resizing = rejection(resized(large, 512, 512, new Pace(stop.signal)));
   setImmediate(() => stop.abort("enough"));
   const error = await resizing;
   assert.deepEqual([error.code, error.cause], ["cancelled", "enough"]);

@@ -57,13 +57,13 @@ export const unless = (...names) => {
   return { skip: missing && `${missing} is not here; cargo xtask models fetches it` };
 };
 
-/** Serves the files. `broken` has other bytes for some of the names; `stalled` are those of which only a half arrives. */
+/** Serves the files. `broken` has other bytes for some of the names, or null; `stalled` are those of which only a half arrives. */
 export async function serve({ broken = {}, stalled = [] } = {}) {
   const asked = [];
   const server = createServer((request, response) => {
     const name = decodeURIComponent(new URL(request.url, "http://localhost").pathname).slice("/models/".length);
     asked.push(name);
-    const known = broken[name] ?? (files[name] && readFileSync(join(repository, files[name].from)));
+    const known = name in broken ? broken[name] : files[name] && readFileSync(join(repository, files[name].from));
     if (!known) return response.writeHead(404).end();
     response.writeHead(200, { "content-length": known.length, "content-type": "application/octet-stream" });
     if (stalled.includes(name)) response.write(known.subarray(0, known.length >> 1));
