@@ -131,6 +131,8 @@ export interface VoiceStream {
   push(samples: Float32Array): Promise<number[]>;
   /** Forgets what was heard. Samples pushed before are heard as if it had not been called. */
   reset(): void;
+  /** Ends it. What is not heard yet is rejected with the code `disposed`. */
+  dispose(): void;
 }
 
 /** Takes noise out of speech. Samples are of one channel, 16 000 a second, from -1 to 1. */

@@ -75,8 +75,12 @@ class Listener implements VoiceStream {
   }
 
   reset(): void {
-    // A flow that was disposed has nothing to forget.
+    // What was disposed has nothing to forget.
     this.#then(() => this.#forget()).catch(() => undefined);
+  }
+
+  dispose(): void {
+    this.#request.dispose();
   }
 
   #then<T>(work: () => T | Promise<T>): Promise<T> {

@@ -72,6 +72,16 @@ test("a caller may use the buffer again as soon as push has returned", async () 
   near((await Promise.all(pushed)).flat(), recorded.probs_16k.slice(0, 3), TOLERANCE);
 });
 
+test("a stream that was disposed hears no more, and the others do", async () => {
+  const [one, other] = [detector.stream(), detector.stream()];
+  const pushed = rejection(one.push(samples.subarray(0, 5 * 512)));
+  one.dispose();
+  one.reset();
+  assert.equal((await pushed).code, "disposed");
+  assert.equal((await rejection(one.push(samples.subarray(0, 512)))).code, "disposed");
+  near(await other.push(samples.subarray(0, 512)), recorded.probs_16k.slice(0, 1), TOLERANCE);
+});
+
 test("an abort between two windows ends the detection, and the next begins anew", async () => {
   const stop = new AbortController();
   const error = await rejection(detector.detect(samples, { signal: stop.signal, onwindow: (index) => index === 40 && stop.abort("enough") }));
