@@ -64,6 +64,18 @@ test("of frames that come faster than they are looked at, the newest is looked a
   assert.ok(codes.every((code) => code === 1 || code === "displaced"), `${codes}`);
 });
 
+test("pictures are looked at in the order in which they were given, however large they are", async () => {
+  const image = picture("blazeface_back256/astronaut.png");
+  const large = { data: new Uint8ClampedArray(3000 * 2000 * 4), width: 3000, height: 2000 };
+  const settled = [];
+  const look = (name, picture) => finder.find(picture).then(
+    (faces) => settled.push([name, faces.length]),
+    (error) => settled.push([name, error.code]),
+  );
+  await Promise.all([look("large", large), look("small", image)]);
+  assert.deepEqual(settled, [["large", 0], ["small", 1]]);
+});
+
 test("an abort stops a run that is under way, and the next finds the face", async () => {
   const image = picture("blazeface_back256/astronaut.png");
   const stop = new AbortController();
