@@ -130,7 +130,7 @@ export class Session extends EventTarget {
     const works = [...this.#works];
     const runs = pending(this.#current);
     const began = performance.now();
-    for (const { stop } of works) stop.abort("the Cancel button was pressed");
+    for (const { stop } of works) stop.abort(new DOMException("the Cancel button was pressed", "AbortError"));
     await Promise.allSettled(works.map(({ done }) => done));
     const settled = performance.now() - began;
     // The promises may be settled before the workers have heard of it: what a person wants back is the processor.

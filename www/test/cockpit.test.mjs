@@ -43,17 +43,16 @@ for (const plain of [false, true]) {
   });
 }
 
-test("a queue that refuses: each is right or refused", async () => {
-  const { page, close } = await open();
+test("a queue that refuses: each is right or refused", async (t) => {
+  const { page } = await open({}, t);
   for (const policy of ["reject", "drop-oldest", "latest"]) {
     await page.getByLabel("Full queue").selectOption(policy);
     assert.match(await hard(page), /^Exactly the right \d+ failed \(\d+ of them by the policy of the queue\)/, policy);
   }
-  await close();
 });
 
-test("workers: another number, and threads over shared memory", async () => {
-  const { page, close } = await open({ panel: "lines" });
+test("workers: another number, and threads over shared memory", async (t) => {
+  const { page } = await open({ panel: "lines" }, t);
   await press(page, "Find lines in the sample");
   await page.getByLabel("Workers", { exact: true }).fill("1");
   await press(page, "Find lines in the sample");
@@ -62,20 +61,18 @@ test("workers: another number, and threads over shared memory", async () => {
   await press(page, "Find lines in the sample");
   assert.match(await page.locator("#mode").textContent(), /^Shared memory, 2 threads a run$/);
   assert.match(await page.locator(".status-text").textContent(), /^19 lines/);
-  await close();
 });
 
-test("the trace is a file that Perfetto opens, with a run in it", async () => {
-  const { page, close } = await open({ panel: "lines" });
+test("the trace is a file that Perfetto opens, with a run in it", async (t) => {
+  const { page } = await open({ panel: "lines" }, t);
   await press(page, "Find lines in the sample");
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save trace" }).click()]);
   const { traceEvents } = JSON.parse(readFileSync(await download.path(), "utf8"));
   assert.ok(traceEvents.some(({ name, ph }) => name === "run" && ph === "X"));
-  await close();
 });
 
-test("what is shown is what was measured: stages add up, the list names the model", async () => {
-  const { page, close } = await open({ panel: "lines" });
+test("what is shown is what was measured: stages add up, the list names the model", async (t) => {
+  const { page } = await open({ panel: "lines" }, t);
   await press(page, "Find lines in the sample");
   await page.getByText("The latest requests").click();
   await page.waitForSelector(".latest tbody tr");
@@ -83,7 +80,6 @@ test("what is shown is what was measured: stages add up, the list names the mode
   assert.equal(row[0], "tiny_512.onnx");
   assert.equal(row[3], "done");
   await page.waitForFunction(() => /done/.test(document.querySelector(".timeline").getAttribute("aria-label")));
-  await close();
 });
 
 /** The hard mode from the press of its button to its verdict. */

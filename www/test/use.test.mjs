@@ -17,8 +17,8 @@ const FIRST_VIEW = 1_200_000;
 const SHIFT = 0.02;
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`axe finds nothing, ${colorScheme}, before and after use`, async () => {
-    const { page, close } = await open({ colorScheme });
+  test(`axe finds nothing, ${colorScheme}, before and after use`, async (t) => {
+    const { page } = await open({ colorScheme }, t);
     await page.evaluate(AXE);
     for (const [panel, sample] of PANELS) {
       await visit(page, panel);
@@ -29,12 +29,11 @@ for (const colorScheme of ["light", "dark"]) {
     await page.getByRole("button", { name: "Make it hard" }).click();
     await page.waitForFunction(() => /^Exactly/.test(document.querySelector(".verdict").textContent), undefined, { timeout: 120_000 });
     await check(page, "hard mode");
-    await close();
   });
 }
 
-test("the keyboard: every panel can be reached and used, and the focus is seen", async () => {
-  const { page, close } = await open();
+test("the keyboard: every panel can be reached and used, and the focus is seen", async (t) => {
+  const { page } = await open({}, t);
   await page.keyboard.press("Tab");
   assert.equal(await focused(page), "Skip to the panel");
   for (const [index, [panel, sample]] of PANELS.entries()) {
@@ -47,11 +46,10 @@ test("the keyboard: every panel can be reached and used, and the focus is seen",
     await settled(page);
   }
   for (const name of ["Cancel", "Make it hard", "Save trace", "Workers", "Priority"]) await tabTo(page, name);
-  await close();
 });
 
-test("the first view fetches little, and nothing of the engine", async () => {
-  const { page, server, close } = await open();
+test("the first view fetches little, and nothing of the engine", async (t) => {
+  const { page, server } = await open({}, t);
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
   await page.waitForLoadState("networkidle");
   const paths = server.fetched.map((path) => (path === "/" ? "/index.html" : path));
@@ -59,11 +57,10 @@ test("the first view fetches little, and nothing of the engine", async () => {
   assert.ok(bytes <= FIRST_VIEW, `${bytes} bytes: ${paths.join(" ")}`);
   assert.deepEqual(paths.filter((path) => /engine|models\/|ort/.test(path)), []);
   console.log(`# first view: ${bytes} bytes of gzip in ${paths.length} files, what is kept for offline included`);
-  await close();
 });
 
-test("without a network: what was used once is there again", async () => {
-  const { page, context, errors, close } = await open({ panel: "files" });
+test("without a network: what was used once is there again", async (t) => {
+  const { page, context, errors } = await open({ panel: "files" }, t);
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
   await press(page, "Name nine samples");
   await page.waitForFunction(async () => {
@@ -78,12 +75,11 @@ test("without a network: what was used once is there again", async () => {
   await context.setOffline(false);
   // What is not kept, such as the icon, the browser reports by itself.
   errors.splice(0, errors.length, ...errors.filter((error) => !/ERR_INTERNET_DISCONNECTED/.test(error)));
-  await close();
 });
 
 for (const [where, size] of [["desktop", undefined], ["phone", PHONE]]) {
-  test(`nothing jumps while it is used, and nothing is cut off: ${where}`, async () => {
-    const { page, close } = await open({ ...(size && { size }) });
+  test(`nothing jumps while it is used, and nothing is cut off: ${where}`, async (t) => {
+    const { page } = await open({ ...(size && { size }) }, t);
     await page.evaluate(() => {
       window.shift = 0;
       new PerformanceObserver((list) => {
@@ -98,12 +94,11 @@ for (const [where, size] of [["desktop", undefined], ["phone", PHONE]]) {
     }
     const shift = await page.evaluate(() => window.shift);
     assert.ok(shift <= SHIFT, `it jumped by ${shift}`);
-    await close();
   });
 }
 
-test("the appearance follows the system, and then the button, which is remembered", async () => {
-  const { page, close } = await open({ colorScheme: "dark" });
+test("the appearance follows the system, and then the button, which is remembered", async (t) => {
+  const { page } = await open({ colorScheme: "dark" }, t);
   const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
   assert.equal(await theme(), "dark");
   await page.getByRole("button", { name: "Dark appearance" }).click();
@@ -111,13 +106,11 @@ test("the appearance follows the system, and then the button, which is remembere
   await page.reload();
   await page.waitForSelector(".panel");
   assert.equal(await theme(), "light");
-  await close();
 });
 
-test("static files in a folder of some server, without headers, are enough", async () => {
-  const { page, close } = await open({ plain: true, base: "/some/folder/", panel: "lines" });
+test("static files in a folder of some server, without headers, are enough", async (t) => {
+  const { page } = await open({ plain: true, base: "/some/folder/", panel: "lines" }, t);
   assert.match(await press(page, "Find lines in the sample"), /^19 lines/);
-  await close();
 });
 
 async function check(page, what) {

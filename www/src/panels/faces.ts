@@ -10,7 +10,7 @@ import { button, chooser, colours, droppable, el } from "../dom.js";
 import { many, ms } from "../numbers.js";
 import { Opener, type Session, wasStopped } from "../session.js";
 import { Frame, type Panel } from "./frame.js";
-import { PictureView, bitmap, sample } from "./picture.js";
+import { PictureView, bitmap, pixels, sample } from "./picture.js";
 
 const CODE = `const model = await compile("blazeface.onnx", {
   slots: 1, queue: 1, overflow: "latest",   // only the newest frame matters
@@ -61,11 +61,11 @@ export default function facesPanel(session: Session): Panel {
     const finder = await opener.get(signal, frame.opening());
     frame.progress(undefined);
     frame.say("Looking for faces …");
-    const sent = await createImageBitmap(picture);
+    // As pixels it gives the same numbers in every browser.
+    const sent = pixels(picture);
     const began = performance.now();
     const faces = await finder.find(sent, { signal, priority: session.settings.priority });
     const took = performance.now() - began;
-    sent.close();
     result(faces);
     view.label(`${what}, with ${many(faces.length, "face")} framed`);
     return `${many(faces.length, "face")} found in ${ms(took)}`;

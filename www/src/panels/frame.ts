@@ -95,7 +95,7 @@ export class Frame {
    * said here, and does not come back. `done` gives what to say at the end.
    */
   async run(doing: (signal: AbortSignal) => Promise<string>): Promise<void> {
-    this.#stop?.abort("something else was asked for");
+    this.#stop?.abort(new DOMException("something else was asked for", "AbortError"));
     const stop = (this.#stop = new AbortController());
     this.element.dataset["state"] = "busy";
     this.element.setAttribute("aria-busy", "true");
@@ -119,7 +119,7 @@ export class Frame {
 
   /** Stops what this panel has under way. */
   stop(): void {
-    this.#stop?.abort("it is not wanted any more");
+    this.#stop?.abort(new DOMException("it is not wanted any more", "AbortError"));
   }
 }
 

@@ -7,7 +7,7 @@ import { button, chooser, colours, droppable, el } from "../dom.js";
 import { many, ms } from "../numbers.js";
 import { Opener, type Session } from "../session.js";
 import { Frame, type Panel } from "./frame.js";
-import { PictureView, bitmap, sample } from "./picture.js";
+import { PictureView, bitmap, pixels, sample } from "./picture.js";
 
 const CODE = `const model = await compile("mlsd.onnx", {
   images: { input: { resize: "stretch", layout: "NHWC" } },
@@ -62,12 +62,11 @@ export default function linesPanel(session: Session): Panel {
     const finder = await opener.get(signal, frame.opening());
     frame.progress(undefined);
     frame.say("Looking for lines …");
-    // The view keeps its own picture; a bitmap that is sent could be taken away.
-    const sent = await createImageBitmap(picture);
+    // As pixels it gives the same numbers in every browser.
+    const sent = pixels(picture);
     const began = performance.now();
     found = await finder.find(sent, { signal, priority: session.settings.priority });
     const took = performance.now() - began;
-    sent.close();
     draw();
     view.label(`${what}, with ${many(found.length, "line")} drawn over it`);
     return `${many(found.length, "line")} found in ${ms(took)}`;

@@ -58,7 +58,7 @@ export async function theirs(model: Blob, proxy: boolean): Promise<Side> {
   ort.env.logLevel = "error";
   ort.env.wasm.wasmPaths = { wasm: new URL(ortWasm, import.meta.url).href };
   ort.env.wasm.proxy = proxy;
-  const session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), { executionProviders: ["wasm"] });
+  const session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), { executionProviders: ["wasm"], logSeverityLevel: 3 });
   return {
     run: async (inputs) => {
       // The proxy moves the buffers of its inputs away.

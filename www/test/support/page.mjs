@@ -32,25 +32,26 @@ export const PANELS = [
 
 /**
  * Opens the page. `plain`: from a server without headers. Gives the page, the server, the errors of the page, and `close`, which
- * throws when there were any.
+ * throws when there were any, and is called after `t`, the test, if it is given.
  */
-export async function open({ plain = false, panel = "", size = DESKTOP, colorScheme = "light", base = "/" } = {}) {
+export async function open({ plain = false, panel = "", size = DESKTOP, colorScheme = "light", base = "/" } = {}, t) {
   if (!existsSync(join(DIST, "index.html"))) throw new Error("the page has not been built: npm run build");
   const server = await serve({ folders: { [base]: DIST }, headers: plain ? {} : ISOLATED });
   const { context, close } = await launch(DEVICES);
-  const page = await context.newPage();
   const errors = [];
+  const end = async () => {
+    await close();
+    await server.close();
+    if (errors.length > 0) throw new Error(`the page reported:\n${errors.join("\n")}`);
+  };
+  t?.after(end);
+  const page = await context.newPage();
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   await page.setViewportSize(size);
   await page.emulateMedia({ colorScheme });
   await page.goto(`${server.origin}${base}${panel && `#${panel}`}`);
   await page.waitForSelector(".panel");
-  const end = async () => {
-    await close();
-    await server.close();
-    if (errors.length > 0) throw new Error(`the page reported:\n${errors.join("\n")}`);
-  };
   return { page, context, server, errors, close: end };
 }
 
