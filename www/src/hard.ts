@@ -1,5 +1,5 @@
 /**
- * "Make it hard": 200 requests at once, a third of them cancelled, a tenth broken, and the books of what became of each.
+ * "Make it hard": 200 requests, a third of them cancelled, a tenth broken, and the books of what became of each.
  *
  * Every request has an answer that is known beforehand: the model multiplies by one five hundred times and gives the greatest
  * number, which is the request's own. So a result that belongs to somebody else would show.
@@ -31,6 +31,9 @@ export type Kind = keyof typeof KINDS;
 const ROWS = 4;
 const LONG = 96;
 const WIDTH = 256;
+
+/** Requests are asked for in pieces of so many milliseconds. */
+const PATIENCE = 4;
 
 /** Places in the queue for a policy that refuses, so that it has something to refuse. */
 const ROOM = 48;
@@ -69,10 +72,10 @@ export async function hard(session: Session, signal: AbortSignal, progress: (end
     const ended: Ended[] = [];
     const began = performance.now();
     const running = new Map<number, AbortController>();
-    const all = dealt().map(async (kind, index) => {
+    const one = async (kind: Kind, index: number): Promise<void> => {
       const stop = new AbortController();
       const options = { signal: AbortSignal.any([signal, stop.signal]), priority };
-      const run = started(kind, index, { slow, indexed }, options);
+      const run = request(kind, index, { slow, indexed }, options);
       if (kind === "queued") stop.abort("it is not wanted any more");
       // The newest of the runs that are under way is the one that has just been asked for, unless that was refused.
       const newest = runtime.trace.runs().at(-1)?.run ?? -1;
@@ -80,8 +83,8 @@ export async function hard(session: Session, signal: AbortSignal, progress: (end
       const outcome = await run;
       ended.push({ kind, outcome });
       progress(ended);
-    });
-    const done = Promise.all(all);
+    };
+    const done = started(one);
     await watched(() => runtime.trace.runs(), running, done);
     await done;
     signal.throwIfAborted();
@@ -89,6 +92,19 @@ export async function hard(session: Session, signal: AbortSignal, progress: (end
   } finally {
     for (const one of opened) if (one.status === "fulfilled") one.value.dispose();
   }
+}
+
+/** Asks for all, with a pause whenever the page has waited long enough for its turn; resolves when all have ended. */
+async function started(one: (kind: Kind, index: number) => Promise<void>): Promise<void> {
+  const all: Promise<void>[] = [];
+  let began = performance.now();
+  for (const [index, kind] of dealt().entries()) {
+    all.push(one(kind, index));
+    if (performance.now() - began < PATIENCE) continue;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    began = performance.now();
+  }
+  await Promise.all(all);
 }
 
 /** The kinds in an order that looks like chance and is always the same. */
@@ -110,7 +126,7 @@ interface Models {
 }
 
 /** Starts one request; gives what became of it, and never fails. */
-async function started(kind: Kind, index: number, { slow, indexed }: Models, options: { signal: AbortSignal; priority: "low" | "normal" | "high" }): Promise<string> {
+async function request(kind: Kind, index: number, { slow, indexed }: Models, options: { signal: AbortSignal; priority: "low" | "normal" | "high" }): Promise<string> {
   try {
     if (kind === "failing") {
       const [read, write] = [new BigInt64Array([60n]), new BigInt64Array([1n])];

@@ -54,7 +54,7 @@ test("a queue that refuses: each is right or refused", async (t) => {
 test("workers: another number, and threads over shared memory", async (t) => {
   const { page } = await open({ panel: "lines" }, t);
   await press(page, "Find lines in the sample");
-  await page.getByLabel("Workers", { exact: true }).fill("1");
+  await page.getByRole("slider", { name: "Workers" }).fill("1");
   await press(page, "Find lines in the sample");
   assert.equal((await texts(page, ".workers .name")).length, 1);
   await page.getByLabel("Threads a run").fill("2");

@@ -2,7 +2,7 @@
  * The cockpit: what the runtime is doing at this moment, and the levers.
  *
  * It only looks: everything it shows is read from the runtime's status and trace, as any program could. While something is
- * under way it draws 30 times a second, else twice, so that what it shows is not its own work.
+ * under way it draws 20 times a second, else twice, so that what it shows is not its own work.
  */
 
 import type { TracedRun } from "inferry";
@@ -21,10 +21,11 @@ import { STAGES } from "./stages.js";
 import { Timeline } from "./timeline.js";
 import { WorkerList } from "./workers.js";
 
-/** Milliseconds between two drawings, of something and of nothing; and between two changes of numbers. */
-const BUSY = 33;
+/** Milliseconds between two drawings of the timeline, of something and of nothing; of what else moves; of numbers. */
+const BUSY = 50;
 const IDLE = 500;
-const NUMBERS = 250;
+const SLOWER = 150;
+const NUMBERS = 300;
 
 /** Runs of the last minute are looked at; the trace keeps more, for the file. */
 const RECENT = 60_000;
@@ -94,14 +95,17 @@ export function cockpit(session: Session): Cockpit {
     soon();
   });
 
-  let [told, timer] = [0, 0];
+  let [told, moved, timer] = [0, 0, 0];
   const draw = (): void => {
     const now = performance.now();
     const runs = recent(session);
     const shown = frozen ?? { at: now, runs };
     timeline.draw(shown.runs, Math.max(session.settings.workers, session.current?.workers ?? 0), shown.at, Number(span.value));
-    smooth.draw(now);
-    workers.show(session.current, runs, session.settings.workers, now);
+    if (now - moved > SLOWER) {
+      moved = now;
+      smooth.draw(now);
+      workers.show(session.current, runs, session.settings.workers, now);
+    }
     if (now - told > NUMBERS) {
       told = now;
       smooth.tell(now);

@@ -56,7 +56,8 @@ export class Frame {
       this.actions,
       el("div", { class: "status" }, this.#text, this.#bar),
       el("div", { class: "show" }, this.stage, this.results),
-      el("details", { class: "note" }, el("summary", {}, "Models and code"), models,
+      // Beside the cockpit there is room for it.
+      el("details", { class: "note", open: matchMedia("(min-width: 901px)").matches }, el("summary", {}, "Models and code"), models,
         el("pre", { tabindex: 0, "aria-label": "The code" }, el("code", {}, about.code))));
   }
 
