@@ -147,7 +147,7 @@ async function request(kind: Kind, index: number, { slow, indexed }: Models, opt
 async function watched(runs: () => readonly { run: number; posted: number | undefined; answered: number | undefined }[], waiting: Map<number, AbortController>, done: Promise<unknown>): Promise<void> {
   let over = false;
   void done.finally(() => (over = true));
-  while (!over && waiting.size > 0) {
+  while (!over) {
     for (const { run, posted, answered } of runs()) {
       if (posted === undefined || answered !== undefined) continue;
       waiting.get(run)?.abort("it is not wanted any more");
