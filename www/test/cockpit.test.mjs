@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { open, press, texts, visit } from "./support/page.mjs";
+import { SELDOM, open, press, texts, visit } from "./support/page.mjs";
 
 for (const plain of [false, true]) {
   const where = plain ? "plain page" : "isolated page";
@@ -88,6 +88,6 @@ async function hard(page) {
   await page.waitForFunction(() => {
     const verdict = document.querySelector(".verdict");
     return verdict.textContent !== "" && !/Under way/.test(verdict.textContent) && !document.querySelector("#hard[hidden]");
-  }, undefined, { timeout: 120_000 });
+  }, undefined, SELDOM);
   return page.locator(".verdict").textContent();
 }

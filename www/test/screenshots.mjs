@@ -2,7 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { DESKTOP, PANELS, PHONE, open, press, visit } from "./support/page.mjs";
+import { DESKTOP, PANELS, PHONE, SELDOM, open, press, visit } from "./support/page.mjs";
 
 const folder = resolve(process.argv[2] ?? "../docs/www");
 mkdirSync(folder, { recursive: true });
@@ -18,7 +18,7 @@ for (const [where, size, colorScheme] of [["desktop", DESKTOP, "light"], ["dark"
   }
   await visit(page, "text");
   await page.getByRole("button", { name: "Make it hard" }).click();
-  await page.waitForFunction(() => /^Exactly/.test(document.querySelector(".verdict").textContent), undefined, { timeout: 120_000 });
+  await page.waitForFunction(() => /^Exactly/.test(document.querySelector(".verdict").textContent), undefined, SELDOM);
   await shot(page, `hard-${where}`);
   await close();
 }

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { DIST, PANELS, PHONE, open, press, settled, visit } from "./support/page.mjs";
+import { DIST, PANELS, PHONE, SELDOM, open, press, settled, visit } from "./support/page.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -27,7 +27,7 @@ for (const colorScheme of ["light", "dark"]) {
       await check(page, `${panel}, used`);
     }
     await page.getByRole("button", { name: "Make it hard" }).click();
-    await page.waitForFunction(() => /^Exactly/.test(document.querySelector(".verdict").textContent), undefined, { timeout: 120_000 });
+    await page.waitForFunction(() => /^Exactly/.test(document.querySelector(".verdict").textContent), undefined, SELDOM);
     await check(page, "hard mode");
   });
 }

@@ -20,6 +20,9 @@ const DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-
 export const DESKTOP = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
 
+/** How to wait: the driver would look with every frame, and so make the page draw all the time. */
+export const SELDOM = { timeout: 120_000, polling: 100 };
+
 /** The panels: the address, the button of the sample. */
 export const PANELS = [
   ["text", "Read the sample"],
@@ -66,7 +69,7 @@ export async function settled(page, state = "done") {
   await page.waitForFunction(() => {
     const panel = document.querySelector(".panel");
     return panel?.dataset.state !== undefined && panel.dataset.state !== "busy";
-  }, undefined, { timeout: 120_000 });
+  }, undefined, SELDOM);
   const said = await page.locator(".status-text").textContent();
   const got = await page.locator(".panel").getAttribute("data-state");
   if (got !== state) throw new Error(`the panel ended as ${got}, not as ${state}: ${said}`);
