@@ -31,6 +31,10 @@ for (const [name, { from, bytes, licences }] of files) {
   copyFileSync(join(repository, from), to);
   for (const licence of licences) copyFileSync(join(repository, licence), join(dirname(to), beside(licence)));
 }
+// The typeface is built in; npm brings its licence along.
+mkdirSync(join(target, "licences"), { recursive: true });
+copyFileSync(join(page, "node_modules/@fontsource-variable/inter/LICENSE"), join(target, "licences/inter.txt"));
+
 if (problems.length > 0) {
   console.error(problems.join("\n"));
   process.exit(1);

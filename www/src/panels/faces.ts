@@ -11,6 +11,7 @@ import { many, ms } from "../numbers.js";
 import { Opener, type Session, wasStopped } from "../session.js";
 import { Frame, type Panel } from "./frame.js";
 import { PictureView, bitmap, pixels, sample } from "./picture.js";
+import { media } from "./media.js";
 
 const CODE = `const model = await compile("blazeface.onnx", {
   slots: 1, queue: 1, overflow: "latest",   // only the newest frame matters
@@ -73,7 +74,7 @@ export default function facesPanel(session: Session): Panel {
 
   const camera = (): Promise<void> => frame.run(async (signal) => {
     frame.say("Asking for the camera …");
-    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
+    const stream = await media({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
     const off = (): void => stream.getTracks().forEach((track) => track.stop());
     try {
       const finder = await opener.get(signal, frame.opening());

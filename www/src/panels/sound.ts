@@ -3,6 +3,7 @@
  */
 
 import { colours, el, sharp } from "../dom.js";
+import { media } from "./media.js";
 import tap from "./tap.worklet.js?url";
 
 /** Samples a second: what the models hear. */
@@ -48,7 +49,7 @@ export function wav(samples: Float32Array): Blob {
 
 /** What the microphone hears, until the signal is aborted. */
 export async function microphone(signal: AbortSignal, heard: (samples: Float32Array) => void): Promise<void> {
-  const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, noiseSuppression: false } });
+  const stream = await media({ audio: { channelCount: 1, noiseSuppression: false } });
   const context = new AudioContext({ sampleRate: RATE });
   try {
     await context.audioWorklet.addModule(tap);
