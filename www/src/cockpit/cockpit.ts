@@ -2,7 +2,7 @@
  * The cockpit: what the runtime is doing at this moment, and the levers.
  *
  * It only looks: everything it shows is read from the runtime's status and trace, as any program could. While something is
- * under way it draws 20 times a second, else twice, so that what it shows is not its own work.
+ * under way it draws up to ten times a second, else twice, so that what it shows is not its own work.
  */
 
 import type { TracedRun } from "inferry";
@@ -22,10 +22,13 @@ import { Timeline } from "./timeline.js";
 import { WorkerList } from "./workers.js";
 
 /** Milliseconds between two drawings of the timeline, of something and of nothing; of what else moves; of numbers. */
-const BUSY = 50;
+const BUSY = 100;
 const IDLE = 500;
-const SLOWER = 150;
-const NUMBERS = 300;
+const SLOWER = 250;
+const NUMBERS = 500;
+
+/** A drawing may take one part in so many of the time: on a machine that has much to do it is drawn less often. */
+const SHARE = 12;
 
 /** Runs of the last minute are looked at; the trace keeps more, for the file. */
 const RECENT = 60_000;
@@ -96,7 +99,7 @@ export function cockpit(session: Session): Cockpit {
   });
 
   let [told, moved, timer] = [0, 0, 0];
-  const draw = (): void => {
+  const draw = (asked: number): void => {
     const now = performance.now();
     const runs = recent(session);
     const shown = frozen ?? { at: now, runs };
@@ -113,17 +116,23 @@ export function cockpit(session: Session): Cockpit {
       timeline.element.setAttribute("aria-label", spoken(runs, now));
     }
     const moving = session.working > 0 || runs.some(({ settled }) => settled === undefined || settled > now - Number(span.value));
-    timer = window.setTimeout(() => requestAnimationFrame(draw), moving && !document.hidden ? BUSY : IDLE);
+    // From the wish for a frame to the end of the drawing: what it cost, and how busy the machine is.
+    const cost = performance.now() - asked;
+    soonest(moving && !document.hidden ? Math.min(IDLE, Math.max(BUSY, cost * SHARE)) : IDLE);
+  };
+  const soonest = (wait: number): void => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      const asked = performance.now();
+      requestAnimationFrame(() => draw(asked));
+    }, wait);
   };
   /** What begins is shown at once. */
-  const soon = (): void => {
-    clearTimeout(timer);
-    timer = window.setTimeout(() => requestAnimationFrame(draw), 0);
-  };
+  const soon = (): void => soonest(0);
   addEventListener("theme", soon);
   span.addEventListener("change", soon);
   heartbeat.start();
-  requestAnimationFrame(draw);
+  soon();
 
   const beside = el("aside", { class: "cockpit", "aria-label": "Cockpit" },
     el("div", { class: "levers" }, cancel, harder, save), stopped,
