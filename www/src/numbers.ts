@@ -28,7 +28,11 @@ export function many(count: number, one: string, more = `${one}s`): string {
 
 /** The value below which so many of the values lie (0 to 1), by the nearest rank. `NaN` of nothing. */
 export function percentile(values: readonly number[], share: number): number {
-  if (values.length === 0) return NaN;
+  return percentiles(values, [share])[0] ?? NaN;
+}
+
+/** Several of them, for one sorting. */
+export function percentiles(values: readonly number[], shares: readonly number[]): number[] {
   const sorted = Float64Array.from(values).sort();
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] ?? NaN;
+  return shares.map((share) => sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] ?? NaN);
 }

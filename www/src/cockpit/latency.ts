@@ -5,11 +5,11 @@
 import type { TracedRun } from "inferry";
 
 import { el } from "../dom.js";
-import { ms, percentile } from "../numbers.js";
+import { ms, percentiles } from "../numbers.js";
 import { STAGES, durations, modelName } from "./stages.js";
 
 /** So many runs are looked at. */
-const LATEST = 500;
+const LATEST = 300;
 
 /** So many are listed one by one. */
 const LISTED = 8;
@@ -44,7 +44,10 @@ export class Latency {
     const each = done.map((run) => [...durations(run, 0), (run.settled ?? 0) - run.asked]);
     this.#cells.forEach((cells, stage) => {
       const values = each.map((durations) => durations[stage] ?? 0);
-      SHARES.forEach((share, index) => ((cells[index] as HTMLElement).textContent = ms(percentile(values, share))));
+      percentiles(values, SHARES).forEach((value, index) => {
+        const [cell, text] = [cells[index] as HTMLElement, ms(value)];
+        if (cell.textContent !== text) cell.textContent = text;
+      });
     });
     this.#count.textContent = done.length === 0 ? "no requests yet" : `the latest ${done.length} that ended as done`;
     const details = this.#list.closest("details");

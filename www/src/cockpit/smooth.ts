@@ -4,7 +4,7 @@
 
 import { colours, el, sharp } from "../dom.js";
 import { heartbeat } from "../heartbeat.js";
-import { ms, percentile } from "../numbers.js";
+import { ms, percentiles } from "../numbers.js";
 
 /** What the strip shows, and what the numbers are of, in milliseconds. */
 const SPAN = 20_000;
@@ -13,6 +13,8 @@ const BUCKET = 100;
 /** The line that should not be crossed, and the top of the strip. */
 const BAR = 25;
 const TOP = 50;
+
+const SHARES = [0.5, 0.999, 1];
 
 /** The strip and its numbers. */
 export class Smoothness {
@@ -55,8 +57,7 @@ export class Smoothness {
   /** The numbers, which nobody can read 30 times a second. */
   tell(now: number): void {
     const gaps = heartbeat.since(now - SPAN).map(({ gap }) => gap);
-    this.#usual.textContent = ms(percentile(gaps, 0.5));
-    this.#high.textContent = ms(percentile(gaps, 0.999));
-    this.#longest.textContent = ms(percentile(gaps, 1));
+    const values = percentiles(gaps, SHARES);
+    [this.#usual, this.#high, this.#longest].forEach((cell, index) => (cell.textContent = ms(values[index] ?? NaN)));
   }
 }

@@ -21,6 +21,9 @@ const LANE = 14;
 const LANE_GAP = 4;
 const GUTTER = 62;
 
+/** What is narrower is not seen, in CSS pixels. */
+const SEEN = 0.4;
+
 /** Rows that are full of runs; more than that lie over each other. */
 const MOST_ROWS = 240;
 
@@ -58,26 +61,36 @@ export class Timeline {
     const { rows, count } = placed(visible, now);
     const high = Math.min(HIGHEST, (floor - 8) / Math.max(1, count));
     const gap = high > 4 ? 2 : high > 2 ? 0.5 : 0;
-    const bar = (from: number, to: number, y: number, tall: number, colour: string): void => {
-      const left = Math.max(GUTTER, x(from));
-      const right = x(to);
-      if (right < GUTTER) return;
+    const bar = (left: number, right: number, y: number, tall: number, colour: string): void => {
       context.fillStyle = colour;
       context.fillRect(left, y, Math.max(0.75, right - left), tall);
     };
+    // Where nothing new would be seen, nothing is drawn: a thousand short runs are as cheap as what fits side by side.
+    const drawn = new Float64Array(count + lanes).fill(GUTTER - SEEN);
+    const isNew = (row: number, right: number): boolean => {
+      if (right < (drawn[row] ?? 0) + SEEN) return false;
+      drawn[row] = right;
+      return true;
+    };
     visible.forEach((run, index) => {
-      const y = 2 + (rows[index] ?? 0) * high;
-      let from = run.asked;
-      ends(run, now).forEach((end, stage) => {
-        if (end > from) bar(from, end, y, high - gap, stages[stage] ?? text);
-        from = Math.max(from, end);
-      });
+      const row = rows[index] ?? 0;
+      const y = 2 + row * high;
+      const times = ends(run, now);
       // How it ended, at its end: done is the rule and needs no mark.
       const colour = run.outcome === "cancelled" ? cancelled : run.outcome === "done" || run.outcome === "pending" ? undefined : failed;
-      if (colour && run.settled !== undefined) bar(run.settled, run.settled + span / 160, y, Math.max(1, high - gap), colour);
+      if (isNew(row, x(times[4])) || colour) {
+        let left = Math.max(GUTTER, x(run.asked));
+        times.forEach((end, stage) => {
+          const right = x(end);
+          if (right < left + SEEN && stage !== 2) return;
+          bar(left, right, y, high - gap, stages[stage] ?? text);
+          left = Math.max(left, right);
+        });
+        if (colour && run.settled !== undefined) bar(x(run.settled), x(run.settled) + 2, y, Math.max(1, high - gap), colour);
+      }
       if (run.worker === undefined || run.posted === undefined || run.worker >= lanes) return;
-      const [, start, stop] = ends(run, now);
-      bar(start, stop, floor + run.worker * (LANE + LANE_GAP), LANE, colour ?? stages[2] ?? text);
+      const [left, right] = [Math.max(GUTTER, x(times[1])), x(times[2])];
+      if (right > GUTTER && isNew(count + run.worker, right)) bar(left, right, floor + run.worker * (LANE + LANE_GAP), LANE, colour ?? stages[2] ?? text);
     });
   }
 }

@@ -69,8 +69,9 @@ export class Frame {
 
   /** Shows how far something is: a share from 0 to 1, or nothing to hide it. */
   progress(share: number | undefined): void {
-    this.#bar.hidden = share === undefined;
-    if (share !== undefined) this.#bar.value = share;
+    if (this.#bar.hidden !== (share === undefined)) this.#bar.hidden = share === undefined;
+    // Whatever is smaller than this is not seen, and would be drawn a thousand times.
+    if (share !== undefined && Math.abs(share - this.#bar.value) > 0.02) this.#bar.value = share;
   }
 
   /** A listener for the files of a flow that is opened. */

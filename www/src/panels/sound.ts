@@ -63,6 +63,9 @@ export async function microphone(signal: AbortSignal, heard: (samples: Float32Ar
   }
 }
 
+/** Milliseconds between two drawings of a strip: windows of sound are heard faster than anybody looks. */
+const PAUSE = 80;
+
 /** What a strip shows. */
 export interface Heard {
   readonly samples: Float32Array;
@@ -76,7 +79,7 @@ export interface Heard {
 export class Strip {
   readonly element: HTMLCanvasElement;
   #shown: Heard = { samples: new Float32Array(0), probabilities: [], segments: [] };
-  #frame = 0;
+  #waiting = 0;
 
   constructor(label: string) {
     this.element = el("canvas", { class: "strip", role: "img", "aria-label": label });
@@ -84,7 +87,7 @@ export class Strip {
     addEventListener("theme", () => this.#soon());
   }
 
-  /** Shows something else, with the next frame. */
+  /** Shows something else, in a moment. */
   show(heard: Partial<Heard>, label?: string): void {
     this.#shown = { ...this.#shown, ...heard };
     if (label !== undefined) this.element.setAttribute("aria-label", label);
@@ -92,10 +95,10 @@ export class Strip {
   }
 
   #soon(): void {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
+    this.#waiting ||= window.setTimeout(() => requestAnimationFrame(() => {
+      this.#waiting = 0;
       this.#draw();
-    });
+    }), PAUSE);
   }
 
   #draw(): void {

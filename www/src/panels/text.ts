@@ -45,7 +45,14 @@ export default function textPanel(session: Session): Panel {
     frame.say("Looking for lines …");
     const boxes: Corners[] = [];
     const lines: TextLine[] = [];
-    const draw = (): void => drawn(view, boxes, lines);
+    let next = 0;
+    const draw = (): void => {
+      // All boxes are found at once, and lines are read faster than frames are shown.
+      next ||= requestAnimationFrame(() => {
+        next = 0;
+        drawn(view, boxes, lines);
+      });
+    };
     const began = performance.now();
     const found = await reader.read(pixels(picture), {
       signal,
