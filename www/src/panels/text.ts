@@ -50,7 +50,7 @@ export default function textPanel(session: Session): Panel {
       // All boxes are found at once, and lines are read faster than frames are shown.
       next ||= requestAnimationFrame(() => {
         next = 0;
-        drawn(view, boxes, lines);
+        if (!signal.aborted) drawn(view, boxes, lines);
       });
     };
     const began = performance.now();
