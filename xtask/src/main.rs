@@ -26,6 +26,7 @@ mod test;
 mod tidy;
 mod valgrind;
 mod wasm_kernels;
+mod www;
 
 use std::process::ExitCode;
 
@@ -33,7 +34,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--no-skips]  the whole check: formatting, tidiness, clippy, tests, documentation, loom models, purity builds,
-                     and the browser's package in Chromium, in Node and in the hands of bundlers.
+                     and the browser's package in Chromium, in Node and in the hands of bundlers, and the demo page.
                      Goes on after a failing step; closes with `N passed, N failed, N skipped`.
                      --no-skips (or CI=true) makes a skipped test a failure.
   behaviours         what a request promises, row by row of the catalogue: simulated, on threads, in WebAssembly

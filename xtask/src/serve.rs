@@ -1,15 +1,12 @@
 //! `cargo xtask serve`: the demo page, built from the sources and served on this machine.
 //!
-//! The page (`www/`) is a user of the npm package, so the package is built first and put where the page's `package.json`
-//! says; then npm installs the page's tools, models and samples are copied, Vite builds static files, and a small server in
-//! Node shows them. This file is the order of these steps. It knows nothing of the page, and stops with its server.
+//! Models that are not here are fetched, `www.rs` builds the page, and a small server in Node shows it. This file is the order
+//! of these steps, and stops with its server.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::{models, npm, place};
+use crate::{models, place, www};
 
 /// Programs that open an address in somebody's browser, by system.
 const OPENERS: &[(&str, &[&str])] = if cfg!(windows) {
@@ -23,43 +20,16 @@ const OPENERS: &[(&str, &[&str])] = if cfg!(windows) {
 /// Builds the page and serves it until it is interrupted; true when the server ended by itself and well.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool, String> {
     let options = options(arguments)?;
-    build()?;
+    let files = www::fetched()?;
+    models::only(&files.iter().map(String::as_str).collect::<Vec<_>>())?;
+    println!("building the npm package and the page (the first time compiles everything: some minutes)");
+    www::build()?;
     let mut server = place::command("node");
-    server.arg(page().join("serve.mjs")).args(options).stdout(Stdio::piped());
+    server.arg(www::folder().join("serve.mjs")).args(options).stdout(Stdio::piped());
     let mut server = server.spawn().map_err(|error| format!("node could not be started: {error}"))?;
     announce(&mut server)?;
     let ended = server.wait().map_err(|error| format!("the server was lost: {error}"))?;
     Ok(ended.success())
-}
-
-/// Builds the static files into `www/dist`.
-pub(crate) fn build() -> Result<(), String> {
-    let list = page().join("models.json");
-    let list =
-        fs::read_to_string(&list).map_err(|error| format!("cannot read {}: {error}", list.display()))?;
-    models::only(&fetched(&list))?;
-    println!("building the npm package");
-    npm::build()?;
-    let page = page();
-    let script = |name: &str| {
-        let mut node = place::command("node");
-        node.arg(page.join("scripts").join(name));
-        node
-    };
-    npm::tools::run(script("package.mjs").arg(npm::folder()), "the package could not be copied to the page")?;
-    npm::tools::install(&page)?;
-    npm::tools::run(&mut script("assets.mjs"), "models and samples could not be copied to the page")?;
-    println!("building the page");
-    for (program, argument) in [("typescript/bin/tsc", "--noEmit"), ("vite/bin/vite.js", "build")] {
-        let mut tool = npm::tools::script(&page, program);
-        npm::tools::run(tool.arg(argument).current_dir(&page), "the page could not be built")?;
-    }
-    Ok(())
-}
-
-/// The page's sources.
-fn page() -> PathBuf {
-    place::root().join("www")
 }
 
 /// What the server is told.
@@ -78,11 +48,6 @@ fn options<'a>(arguments: &[&'a str]) -> Result<Vec<&'a str>, String> {
         }
     }
     Ok(told)
-}
-
-/// The files of a list of models that `cargo xtask models` fetches, by their names below `.models/`.
-fn fetched(list: &str) -> Vec<&str> {
-    list.split('"').filter_map(|text| text.strip_prefix(".models/")).collect()
 }
 
 /// Prints the address that the server prints first, and shows it to who sits in front of a display.
@@ -128,12 +93,5 @@ mod tests {
         assert!(options(&["--port"]).is_err());
         assert!(options(&["--port", "high"]).is_err());
         assert!(options(&["--fast"]).unwrap_err().contains("--fast"));
-    }
-
-    #[test]
-    fn what_is_fetched_is_read_off_the_list() {
-        let list = r#"{ "note": "`.models/` is filled by xtask", "a": { "from": ".models/dtln/model_1.onnx" },
-            "b": { "from": "tests/models/x.onnx" } }"#;
-        assert_eq!(fetched(list), ["dtln/model_1.onnx"]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! This is the only list of what "checked" means; `.ci/run` and a person type the same command.
 
-use crate::{behaviours, conformance, loom, npm, place, purity, report::Report, tidy, wasm_kernels};
+use crate::{behaviours, conformance, loom, npm, place, purity, report::Report, tidy, wasm_kernels, www};
 
 /// Features beyond the default ones whose tests count.
 pub(crate) const FEATURES: &str = "inferry/cli";
@@ -34,6 +34,7 @@ pub(crate) fn run(no_skips: bool) -> Result<bool, String> {
     behaviours::wasm_step(&mut report);
     wasm_kernels::step(&mut report);
     npm::steps(&mut report);
+    www::steps(&mut report);
     report.check("rows of the catalogue of behaviours", behaviours::problems);
     let mut doc = place::cargo(&["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");

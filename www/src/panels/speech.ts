@@ -82,13 +82,14 @@ export default function speechPanel(session: Session): Panel {
       await microphone(AbortSignal.any([signal, stop.signal]), (heard) => {
         samples = shifted(samples, heard);
         hearing.push(heard).then((likely) => {
+          if (signal.aborted) return;
           // What is not heard yet is at the right, so the newest window is the last one.
           probabilities = [...probabilities, ...likely].slice(-SHOWN);
           const missing = new Array<number>(SHOWN - probabilities.length).fill(0);
           strip.show({ samples, probabilities: [...missing, ...probabilities], segments: [] });
           frame.say((probabilities.at(-1) ?? 0) >= 0.5 ? "Somebody speaks. Cancel stops the microphone." : "Silence. Cancel stops the microphone.");
         }, (error: unknown) => {
-          failed = error;
+          if (!signal.aborted) failed = error;
           stop.abort();
         });
       });
@@ -96,6 +97,7 @@ export default function speechPanel(session: Session): Panel {
       return "The microphone is off.";
     } finally {
       delete frame.element.dataset["microphone"];
+      hearing.dispose();
     }
   });
 
