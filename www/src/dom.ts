@@ -59,17 +59,9 @@ export function droppable(target: HTMLElement, dropped: (file: File) => void): v
   });
 }
 
-/** A canvas as sharp as the screen, whose extents follow those of its element. Gives the context and the extents in CSS pixels. */
-export function sharp(canvas: HTMLCanvasElement): { context: CanvasRenderingContext2D; width: number; height: number } | undefined {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const context = canvas.getContext("2d");
-  if (!context || width === 0 || height === 0) return undefined;
-  const scale = Math.min(2, devicePixelRatio || 1);
-  const [wide, high] = [Math.round(width * scale), Math.round(height * scale)];
-  if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, width, height);
-  return { context, width, height };
+/** Changes the text of an element. The same text again would be laid out again. */
+export function write(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /** Colours of the style sheet, by the names of their properties. */

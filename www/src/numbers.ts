@@ -27,12 +27,12 @@ export function many(count: number, one: string, more = `${one}s`): string {
 }
 
 /** The value below which so many of the values lie (0 to 1), by the nearest rank. `NaN` of nothing. */
-export function percentile(values: readonly number[], share: number): number {
+export function percentile(values: ArrayLike<number>, share: number): number {
   return percentiles(values, [share])[0] ?? NaN;
 }
 
 /** Several of them, for one sorting. */
-export function percentiles(values: readonly number[], shares: readonly number[]): number[] {
-  const sorted = Float64Array.from(values).sort();
+export function percentiles(values: ArrayLike<number>, shares: readonly number[]): number[] {
+  const sorted = new Float64Array(values).sort();
   return shares.map((share) => sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] ?? NaN);
 }

@@ -79,7 +79,7 @@ test("what is shown is what was measured: stages add up, the list names the mode
   const [row] = await page.locator(".latest tbody tr").evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
   assert.equal(row[0], "tiny_512.onnx");
   assert.equal(row[3], "done");
-  await page.waitForFunction(() => /done/.test(document.querySelector(".timeline").getAttribute("aria-label")));
+  await page.waitForFunction(() => /done/.test(document.querySelector(".timeline canvas").getAttribute("aria-label")));
 });
 
 /** The hard mode from the press of its button to its verdict. */

@@ -1,8 +1,8 @@
 /**
  * The cockpit: what the runtime is doing at this moment, and the levers.
  *
- * It only looks: everything it shows is read from the runtime's status and trace, as any program could. While something is
- * under way it draws up to ten times a second, else twice, so that what it shows is not its own work.
+ * It only looks: everything it shows is read from the runtime's status and trace, as any program could. Pictures and
+ * percentiles are made by a worker (`paint/`), and words change seldom, so that what it shows is not its own work.
  */
 
 import type { TracedRun } from "inferry";
@@ -12,6 +12,7 @@ import { hard } from "../hard.js";
 import { heartbeat } from "../heartbeat.js";
 import { modeText } from "../mode.js";
 import { many, ms } from "../numbers.js";
+import { figures } from "../paint/easel.js";
 import { type Session, wasStopped } from "../session.js";
 import { Books } from "./books.js";
 import { controls } from "./controls.js";
@@ -27,11 +28,8 @@ const IDLE = 500;
 const SLOWER = 250;
 const NUMBERS = 500;
 
-/** A drawing may take one part in so many of the time: on a machine that has much to do it is drawn less often. */
-const SHARE = 12;
-
-/** Runs of the last minute are looked at; the trace keeps more, for the file. */
-const RECENT = 60_000;
+/** Runs that ended so long ago are not told of any more. */
+const FRESH = 8000;
 
 const SPANS: readonly (readonly [string, string])[] = [["500", "½ s"], ["2000", "2 s"], ["8000", "8 s"], ["30000", "30 s"]];
 
@@ -56,11 +54,12 @@ export function cockpit(session: Session): Cockpit {
   const span = el("select", { id: "span", "aria-label": "Time shown" }, ...SPANS.map(([value, text]) => el("option", { value }, text)));
   span.value = "8000";
   const pause = el("button", { type: "button", class: "plain small", "aria-pressed": "false" }, "Pause");
-  let frozen: { at: number; runs: readonly TracedRun[] } | undefined;
+  let frozen: number | undefined;
   pause.addEventListener("click", () => {
-    frozen = frozen ? undefined : { at: performance.now(), runs: recent(session) };
+    frozen = frozen === undefined ? performance.now() : undefined;
     pause.setAttribute("aria-pressed", String(frozen !== undefined));
-    pause.textContent = frozen ? "Go on" : "Pause";
+    pause.textContent = frozen === undefined ? "Pause" : "Go on";
+    soon();
   });
   const mode = el("p", { class: "mode" });
   const key = el("ul", { class: "key", "aria-label": "Colours" },
@@ -99,37 +98,37 @@ export function cockpit(session: Session): Cockpit {
   });
 
   let [told, moved, timer] = [0, 0, 0];
-  const draw = (asked: number): void => {
+  const draw = (): void => {
     const now = performance.now();
-    const runs = recent(session);
-    const shown = frozen ?? { at: now, runs };
-    timeline.draw(shown.runs, Math.max(session.settings.workers, session.current?.workers ?? 0), shown.at, Number(span.value));
+    const runs = session.current?.trace.runs() ?? [];
+    const width = Number(span.value);
+    timeline.feed(runs, now);
+    timeline.show(Math.max(session.settings.workers, session.current?.workers ?? 0), frozen ?? now, width);
     if (now - moved > SLOWER) {
       moved = now;
       smooth.draw(now);
-      workers.show(session.current, runs, session.settings.workers, now);
+      // With what else changes in this frame, the page is laid out once.
+      requestAnimationFrame(() => workers.show(session.current, runs, session.settings.workers, performance.now()));
     }
     if (now - told > NUMBERS) {
       told = now;
-      smooth.tell(now);
-      latency.show(runs);
-      timeline.element.setAttribute("aria-label", spoken(runs, now));
+      void figures(now).then((figures) => requestAnimationFrame(() => {
+        smooth.tell(figures.gaps);
+        latency.show(figures);
+        latency.list(runs);
+        timeline.label(spoken(runs, now));
+      }));
     }
-    const moving = session.working > 0 || runs.some(({ settled }) => settled === undefined || settled > now - Number(span.value));
-    // From the wish for a frame to the end of the drawing: what it cost, and how busy the machine is.
-    const cost = performance.now() - asked;
-    soonest(moving && !document.hidden ? Math.min(IDLE, Math.max(BUSY, cost * SHARE)) : IDLE);
+    const last = runs.at(-1);
+    const moving = session.working > 0 || (last !== undefined && (last.settled === undefined || last.settled > now - width));
+    soonest(moving && !document.hidden ? BUSY : IDLE);
   };
   const soonest = (wait: number): void => {
     clearTimeout(timer);
-    timer = window.setTimeout(() => {
-      const asked = performance.now();
-      requestAnimationFrame(() => draw(asked));
-    }, wait);
+    timer = window.setTimeout(draw, wait);
   };
   /** What begins is shown at once. */
   const soon = (): void => soonest(0);
-  addEventListener("theme", soon);
   span.addEventListener("change", soon);
   heartbeat.start();
   soon();
@@ -147,18 +146,18 @@ export function cockpit(session: Session): Cockpit {
   return { beside, below };
 }
 
-function recent(session: Session): readonly TracedRun[] {
-  const since = performance.now() - RECENT;
-  return session.current?.trace.runs().filter(({ settled }) => settled === undefined || settled > since) ?? [];
-}
-
 /** The timeline in words. */
 function spoken(runs: readonly TracedRun[], now: number): string {
-  const fresh = runs.filter(({ settled }) => settled !== undefined && settled > now - 8000);
-  const under = runs.filter(({ settled }) => settled === undefined).length;
-  const ended = (as: string): number => fresh.filter(({ outcome }) => outcome === as).length;
-  const [done, cancelled] = [ended("done"), ended("cancelled")];
-  return `Timeline of the latest requests: ${under} under way; in the last 8 seconds ${done} done, ${cancelled} cancelled, ${fresh.length - done - cancelled} failed`;
+  let [under, done, cancelled, failed] = [0, 0, 0, 0];
+  for (let at = runs.length - 1; at >= 0; at--) {
+    const { settled, outcome } = runs[at] as TracedRun;
+    if (settled === undefined) under += 1;
+    else if (settled < now - FRESH) break;
+    else if (outcome === "done") done += 1;
+    else if (outcome === "cancelled") cancelled += 1;
+    else failed += 1;
+  }
+  return `Timeline of the latest requests: ${under} under way; in the last ${FRESH / 1000} seconds ${done} done, ${cancelled} cancelled, ${failed} failed`;
 }
 
 /** Hands the trace to the user as a file. */

@@ -4,17 +4,15 @@
 
 import type { TracedRun } from "inferry";
 
-import { el } from "../dom.js";
-import { ms, percentiles } from "../numbers.js";
-import { STAGES, durations, modelName } from "./stages.js";
+import { el, write } from "../dom.js";
+import { ms } from "../numbers.js";
+import type { Figures } from "../paint/messages.js";
+import { STAGES, modelName } from "./stages.js";
 
-/** So many runs are looked at. */
-const LATEST = 300;
-
-/** So many are listed one by one. */
+/** So many runs are listed one by one. */
 const LISTED = 8;
 
-const SHARES = [0.5, 0.9, 0.99];
+const SHARES = ["p50", "p90", "p99"];
 
 /** The table, which also says what the colours of the timeline mean. */
 export class Latency {
@@ -31,27 +29,25 @@ export class Latency {
     this.element = el("section", { class: "card", "aria-label": "Latency" },
       el("div", { class: "over" }, el("h3", {}, "Latency"), this.#count),
       el("table", { class: "latency" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "stage"), ...SHARES.map((share) => el("th", { scope: "col", class: "number" }, `p${share * 100}`)))),
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "stage"), ...SHARES.map((share) => el("th", { scope: "col", class: "number" }, share)))),
         el("tbody", {}, ...rows)),
       el("details", {}, el("summary", {}, "The latest requests"),
         el("table", { class: "latest" },
           el("thead", {}, el("tr", {}, ...["model", "worker", "took", "ended"].map((head) => el("th", { scope: "col" }, head)))), this.#list)));
   }
 
-  /** Shows the percentiles of what has ended. */
-  show(runs: readonly TracedRun[]): void {
-    const done = runs.filter(({ outcome }) => outcome === "done").slice(-LATEST);
-    const each = done.map((run) => [...durations(run, 0), (run.settled ?? 0) - run.asked]);
-    this.#cells.forEach((cells, stage) => {
-      const values = each.map((durations) => durations[stage] ?? 0);
-      percentiles(values, SHARES).forEach((value, index) => {
-        const [cell, text] = [cells[index] as HTMLElement, ms(value)];
-        if (cell.textContent !== text) cell.textContent = text;
-      });
-    });
-    this.#count.textContent = done.length === 0 ? "no requests yet" : `the latest ${done.length} that ended as done`;
-    const details = this.#list.closest("details");
-    if (details?.open) this.#list.replaceChildren(...runs.filter(({ settled }) => settled !== undefined).slice(-LISTED).reverse().map(row));
+  /** Shows the percentiles of what has ended as done. */
+  show({ stages, done }: Figures): void {
+    this.#cells.forEach((cells, stage) => cells.forEach((cell, index) => write(cell, ms(stages[stage]?.[index] ?? NaN))));
+    write(this.#count, done === 0 ? "no requests yet" : `the latest ${done} that ended as done`);
+  }
+
+  /** Lists the latest, when somebody looks at them. */
+  list(runs: readonly TracedRun[]): void {
+    if (!this.#list.closest("details")?.open) return;
+    const latest: TracedRun[] = [];
+    for (let at = runs.length - 1; at >= 0 && latest.length < LISTED; at--) if (runs[at]?.settled !== undefined) latest.push(runs[at] as TracedRun);
+    this.#list.replaceChildren(...latest.map(row));
   }
 }
 

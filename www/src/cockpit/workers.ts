@@ -4,7 +4,7 @@
 
 import type { Runtime, TracedRun } from "inferry";
 
-import { el } from "../dom.js";
+import { el, write } from "../dom.js";
 import { bytes, many, ms } from "../numbers.js";
 import { modelName } from "./stages.js";
 
@@ -31,7 +31,9 @@ export class WorkerList {
   /** Shows what is under way. Before the first request there is no worker, and a place is kept for each that may come. */
   show(runtime: Runtime | undefined, runs: readonly TracedRun[], limit: number, now: number): void {
     const states = runtime?.status() ?? [];
-    const pending = runs.filter(({ settled }) => settled === undefined);
+    // Those that are under way lie at the end.
+    const pending: TracedRun[] = [];
+    for (let at = runs.length - 1; at >= 0 && runs[at]?.settled === undefined; at--) pending.push(runs[at] as TracedRun);
     const rows = Math.max(limit, states.length);
     while (this.#rows.children.length > rows) this.#rows.lastChild?.remove();
     while (this.#rows.children.length < rows) this.#rows.append(row(this.#rows.children.length));
@@ -39,13 +41,13 @@ export class WorkerList {
       const state = states[index];
       const run = pending.find(({ worker, posted, answered }) => worker === index && posted !== undefined && answered === undefined);
       const what = !state ? "not started" : state === "running" && run ? `${modelName(run)}, ${ms(now - (run.posted ?? now))}` : WORDS[state];
-      (child as HTMLElement).dataset["state"] = state ?? "none";
-      const cell = child.lastElementChild as HTMLElement;
-      if (cell.textContent !== what) cell.textContent = what;
+      if ((child as HTMLElement).dataset["state"] !== (state ?? "none")) (child as HTMLElement).dataset["state"] = state ?? "none";
+      write(child.lastElementChild as HTMLElement, what);
     });
-    this.#queue.textContent = String(pending.filter(({ posted }) => posted === undefined).length);
-    this.#running.textContent = String(pending.filter(({ posted, answered }) => posted !== undefined && answered === undefined).length);
-    this.#rows.setAttribute("aria-label", many(states.length, "worker"));
+    write(this.#queue, String(pending.filter(({ posted }) => posted === undefined).length));
+    write(this.#running, String(pending.filter(({ posted, answered }) => posted !== undefined && answered === undefined).length));
+    const label = many(states.length, "worker");
+    if (this.#rows.getAttribute("aria-label") !== label) this.#rows.setAttribute("aria-label", label);
     void this.#weigh(runtime, now);
   }
 
@@ -54,7 +56,7 @@ export class WorkerList {
     if (now - this.#asked < 1000) return;
     this.#asked = now;
     const held = runtime && !runtime.disposed ? await runtime.memory() : 0;
-    this.#memory.textContent = held > 0 ? bytes(held) : "–";
+    write(this.#memory, held > 0 ? bytes(held) : "–");
   }
 }
 

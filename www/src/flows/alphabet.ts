@@ -5,6 +5,8 @@
  * temporal classification; Graves et al., 2006). The reading is greedy: the best of each step, without repetitions and blanks.
  */
 
+import { Pace } from "./pace.js";
+
 /** What was read. */
 export interface Reading {
   readonly text: string;
@@ -26,19 +28,26 @@ export class Alphabet {
     return this.#characters.length + 1;
   }
 
-  /** The text of rows of classes. */
-  read(scores: Float32Array, classes: number): Reading {
+  /** The text of rows of classes. There may be thousands of classes, so it gives way to others. */
+  async read(scores: Float32Array, classes: number, pace = new Pace()): Promise<Reading> {
     let text = "";
     let [sum, count, previous] = [0, 0, 0];
     for (let row = 0; row + classes <= scores.length; row += classes) {
       let best = 0;
-      for (let index = 1; index < classes; index++) if (scores[row + index]! > scores[row + best]!) best = index;
+      let most = scores[row]!;
+      for (let index = 1; index < classes; index++) {
+        const score = scores[row + index]!;
+        if (score <= most) continue;
+        best = index;
+        most = score;
+      }
       if (best !== 0 && best !== previous) {
         text += this.#characters[best - 1] ?? "\ufffd";
-        sum += scores[row + best]!;
+        sum += most;
         count++;
       }
       previous = best;
+      if (pace.isLate) await pace.give();
     }
     return { text, confidence: count === 0 ? 0 : sum / count };
   }

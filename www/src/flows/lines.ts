@@ -17,6 +17,8 @@ const INPUT = "input_image_with_alpha:0";
 /** Sides of the picture that the model sees, and of its grid. */
 const SIDE = 512;
 const CELLS = 256;
+/** After so many numbers the thread is given to others, if it is time to. */
+const PIECE = 8192;
 /** A line is at least as sure as this. */
 const SURE = 0.2;
 
@@ -34,10 +36,17 @@ export async function lineFinder(bench: Bench): Promise<LineFinder> {
 
 async function find(model: Model, picture: Pixels | ImageBitmap, { signal, priority }: CallOptions = {}): Promise<Segment2[]> {
   const { width, height } = picture;
-  const pixels = isPixels(picture) ? await resized(picture, SIDE, SIDE, new Pace(signal)) : drawn(picture);
-  const values = Float32Array.from(pixels.data);
-  // What should be the alpha of each pixel is one for this model, not 255.
-  for (let index = 3; index < values.length; index += 4) values[index] = 1;
+  const pace = new Pace(signal);
+  const pixels = isPixels(picture) ? await resized(picture, SIDE, SIDE, pace) : drawn(picture);
+  const values = new Float32Array(pixels.data.length);
+  for (let index = 0; index < values.length; index += 4) {
+    values[index] = pixels.data[index]!;
+    values[index + 1] = pixels.data[index + 1]!;
+    values[index + 2] = pixels.data[index + 2]!;
+    // What should be the alpha of each pixel is one for this model, not 255.
+    values[index + 3] = 1;
+    if (index % PIECE === 0 && pace.isLate) await pace.give();
+  }
   const outputs = await model.run({ [INPUT]: new Tensor("float32", values, [1, SIDE, SIDE, 4]) }, { signal, priority, transfer: true });
   return segments(outputs, width / SIDE, height / SIDE);
 }

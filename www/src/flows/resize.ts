@@ -86,11 +86,13 @@ function triangles(from: number, to: number, begin = 0, whole = from): Taps[] {
     const centre = (index + 0.5) * scale;
     const first = Math.max(0, Math.floor(centre - reach + 0.5));
     const end = Math.min(whole, Math.ceil(centre + reach - 0.5));
-    const all = Float64Array.from({ length: end - first }, (_, tap) => Math.max(0, 1 - Math.abs((first + tap + 0.5 - centre) / reach)));
-    const sum = all.reduce((sum, weight) => sum + weight, 0);
-    const [inside, outside] = [Math.max(0, begin - first), Math.max(0, begin + from - first)];
-    const weights = all.map((weight) => weight / sum).subarray(inside, outside);
-    return { first: first + inside - begin, weights };
+    const weight = (at: number): number => Math.max(0, 1 - Math.abs((at + 0.5 - centre) / reach));
+    let sum = 0;
+    for (let at = first; at < end; at++) sum += weight(at);
+    const [inside, outside] = [Math.max(begin, first), Math.max(begin, first, Math.min(end, begin + from))];
+    const weights = new Float64Array(outside - inside);
+    for (let at = inside; at < outside; at++) weights[at - inside] = weight(at) / sum;
+    return { first: inside - begin, weights };
   });
 }
 

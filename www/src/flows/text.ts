@@ -116,7 +116,7 @@ async function readLine(parts: Parts, picture: Pixels, box: Quad, options: CallO
     const size = { width, height: LINE, padded: Math.max(width, SHORTEST) };
     const x = await straightened(picture, isTurned ? turned(level, 2) : level, size, pace);
     const [scores, [, classes]] = only(await parts.reader.run({ x }, { ...options, transfer: true }));
-    return { ...parts.alphabet.read(scores, classes), turned: isTurned };
+    return { ...(await parts.alphabet.read(scores, classes, pace)), turned: isTurned };
   };
   // A long line is squeezed for the second model, which is then not sure: what reads better is right.
   const ways = upset > SURE ? [true] : upset < 1 - SURE ? [false] : [false, true];

@@ -104,8 +104,7 @@ export default function benchPanel(session: Session): Panel {
       a.close();
       await b?.close();
     }
-    const [fast, slow] = [percentile(mine.times, 0.5), percentile(other.times, 0.5)];
-    return `p50 ${ms(fast)} with Inferry, ${ms(slow)} with onnxruntime-web`;
+    return `p50 ${ms(usual(mine))} with Inferry, ${ms(usual(other))} with onnxruntime-web`;
   });
 
   frame.actions.append(
@@ -171,10 +170,19 @@ async function gaps(side: Measured, began: number): Promise<void> {
   for (const { gap } of heartbeat.since(began)) side.gap = Math.max(side.gap, gap);
 }
 
-function row({ name, open, times, gap }: Measured): HTMLTableRowElement {
-  const steady = times.slice(RUNS);
-  const p50 = percentile(steady.length > 0 ? steady : times, 0.5);
-  const cells = [ms(open), ms(times[0] ?? NaN), ms(p50), ms(percentile(steady, 0.9)), (1000 / p50).toFixed(1), ms(gap)];
+/** The times of those runs that come after the first ones. */
+function steady({ times }: Measured): readonly number[] {
+  return times.length > RUNS ? times.slice(RUNS) : times;
+}
+
+function usual(side: Measured): number {
+  return percentile(steady(side), 0.5);
+}
+
+function row(side: Measured): HTMLTableRowElement {
+  const { name, open, times, gap } = side;
+  const p50 = usual(side);
+  const cells = [ms(open), ms(times[0] ?? NaN), ms(p50), ms(percentile(steady(side), 0.9)), (1000 / p50).toFixed(1), ms(gap)];
   return el("tr", {}, el("th", { scope: "row" }, name), ...cells.map((cell) => el("td", { class: "number" }, cell)));
 }
 

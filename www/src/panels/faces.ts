@@ -63,7 +63,7 @@ export default function facesPanel(session: Session): Panel {
     frame.progress(undefined);
     frame.say("Looking for faces …");
     // As pixels it gives the same numbers in every browser.
-    const sent = pixels(picture);
+    const sent = await pixels(picture);
     const began = performance.now();
     const faces = await finder.find(sent, { signal, priority: session.settings.priority });
     const took = performance.now() - began;

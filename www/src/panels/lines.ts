@@ -63,7 +63,7 @@ export default function linesPanel(session: Session): Panel {
     frame.progress(undefined);
     frame.say("Looking for lines …");
     // As pixels it gives the same numbers in every browser.
-    const sent = pixels(picture);
+    const sent = await pixels(picture);
     const began = performance.now();
     found = await finder.find(sent, { signal, priority: session.settings.priority });
     const took = performance.now() - began;

@@ -6,9 +6,13 @@
  */
 
 import { el } from "../dom.js";
+import { Pace } from "../flows/pace.js";
 
 /** Pictures are made smaller than this before anything is done to them: the models look at less. */
 const LONGEST = 1600;
+
+/** So many rows of a picture are fetched at once. */
+const BAND = 128;
 
 /** A canvas for a picture. */
 export class PictureView {
@@ -70,13 +74,21 @@ export async function bitmap(file: Blob): Promise<ImageBitmap> {
   return smaller;
 }
 
-/** The pixels of a picture. */
-export function pixels(picture: ImageBitmap): ImageData {
-  const canvas = new OffscreenCanvas(picture.width, picture.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+/** The pixels of a picture, fetched band by band: all at once would hold up the page. */
+export async function pixels(picture: ImageBitmap): Promise<ImageData> {
+  const { width, height } = picture;
+  const whole = new ImageData(width, height);
+  const rows = Math.min(height, BAND);
+  const context = new OffscreenCanvas(width, rows).getContext("2d", { willReadFrequently: true });
   if (!context) throw new Error("the browser draws no pictures");
-  context.drawImage(picture, 0, 0);
-  return context.getImageData(0, 0, picture.width, picture.height);
+  const pace = new Pace();
+  for (let top = 0; top < height; top += rows) {
+    context.clearRect(0, 0, width, rows);
+    context.drawImage(picture, 0, -top);
+    whole.data.set(context.getImageData(0, 0, width, Math.min(rows, height - top)).data, top * width * 4);
+    if (pace.isLate) await pace.give();
+  }
+  return whole;
 }
 
 /** A sample of this page's. */

@@ -2,7 +2,9 @@
  * Sounds: out of files, out of the microphone, into players, and as a strip. One channel, 16 000 samples a second.
  */
 
-import { colours, el, sharp } from "../dom.js";
+import { Pace } from "../flows/pace.js";
+import { type Easel, easel, tell } from "../paint/easel.js";
+import type { Heard } from "../paint/messages.js";
 import { media } from "./media.js";
 import tap from "./tap.worklet.js?url";
 
@@ -11,6 +13,9 @@ export const RATE = 16_000;
 
 /** So many samples are one window of the voice detector. */
 export const WINDOW = 512;
+
+/** After so many samples work looks whether others want the thread. */
+const PIECE = 8192;
 
 /** The samples of a file that the browser can play. */
 export async function decoded(file: Blob): Promise<Float32Array> {
@@ -21,14 +26,19 @@ export async function decoded(file: Blob): Promise<Float32Array> {
   });
   if (sound.numberOfChannels === 1) return sound.getChannelData(0).slice();
   const mixed = new Float32Array(sound.length);
+  const pace = new Pace();
   for (let channel = 0; channel < sound.numberOfChannels; channel++) {
-    sound.getChannelData(channel).forEach((sample, index) => (mixed[index] = (mixed[index] ?? 0) + sample / sound.numberOfChannels));
+    const samples = sound.getChannelData(channel);
+    for (let at = 0; at < samples.length; at++) {
+      mixed[at]! += samples[at]! / sound.numberOfChannels;
+      if (at % PIECE === 0 && pace.isLate) await pace.give();
+    }
   }
   return mixed;
 }
 
 /** A file that players play: 16 bits a sample. */
-export function wav(samples: Float32Array): Blob {
+export async function wav(samples: Float32Array): Promise<Blob> {
   const header = new DataView(new ArrayBuffer(44));
   const text = (at: number, letters: string): void => [...letters].forEach((letter, index) => header.setUint8(at + index, letter.charCodeAt(0)));
   text(0, "RIFF");
@@ -43,7 +53,12 @@ export function wav(samples: Float32Array): Blob {
   header.setUint16(34, 16, true);
   text(36, "data");
   header.setUint32(40, samples.length * 2, true);
-  const body = Int16Array.from(samples, (sample) => Math.max(-1, Math.min(1, sample)) * 32767);
+  const body = new Int16Array(samples.length);
+  const pace = new Pace();
+  for (let at = 0; at < samples.length; at++) {
+    body[at] = Math.max(-1, Math.min(1, samples[at]!)) * 32767;
+    if (at % PIECE === 0 && pace.isLate) await pace.give();
+  }
   return new Blob([header, body], { type: "audio/wav" });
 }
 
@@ -63,78 +78,31 @@ export async function microphone(signal: AbortSignal, heard: (samples: Float32Ar
   }
 }
 
-/** Milliseconds between two drawings of a strip: windows of sound are heard faster than anybody looks. */
+/** Milliseconds between two paintings of a strip: windows of sound are heard faster than anybody looks. */
 const PAUSE = 80;
-
-/** What a strip shows. */
-export interface Heard {
-  readonly samples: Float32Array;
-  /** How likely speech is, a number for each window from the first on. */
-  readonly probabilities: readonly number[];
-  /** In seconds. */
-  readonly segments: readonly { readonly from: number; readonly to: number }[];
-}
 
 /** A strip: the wave, how likely speech is over it, and where it is taken for speech. */
 export class Strip {
   readonly element: HTMLCanvasElement;
-  #shown: Heard = { samples: new Float32Array(0), probabilities: [], segments: [] };
+  readonly #easel: Easel;
+  #shown: Partial<Heard> = {};
   #waiting = 0;
 
   constructor(label: string) {
-    this.element = el("canvas", { class: "strip", role: "img", "aria-label": label });
-    new ResizeObserver(() => this.#soon()).observe(this.element);
-    addEventListener("theme", () => this.#soon());
+    this.#easel = easel("sound", { class: "strip", role: "img", "aria-label": label });
+    this.element = this.#easel.element;
+    tell({ kind: "sound", id: this.#easel.id, heard: { rate: RATE, window: WINDOW } });
   }
 
   /** Shows something else, in a moment. */
   show(heard: Partial<Heard>, label?: string): void {
     this.#shown = { ...this.#shown, ...heard };
     if (label !== undefined) this.element.setAttribute("aria-label", label);
-    this.#soon();
-  }
-
-  #soon(): void {
-    this.#waiting ||= window.setTimeout(() => requestAnimationFrame(() => {
+    this.#waiting ||= window.setTimeout(() => {
       this.#waiting = 0;
-      this.#draw();
-    }), PAUSE);
+      // What was shown before, the painter has.
+      tell({ kind: "sound", id: this.#easel.id, heard: this.#shown });
+      this.#shown = {};
+    }, PAUSE);
   }
-
-  #draw(): void {
-    const made = sharp(this.element);
-    if (!made) return;
-    const { context, width, height } = made;
-    const { samples, probabilities, segments } = this.#shown;
-    const [quiet, line, mark, band] = colours("wave", "line", "accent", "band");
-    const middle = height / 2;
-    const x = (sample: number): number => (sample / Math.max(1, samples.length)) * width;
-    context.fillStyle = band;
-    for (const { from, to } of segments) context.fillRect(x(from * RATE), 0, x((to - from) * RATE), height);
-    context.fillStyle = line;
-    context.fillRect(0, middle - 0.5, width, 1);
-    context.fillStyle = quiet;
-    for (let column = 0; column < width && samples.length > 0; column++) {
-      const [low, high] = extremes(samples, (column / width) * samples.length, ((column + 1) / width) * samples.length);
-      context.fillRect(column, middle - high * middle * 0.92, 1, Math.max(1, (high - low) * middle * 0.92));
-    }
-    context.strokeStyle = mark;
-    context.lineWidth = 1.75;
-    context.lineJoin = "round";
-    context.beginPath();
-    probabilities.forEach((probability, index) => context.lineTo(x((index + 0.5) * WINDOW), height - 2 - probability * (height - 4)));
-    context.stroke();
-  }
-}
-
-/** The least and the greatest of some samples; not all of many are looked at. */
-function extremes(samples: Float32Array, from: number, to: number): [number, number] {
-  let [low, high] = [0, 0];
-  const step = Math.max(1, Math.floor((to - from) / 40));
-  for (let at = Math.floor(from); at < to; at += step) {
-    const sample = samples[at] ?? 0;
-    if (sample < low) low = sample;
-    if (sample > high) high = sample;
-  }
-  return [low, high];
 }

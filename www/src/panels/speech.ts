@@ -105,7 +105,7 @@ export default function speechPanel(session: Session): Panel {
     const samples = await decoded(await load(signal));
     noisy.show({ samples });
     clean.show({ samples: new Float32Array(samples.length) });
-    play(before, samples);
+    play(before, await wav(samples));
     play(after, undefined);
     const cleaner = await denoisers.get(signal, frame.opening());
     frame.say("Taking the noise out …");
@@ -113,7 +113,7 @@ export default function speechPanel(session: Session): Panel {
     const done = await cleaner.clean(samples, { signal, onblock: (done, total) => frame.progress(done / total) });
     const took = performance.now() - began;
     clean.show({ samples: done });
-    play(after, done);
+    play(after, await wav(done));
     const length = samples.length / RATE;
     return `${length.toFixed(1)} s of sound cleaned in ${ms(took)}: ${(length / (took / 1000)).toFixed(1)} times as fast as it plays`;
   });
@@ -141,9 +141,9 @@ function player(label: string): HTMLAudioElement {
 }
 
 /** Gives a player something to play, and frees what it had. */
-function play(player: HTMLAudioElement, samples: Float32Array | undefined): void {
+function play(player: HTMLAudioElement, sound: Blob | undefined): void {
   if (player.src) URL.revokeObjectURL(player.src);
-  if (samples) player.src = URL.createObjectURL(wav(samples));
+  if (sound) player.src = URL.createObjectURL(sound);
   else player.removeAttribute("src");
   player.load();
 }

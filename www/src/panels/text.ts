@@ -54,7 +54,7 @@ export default function textPanel(session: Session): Panel {
       });
     };
     const began = performance.now();
-    const found = await reader.read(pixels(picture), {
+    const found = await reader.read(await pixels(picture), {
       signal,
       priority: session.settings.priority,
       onbox: (corners) => {

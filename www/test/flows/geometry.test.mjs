@@ -131,11 +131,11 @@ test("regions that touch at a corner are one, and faint ones and specks are drop
   assert.equal((await boxes(map(60, 60, [[5, 5, 40, 7, 0.9]]), size)).length, 0);
 });
 
-test("repetitions and blanks are left out, and the space is the last class", () => {
+test("repetitions and blanks are left out, and the space is the last class", async () => {
   const alphabet = new Alphabet("a\nb\n");
   assert.equal(alphabet.classes, 4);
   const best = [1, 1, 0, 1, 2, 2, 3, 0, 2];
   const scores = Float32Array.from(best.flatMap((class_) => [0, 1, 2, 3].map((index) => (index === class_ ? 0.5 : 0.1))));
-  assert.deepEqual(alphabet.read(scores, 4), { text: "aab b", confidence: 0.5 });
-  assert.deepEqual(alphabet.read(new Float32Array([1, 0, 0, 0]), 4), { text: "", confidence: 0 });
+  assert.deepEqual(await alphabet.read(scores, 4), { text: "aab b", confidence: 0.5 });
+  assert.deepEqual(await alphabet.read(new Float32Array([1, 0, 0, 0]), 4), { text: "", confidence: 0 });
 });

@@ -33,6 +33,10 @@ export const PANELS = [
   ["bench", "Use a sample: BlazeFace"],
 ];
 
+/** Everything there is to run on samples, one after the other. */
+const ALL = [["text", "Read the sample"], ["faces", "Find faces in the sample"], ["speech", "Hear the sample"],
+  ["speech", "Take the noise out of a sample"], ["lines", "Find lines in the sample"], ["files", "Name nine samples"]];
+
 /**
  * Opens the page. `plain`: from a server without headers. Gives the page, the server, the errors of the page, and `close`, which
  * throws when there were any, and is called after `t`, the test, if it is given.
@@ -85,4 +89,17 @@ export async function visit(page, panel) {
 /** The texts of all elements that a selector finds. */
 export function texts(page, selector) {
   return page.locator(selector).allTextContents();
+}
+
+/** Runs every panel on its sample, and then the hard mode. */
+export async function everything(page) {
+  for (const [panel, sample] of ALL) {
+    await visit(page, panel);
+    await press(page, sample);
+  }
+  await page.getByRole("button", { name: "Make it hard" }).click();
+  await page.waitForFunction(() => {
+    const { textContent } = document.querySelector(".verdict");
+    return textContent !== "" && !/Under way/.test(textContent);
+  }, undefined, SELDOM);
 }

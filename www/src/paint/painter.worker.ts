@@ -1,0 +1,14 @@
+/**
+ * The painter in a worker: its canvases reach the screen without the page's thread.
+ */
+
+import type { ToPainter } from "./messages.js";
+import { Painter } from "./painter.js";
+
+const painter = new Painter();
+
+onmessage = ({ data }: MessageEvent<ToPainter>) => {
+  if (data.kind === "canvas") return painter.take(data.id, data.canvas, data.picture);
+  const figures = painter.handle(data);
+  if (figures) postMessage(figures);
+};
