@@ -133,16 +133,15 @@ export function cockpit(session: Session): Cockpit {
   heartbeat.start();
   soon();
 
-  const beside = el("aside", { class: "cockpit", "aria-label": "Cockpit" },
+  const beside = el("aside", { class: "cockpit beside", "aria-label": "Cockpit" },
     el("div", { class: "levers" }, cancel, harder, save), stopped,
     books.element,
     el("section", { class: "card", "aria-label": "Timeline" },
       el("div", { class: "over" }, el("h3", {}, "Requests"), el("div", { class: "tools" }, pause, span)),
       timeline.element, key),
-    smooth.element, workers.element);
-  const below = el("aside", { class: "cockpit more", "aria-label": "Cockpit, more" },
-    latency.element, controls(session),
+    smooth.element, workers.element,
     el("section", { class: "card", "aria-label": "Mode" }, el("h3", {}, "How it runs here"), mode));
+  const below = el("aside", { class: "cockpit more", "aria-label": "Cockpit, more" }, latency.element, controls(session));
   return { beside, below };
 }
 
