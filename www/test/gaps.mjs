@@ -5,18 +5,18 @@
 // functions were on the stack. Ordered by the first, which is the same on a busy machine; by the second with `--took`.
 
 import { everything, open } from "./support/page.mjs";
+import { traced } from "./support/tasks.mjs";
 
 const LISTED = 20;
 /** What is worth saying, in microseconds. */
 const LEAST = 800;
-const CATEGORIES = ["-*", "toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline", "v8", "disabled-by-default-v8.cpu_profiler"];
 
 const byTime = process.argv.includes("--took");
-const events = await traced();
-const main = busiest(events.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain"));
-const own = events.filter(({ pid, tid, ph, dur }) => ph === "X" && dur > 0 && pid === main.pid && tid === main.tid);
+const { page, context, close } = await open({ plain: process.argv.includes("--plain") });
+const { events, main, own, tasks } = await traced(page, context, () => everything(page), ["disabled-by-default-v8.cpu_profiler"]);
+await close();
 const cost = ({ dur, tdur = 0 }) => (byTime ? dur : tdur);
-const tasks = own.filter(({ name }) => name === "RunTask").sort((a, b) => cost(b) - cost(a));
+tasks.sort((a, b) => cost(b) - cost(a));
 const samples = stacks();
 const ms = (micro) => (micro / 1000).toFixed(1);
 
@@ -33,27 +33,6 @@ for (const task of tasks.slice(0, LISTED)) {
 }
 const over = (limit, of) => tasks.filter((task) => of(task) > limit * 1000).length;
 console.log(`took more than 8 ms: ${over(8, ({ dur }) => dur)}, 16 ms: ${over(16, ({ dur }) => dur)}, 25 ms: ${over(25, ({ dur }) => dur)}; computed more than 8 ms: ${over(8, ({ tdur }) => tdur)}`);
-
-/** Does everything under a trace; gives its events. */
-async function traced() {
-  const { page, context, close } = await open({ plain: process.argv.includes("--plain") });
-  const session = await context.newCDPSession(page);
-  const events = [];
-  session.on("Tracing.dataCollected", ({ value }) => events.push(...value));
-  await session.send("Tracing.start", { transferMode: "ReportEvents", categories: CATEGORIES.join(",") });
-  await everything(page);
-  const complete = new Promise((resolve) => session.once("Tracing.tracingComplete", resolve));
-  await session.send("Tracing.end");
-  await complete;
-  await close();
-  return events;
-}
-
-/** The page's renderer: others are spare ones. */
-function busiest(threads) {
-  const many = ({ pid, tid }) => events.filter((event) => event.pid === pid && event.tid === tid).length;
-  return threads.reduce((best, one) => (many(one) > many(best) ? one : best));
-}
 
 /** What was on the stack of the page's thread: its own functions below the browser's, a line for each sample. */
 function stacks() {

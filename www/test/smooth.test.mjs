@@ -1,47 +1,78 @@
-// The page's thread stays free while everything runs: the times between the ticks of a timer of 0 ms.
+// The page's thread stays free while everything runs.
 //
-// Other programs on the machine take their turns, too, so the best of some rounds counts.
+// What counts for somebody who scrolls or types are the gaps between the ticks of a timer of 0 ms. On a machine that others use,
+// too, a page waits for its turn whatever it does; so there the gaps are only said, and what holds everywhere is for how long
+// the thread itself computes at a stretch.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SELDOM, open, press, visit } from "./support/page.mjs";
+import { isQuiet, used } from "./support/machine.mjs";
+import { everything, open } from "./support/page.mjs";
+import { traced } from "./support/tasks.mjs";
 
 /** The most that 999 of 1000 gaps may be, in milliseconds. */
 const BAR = 25;
-const ROUNDS = 3;
 
-/** What is run, one after the other. */
-const ALL = [["text", "Read the sample"], ["faces", "Find faces in the sample"], ["speech", "Hear the sample"],
-  ["speech", "Take the noise out of a sample"], ["lines", "Find lines in the sample"], ["files", "Name nine samples"]];
+/** For so long the thread may compute at a stretch: one frame and a half. */
+const STRETCH = 25;
+
+/** The best of so many rounds counts: a quiet machine, too, has something else to do now and then. */
+const ROUNDS = 4;
+
+/** A page that does nothing is looked at for so long. */
+const IDLE = 3000;
 
 test(`the p99.9 gap is at most ${BAR} ms while all panels and the hard mode run`, async (t) => {
   const { page } = await open({}, t);
+  const idle = await gaps(page, () => page.waitForTimeout(IDLE));
+  console.log(`# doing nothing: ${said(idle)}`);
   const found = [];
   for (let round = 0; round < ROUNDS && !found.some((gap) => gap <= BAR); round++) {
-    await page.evaluate(() => {
-      const gaps = (window.gaps = []);
-      let last = performance.now();
-      const tick = () => {
-        const now = performance.now();
-        gaps.push(now - last);
-        last = now;
-        if (window.gaps === gaps) setTimeout(tick, 0);
-      };
-      setTimeout(tick, 0);
-    });
-    for (const [panel, sample] of ALL) {
-      await visit(page, panel);
-      await press(page, sample);
-    }
-    await page.getByRole("button", { name: "Make it hard" }).click();
-    await page.waitForFunction(() => !/Under way/.test(document.querySelector(".verdict").textContent), undefined, SELDOM);
-    const gaps = await page.evaluate(() => {
-      const { gaps } = window;
-      window.gaps = undefined;
-      return gaps.sort((a, b) => a - b);
-    });
-    found.push(gaps[Math.ceil(gaps.length * 0.999) - 1]);
-    console.log(`# p99.9 ${found.at(-1).toFixed(1)} ms, p99 ${gaps[Math.ceil(gaps.length * 0.99) - 1].toFixed(1)} ms, longest ${gaps.at(-1).toFixed(1)} ms of ${gaps.length} gaps`);
+    const others = await used();
+    const all = await gaps(page, () => everything(page));
+    console.log(`# everything: ${said(all)}; ${others.toFixed(1)} processors used before`);
+    // The page itself ticks, and draws twice a second.
+    if (isQuiet(others)) found.push(share(all, 0.999));
   }
-  assert.ok(Math.min(...found) <= BAR, `p99.9 in ${found.length} rounds: ${found.map((gap) => gap.toFixed(1)).join(", ")} ms`);
+  if (found.length === 0) console.log("# others use the machine: nothing can be said of gaps");
+  else assert.ok(Math.min(...found) <= BAR, `p99.9 in ${found.length} rounds: ${found.map((gap) => gap.toFixed(1)).join(", ")} ms`);
 });
+
+test(`the page's thread computes for less than ${STRETCH} ms at a stretch`, async (t) => {
+  const { page, context } = await open({}, t);
+  // What is compiled by the browser when it is first run is not what is looked for.
+  await everything(page);
+  const { tasks } = await traced(page, context, () => everything(page));
+  const computed = tasks.map(({ tdur = 0 }) => tdur / 1000).sort((a, b) => a - b);
+  console.log(`# ${tasks.length} tasks, p99.9 ${share(computed, 0.999).toFixed(1)} ms, longest ${computed.at(-1).toFixed(1)} ms`);
+  assert.ok(computed.at(-1) < STRETCH, `${computed.at(-1)} ms`);
+});
+
+/** The times between the ticks of a timer while something is done, in order of length. */
+async function gaps(page, doing) {
+  await page.evaluate(() => {
+    const gaps = (window.gaps = []);
+    let last = performance.now();
+    const tick = () => {
+      const now = performance.now();
+      gaps.push(now - last);
+      last = now;
+      if (window.gaps === gaps) setTimeout(tick, 0);
+    };
+    setTimeout(tick, 0);
+  });
+  await doing();
+  return page.evaluate(() => {
+    const { gaps } = window;
+    window.gaps = undefined;
+    return gaps.sort((a, b) => a - b);
+  });
+}
+
+function share(sorted, part) {
+  return sorted[Math.ceil(sorted.length * part) - 1];
+}
+
+function said(sorted) {
+  return `p99.9 ${share(sorted, 0.999).toFixed(1)} ms, p99 ${share(sorted, 0.99).toFixed(1)} ms, longest ${sorted.at(-1).toFixed(1)} ms of ${sorted.length} gaps`;
+}

@@ -45,12 +45,19 @@ export default function textPanel(session: Session): Panel {
     frame.say("Looking for lines …");
     const boxes: Corners[] = [];
     const lines: TextLine[] = [];
-    let next = 0;
+    // A place for each line, since they are read in any order.
+    const places = new Map<Corners, HTMLElement>();
+    let [next, written] = [0, 0];
     const draw = (): void => {
       // All boxes are found at once, and lines are read faster than frames are shown.
       next ||= requestAnimationFrame(() => {
         next = 0;
-        if (!signal.aborted) drawn(view, boxes, lines);
+        if (signal.aborted) return;
+        drawn(view, boxes, lines);
+        empty.hidden = places.size > 0;
+        if (list.childElementCount === 0) list.append(...places.values());
+        for (const line of lines.slice(written)) places.get(line.corners)?.replaceChildren(...item(line).childNodes);
+        written = lines.length;
       });
     };
     const began = performance.now();
@@ -59,15 +66,17 @@ export default function textPanel(session: Session): Panel {
       priority: session.settings.priority,
       onbox: (corners) => {
         boxes.push(corners);
+        places.set(corners, el("li", {}, el("span", { class: "text empty" }, "…"), el("span", { class: "facts" }, "reading")));
         draw();
         frame.say(`${many(boxes.length, "line")} found, reading …`);
       },
       online: (line) => {
         lines.push(line);
         draw();
-        empty.hidden = true;
-        place(list, line);
       },
+    }).finally(() => {
+      // What was stopped is not being read any more.
+      for (const place of places.values()) if (place.querySelector(".empty")) place.remove();
     });
     const took = performance.now() - began;
     list.replaceChildren(...found.map(item));
@@ -103,15 +112,6 @@ function drawn(view: PictureView, boxes: readonly Corners[], lines: readonly Tex
       context.globalAlpha = 1;
     }
   });
-}
-
-/** Puts a line where it belongs among those that are there: from top to bottom. */
-function place(list: HTMLElement, line: TextLine): void {
-  const top = Math.min(...line.corners.map(({ y }) => y));
-  const made = item(line);
-  made.dataset["top"] = String(top);
-  const next = [...list.children].find((child) => Number((child as HTMLElement).dataset["top"]) > top);
-  list.insertBefore(made, next ?? null);
 }
 
 function item({ text, confidence, turned }: TextLine): HTMLLIElement {
