@@ -111,6 +111,35 @@ test("files: one of the user's own, by the field", async () => {
   assert.match(await settled(page), /^nameless: C /);
 });
 
+test("pictures of the user's own, by the field and by dropping", async () => {
+  await visit(page, "faces");
+  const astronaut = join(ROOT, "tests/models/blazeface_back256/astronaut.png");
+  await page.getByLabel("Choose a picture").setInputFiles(astronaut);
+  assert.match(await settled(page), /^1 face found/);
+  await visit(page, "text");
+  const bytes = readFileSync(join(ROOT, "tests/models/tinyocr_v6/ocr_synth.png")).toString("base64");
+  await page.evaluate(async (bytes) => {
+    const blob = await (await fetch(`data:image/png;base64,${bytes}`)).blob();
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([blob], "mine.png", { type: "image/png" }));
+    document.querySelector(".panel").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  }, bytes);
+  assert.match(await settled(page), /^6 lines read in /);
+});
+
+test("a sound of the user's own", async () => {
+  await visit(page, "speech");
+  await page.getByLabel("Choose a sound").setInputFiles(join(ROOT, "tests/models/dtln/clean_16k.wav"));
+  assert.match(await settled(page), /^\d+ stretch(es)? of speech in 6\.0 s/);
+});
+
+test("a model of the user's own: it can be opened, and what it leaves open can be filled in", async () => {
+  await visit(page, "bench");
+  await page.getByLabel("Choose an ONNX file").setInputFiles(join(ROOT, "tests/models/small/slow.onnx"));
+  assert.match(await settled(page), /^slow\.onnx, .* can be opened/);
+  assert.deepEqual(await texts(page, ".port code"), ["x"]);
+});
+
 test("a file that is no picture is said, and the panel goes on", async () => {
   await visit(page, "lines");
   await page.getByLabel("Choose a picture").setInputFiles({ name: "a.png", mimeType: "image/png", buffer: Buffer.from("no picture") });

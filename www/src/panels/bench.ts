@@ -99,7 +99,8 @@ export default function benchPanel(session: Session): Panel {
         results = [await turns(mine, a, feeds, signal), await turns(other, b, feeds, signal)];
         body.replaceChildren(row(mine), row(other));
       }
-      agree.textContent = `Largest difference between the two results: ${difference(results[0] ?? [], results[1] ?? []).toExponential(1)}`;
+      agree.replaceChildren("Largest difference between the two results: ",
+        el("span", { class: "number" }, difference(results[0] ?? [], results[1] ?? []).toExponential(1)));
     } finally {
       a.close();
       await b?.close();
