@@ -25,8 +25,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool, String> {
     println!("building the npm package and the page (the first time compiles everything: some minutes)");
     www::build()?;
     let mut server = place::command("node");
-    server.arg(www::folder().join("serve.mjs")).args(options).stdout(Stdio::piped());
+    server.arg(www::folder().join("serve.mjs")).arg("--held").args(options);
+    server.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut server = server.spawn().map_err(|error| format!("node could not be started: {error}"))?;
+    // It ends when this end is closed, however we end.
+    let _held = server.stdin.take();
     announce(&mut server)?;
     let ended = server.wait().map_err(|error| format!("the server was lost: {error}"))?;
     Ok(ended.success())

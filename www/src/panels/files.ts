@@ -45,12 +45,13 @@ export default function filesPanel(session: Session): Panel {
     const namer = await opener.get(signal, frame.opening());
     frame.progress(undefined);
     frame.say("Looking …");
-    body.replaceChildren();
+    const rows = files.map(([file, blob]) => row(file, blob, undefined));
+    body.replaceChildren(...rows);
     const began = performance.now();
     // All at once: the queue of the model sees to it that they take their turns.
-    const all = await Promise.all(files.map(async ([file, blob]) => {
+    const all = await Promise.all(files.map(async ([file, blob], index) => {
       const found = await namer.name(blob, { signal, priority: session.settings.priority });
-      body.append(row(file, blob, found[0]));
+      rows[index]?.replaceWith(row(file, blob, found[0]));
       return found;
     }));
     const took = performance.now() - began;
