@@ -26,6 +26,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod dots;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,10 @@ mod wasm128;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+pub use dots::{Dots, dots};
 pub use portable::Portable;
+#[cfg(test)]
+pub(crate) use portable::SIGNED;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub use wasm128::Wasm128;
 
@@ -449,19 +453,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The sum of all lanes, wrapping.
     fn sum_i32(self, a: Self::I32) -> i32;
 
-    /// Adds to each lane of `sum` the products of the four unsigned bytes in that lane of `a` and the four signed bytes in
-    /// that lane of `b`; exact but for wrapping. One instruction with VNNI, about eight otherwise: see [`dispatch_bytes`].
+    /// Adds to each lane of `sum` the products of the four bytes in that lane of `a`, which are signed or not as [`dots`] says,
+    /// and the four signed bytes in that lane of `b`; exact but for wrapping, where `dots` says anything. One instruction with
+    /// VNNI and with relaxed SIMD, about eight otherwise: see [`dispatch_bytes`].
     #[inline(always)]
     fn dot(self, a: Self::I32, b: Self::I32, sum: Self::I32) -> Self::I32 {
-        let byte = self.splat_i32(0xff);
-        let first = self.mul_i32(self.and_i32(a, byte), self.shr_i32(self.shl_i32(b, 24), 24));
-        let second = self.shr_i32(self.shl_i32(b, 16), 24);
-        let second = self.mul_i32(self.and_i32(self.shr_u32(a, 8), byte), second);
-        let third = self.shr_i32(self.shl_i32(b, 8), 24);
-        let third = self.mul_i32(self.and_i32(self.shr_u32(a, 16), byte), third);
-        let fourth = self.mul_i32(self.shr_u32(a, 24), self.shr_i32(b, 24));
-        let pairs = [self.add_i32(first, second), self.add_i32(third, fourth)];
-        self.add_i32(sum, self.add_i32(pairs[0], pairs[1]))
+        products(self, a, b, sum)
     }
 
     /// [`Simd::dot`] of the four bytes at `at`, the same in every lane, with each of two vectors.
@@ -487,4 +484,18 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_i32_round(self, a: Self::F32) -> Self::I32;
     /// The whole number towards zero. Not specified for NaN and numbers beyond `i32`.
     fn to_i32_truncate(self, a: Self::F32) -> Self::I32;
+}
+
+/// [`Simd::dot`] of unsigned bytes, by multiplying lanes.
+#[inline(always)]
+fn products<S: Simd>(simd: S, a: S::I32, b: S::I32, sum: S::I32) -> S::I32 {
+    let byte = simd.splat_i32(0xff);
+    let first = simd.mul_i32(simd.and_i32(a, byte), simd.shr_i32(simd.shl_i32(b, 24), 24));
+    let second = simd.shr_i32(simd.shl_i32(b, 16), 24);
+    let second = simd.mul_i32(simd.and_i32(simd.shr_u32(a, 8), byte), second);
+    let third = simd.shr_i32(simd.shl_i32(b, 8), 24);
+    let third = simd.mul_i32(simd.and_i32(simd.shr_u32(a, 16), byte), third);
+    let fourth = simd.mul_i32(simd.shr_u32(a, 24), simd.shr_i32(b, 24));
+    let pairs = [simd.add_i32(first, second), simd.add_i32(third, fourth)];
+    simd.add_i32(sum, simd.add_i32(pairs[0], pairs[1]))
 }

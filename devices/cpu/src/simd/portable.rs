@@ -13,6 +13,12 @@ pub struct Portable;
 
 const N: usize = 4;
 
+#[cfg(test)]
+std::thread_local! {
+    /// Whether [`Simd::dot`] reads bytes as signed ones, on this thread.
+    pub(crate) static SIGNED: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+}
+
 /// Four numbers, aligned so that they may live in one register.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(16))]
@@ -52,6 +58,17 @@ impl Simd for Portable {
 
     const LANES: usize = N;
     const REGISTERS: usize = 16;
+
+    // Stands for engines of WebAssembly whose products are signed: (byte ^ 0x80) - 128 is a byte that is read as signed.
+    #[cfg(test)]
+    fn dot(self, a: Lanes<i32>, b: Lanes<i32>, sum: Lanes<i32>) -> Lanes<i32> {
+        if !SIGNED.get() {
+            return super::products(self, a, b, sum);
+        }
+        let ones = super::products(self, self.splat_i32(0x0101_0101), b, self.splat_i32(0));
+        let sum = self.sub_i32(sum, self.shl_i32(ones, 7));
+        super::products(self, self.xor_i32(a, self.splat_i32(i32::from_le_bytes([0x80; 4]))), b, sum)
+    }
 
     #[inline(always)]
     fn call<V: Vectorized>(self, op: V) -> V::Output {

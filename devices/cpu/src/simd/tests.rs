@@ -374,6 +374,10 @@ fn a_lower_level_of_the_token_takes_the_narrower_vectors() {
 on_every_isa!(bytes_are_multiplied_four_to_a_lane_and_exactly, dots);
 
 fn dots<S: Simd>(simd: S) {
+    // What the engine's own products are is asked in another place.
+    if super::dots(Isa::portable()) != Some(super::Dots::Unsigned) {
+        return;
+    }
     let lanes = |seed: i32| -> Vec<i32> {
         (0..S::LANES as i32).map(|lane| (lane + seed).wrapping_mul(0x9e37_79b1u32 as i32)).collect()
     };

@@ -135,6 +135,13 @@ impl Simd for Wasm128 {
         return f32x4_add(f32x4_mul(a, b), c);
     }
 
+    // The order is the reverse of ours: its second operand is the one with seven bits, or whatever `dots` found out.
+    #[cfg(target_feature = "relaxed-simd")]
+    #[inline(always)]
+    fn dot(self, a: v128, b: v128, sum: v128) -> v128 {
+        i32x4_relaxed_dot_i8x16_i7x16_add(b, a, sum)
+    }
+
     instructions! {
         fn splat(value: f32) -> v128 { f32x4_splat(value) }
         fn add(a: v128, b: v128) -> v128 { f32x4_add(a, b) }

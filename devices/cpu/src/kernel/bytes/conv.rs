@@ -31,7 +31,7 @@ pub(super) struct Problem {
     pub(super) groups: usize,
     /// Output channels of a group.
     pub(super) features: usize,
-    /// The byte that stands for zero, and what is flipped to read bytes as unsigned ones.
+    /// The byte that stands for zero, and what is flipped to read bytes as products do.
     pub(super) zero: u8,
     pub(super) flip: u8,
     /// How many channels there are apart, in an image that is woven together first; the geometry then has four.
@@ -126,6 +126,7 @@ pub(super) struct Convolution {
 /// Sums that a billionth of a second is enough for, roughly.
 pub(super) fn products_a_nanosecond(isa: Isa) -> usize {
     match isa.level() {
+        Level::Portable if cfg!(target_arch = "wasm32") => 60,
         Level::Portable => 4,
         Level::Avx2 => 40,
         Level::Avx512 => 80,
