@@ -33,7 +33,7 @@ const LONG = 96;
 const WIDTH = 256;
 
 /** Requests are asked for in pieces of so many milliseconds. */
-const PATIENCE = 4;
+const PATIENCE = 2;
 
 /** Places in the queue for a policy that refuses, so that it has something to refuse. */
 const ROOM = 48;

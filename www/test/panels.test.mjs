@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { isQuiet, used } from "./support/machine.mjs";
+import { isQuiet, watched } from "./support/machine.mjs";
 import { ROOT, open, press, settled, texts, visit } from "./support/page.mjs";
 
-/** The most that it may take to read the picture of text, in milliseconds; on a machine that others use, too, some times as long. */
+/** The most that it may take to read the picture of text, in milliseconds; four times as long on a machine that others use, too. */
 const SOON = 3000;
 
 const expected = (name) => JSON.parse(readFileSync(join(ROOT, "tests/models", name, "expected.json"), "utf8"));
@@ -28,17 +28,17 @@ test("text: six lines, one of them turned", async () => {
 });
 
 test("text: read within 3 s of the press once its models are kept", async () => {
-  const others = await used();
   const found = [];
   for (let round = 0; round < 3 && !found.some((took) => took < SOON); round++) {
     await page.reload();
     await page.waitForSelector("#panel-text");
     const began = performance.now();
-    await press(page, "Read the sample");
-    found.push(performance.now() - began);
+    const { others } = await watched(() => press(page, "Read the sample"));
+    const took = performance.now() - began;
+    console.log(`# from the press of the button to the last line, with models out of the cache: ${took.toFixed(0)} ms; others used ${others.toFixed(1)} processors`);
+    found.push(isQuiet(others) ? took : took / 4);
   }
-  console.log(`# from the press of the button to the last line, with models out of the cache: ${found.map((took) => took.toFixed(0)).join(", ")} ms`);
-  assert.ok(Math.min(...found) < (isQuiet(others) ? SOON : 4 * SOON), `it took ${found.map((took) => took.toFixed(0)).join(", ")} ms`);
+  assert.ok(Math.min(...found) < SOON, `it took ${found.map((took) => took.toFixed(0)).join(", ")} ms`);
 });
 
 test("faces: five, with the scores of the reference", async () => {

@@ -8,7 +8,7 @@
 import { InferError } from "inferry";
 
 /** The longest that work goes on by itself, in milliseconds. */
-const TURN = 4;
+const TURN = 2;
 
 /** Gives way when it is time to, and stops when a signal says so. One serves all the work of a call, also what is interleaved. */
 export class Pace {

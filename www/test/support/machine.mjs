@@ -1,28 +1,56 @@
 // Whether others use the machine: what a test may say of time depends on it.
 
+import { readFileSync, readdirSync } from "node:fs";
 import { cpus } from "node:os";
 
-/** How long it is looked at, in milliseconds, and how many processors others may use on a quiet machine. */
+/** How long it is looked at when nothing is done meanwhile, in milliseconds, and how many processors others may use on a quiet machine. */
 const LOOK = 1000;
-const FEW = 0.5;
+const FEW = 0.3;
 
-/** How many processors are used at this moment. Nothing of ours is to run meanwhile. */
+/** What systems count in, where they have `/proc`: a hundredth of a second. */
+const TICK = 10;
+
+/** Does something. Gives what it gives, and how many processors others used meanwhile: all that was used without us and our children. */
+export async function watched(doing) {
+  const before = now();
+  const result = await doing();
+  const after = now();
+  return { result, others: Math.max(0, after.busy - before.busy - (after.own - before.own)) / (after.at - before.at) };
+}
+
+/** How many processors others use at this moment. */
 export async function used() {
-  const before = times();
-  await new Promise((resolve) => setTimeout(resolve, LOOK));
-  const after = times();
-  return (cpus().length * (after.busy - before.busy)) / Math.max(1, after.all - before.all);
+  return (await watched(() => new Promise((resolve) => setTimeout(resolve, LOOK)))).others;
 }
 
 /** Whether so many used processors are as good as none. */
 export const isQuiet = (used) => used < FEW;
 
-function times() {
-  let [busy, all] = [0, 0];
-  for (const { times } of cpus()) {
-    const sum = Object.values(times).reduce((sum, time) => sum + time, 0);
-    all += sum;
-    busy += sum - times.idle;
+/** Milliseconds of all processors in which they were busy, and those that were ours, as far as the system tells. */
+function now() {
+  let busy = 0;
+  for (const { times } of cpus()) busy += times.user + times.nice + times.sys + times.irq;
+  return { at: performance.now(), busy, own: ours() };
+}
+
+function ours() {
+  const parents = new Map();
+  const used = new Map();
+  let names = [];
+  try {
+    names = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  } catch {
+    // Not everywhere is there such a folder: then everything was others.
   }
-  return { busy, all };
+  for (const name of names) {
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+      parents.set(Number(name), Number(fields[1]));
+      used.set(Number(name), TICK * (Number(fields[11]) + Number(fields[12])));
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const isOurs = (id) => id === process.pid || (parents.has(id) && parents.get(id) > 0 && isOurs(parents.get(id)));
+  return [...used].reduce((sum, [id, time]) => (isOurs(id) ? sum + time : sum), 0);
 }
