@@ -39,6 +39,7 @@ export async function boxes(heat: Heat, picture: { readonly width: number; reado
     if (Math.min(width, height) < LEAST || mean(heat, quad) < SURE) continue;
     const whole = grown(quad, (width * height * UNCLIP) / (2 * (width + height)));
     found.push(scaled(centred(whole), across, down));
+    if (pace.isLate) await pace.give();
   }
   const line = ([{ y }]: Quad): number => Math.round(y / LINE);
   return found.sort((a, b) => line(a) - line(b) || a[0].x - b[0].x);

@@ -106,7 +106,7 @@ export default function facesPanel(session: Session): Panel {
     chooser("Choose a picture", "image/*", own),
   );
   droppable(frame.element, own);
-  void sample("faces.png").then(bitmap).then((picture) => view.show(picture, "The sample: five faces of different sizes"), () => undefined);
+  void view.begin(sample("faces.png").then(bitmap), "The sample: five faces of different sizes");
   return { element: frame.element, hidden: () => frame.element.dataset["camera"] && frame.stop() };
 }
 

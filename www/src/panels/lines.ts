@@ -79,6 +79,6 @@ export default function linesPanel(session: Session): Panel {
     el("span", { class: "hint" }, "or drop one here"),
   );
   droppable(frame.element, own);
-  void sample("house.png").then(bitmap).then((picture) => view.show(picture, "The sample: a drawing of a house"), () => undefined);
+  void view.begin(sample("house.png").then(bitmap), "The sample: a drawing of a house");
   return { element: frame.element };
 }

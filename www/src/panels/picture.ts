@@ -19,6 +19,7 @@ export class PictureView {
   readonly element: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
   #picture: ImageBitmap | undefined;
+  #isTaken = false;
 
   constructor(label: string, width: number, height: number) {
     this.#canvas = el("canvas", { width, height, role: "img", "aria-label": label });
@@ -27,6 +28,7 @@ export class PictureView {
 
   /** Shows a picture and nothing on it. What was shown before is freed. */
   show(picture: ImageBitmap, label: string): void {
+    this.#isTaken = true;
     this.#picture?.close();
     this.#picture = picture;
     this.#canvas.setAttribute("aria-label", label);
@@ -34,8 +36,17 @@ export class PictureView {
     this.draw(() => undefined);
   }
 
+  /** Shows a picture when it comes, unless another has been shown meanwhile. */
+  async begin(coming: Promise<ImageBitmap>, label: string): Promise<void> {
+    const picture = await coming.catch(() => undefined);
+    if (!picture) return;
+    if (this.#isTaken) picture.close();
+    else this.show(picture, label);
+  }
+
   /** Shows a film with an empty canvas over it, which has the extents of its frames. */
   film(video: HTMLVideoElement, label: string): void {
+    this.#isTaken = true;
     this.#picture?.close();
     this.#picture = undefined;
     this.element.prepend(video);

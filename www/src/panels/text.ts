@@ -92,7 +92,7 @@ export default function textPanel(session: Session): Panel {
     el("span", { class: "hint" }, "or drop one here"),
   );
   droppable(frame.element, own);
-  void sample("text.png").then(bitmap).then((picture) => view.show(picture, "The sample: six lines of text, one of them upside down"), () => undefined);
+  void view.begin(sample("text.png").then(bitmap), "The sample: six lines of text, one of them upside down");
   return { element: frame.element };
 }
 
