@@ -39,9 +39,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool, String> {
     };
     let work = place::target().join("bench-web");
     let other = install(&work)?;
+    let speed = place::target().join("bench/models");
     let mut driver = place::command("node");
     driver.arg(npm::sources().join("bench/run.mjs"));
-    for (name, folder) in [("--package", &package), ("--ort", &other), ("--work", &work)] {
+    for (name, folder) in [("--package", &package), ("--ort", &other), ("--work", &work), ("--speed", &speed)]
+    {
         driver.arg(name).arg(folder);
     }
     if let Some(file) = &options.keep {

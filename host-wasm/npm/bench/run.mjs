@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Lab, firstLine } from "./lab.mjs";
-import { models, tolerances, writeAdd } from "./models.mjs";
+import { models, speedModels, tolerances, writeAdd } from "./models.mjs";
 import { difference } from "./same.mjs";
 import { verdict } from "./table.mjs";
 
@@ -24,6 +24,7 @@ const { values: asked } = parseArgs({
     package: { type: "string" },
     ort: { type: "string" },
     work: { type: "string" },
+    speed: { type: "string", default: "" },
     only: { type: "string" },
     rounds: { type: "string", default: "5" },
     models: { type: "string", default: "" },
@@ -39,7 +40,7 @@ const carried = join(root, "tests/models");
 const made = join(asked.work, "models");
 const add = writeAdd(made);
 const filters = asked.models.split(",");
-const all = models([carried, join(root, ".models")]).filter(({ name }) => filters.some((filter) => name.includes(filter)));
+const all = [...models([carried, join(root, ".models")]), ...speedModels(asked.speed)].filter(({ name }) => filters.some((filter) => name.includes(filter)));
 const tolerance = tolerances(carried);
 
 /** An earlier `found.json`: parts that are not measured now are taken from there, and say so. */
@@ -47,7 +48,7 @@ const kept = asked.keep && JSON.parse(readFileSync(asked.keep, "utf8"));
 
 /** What went wrong, and what differed, a line each. */
 const problems = [];
-const lab = await Lab.open({ "/package/": asked.package, "/ort/": join(asked.ort, "dist"), "/models/": [carried, join(root, ".models"), made] });
+const lab = await Lab.open({ "/package/": asked.package, "/ort/": join(asked.ort, "dist"), "/models/": [carried, join(root, ".models"), made], "/speed/": asked.speed || [] });
 const found = { ...about(), chromium: await lab.version(), parts: {}, bars: [], problems };
 const sections = [];
 try {

@@ -44,7 +44,11 @@ pub(super) struct Tile<'a> {
 /// Pixels of the largest tile: as many as leave registers for two vectors of weights and a broadcast number. Where products
 /// of bytes are several instructions they need some more.
 pub(super) const fn pixels<S: Simd>() -> usize {
-    if S::REGISTERS >= 32 { MOST_PIXELS } else { 4 }
+    match S::REGISTERS {
+        32.. => MOST_PIXELS,
+        _ if cfg!(target_feature = "relaxed-simd") => 6,
+        _ => 4,
+    }
 }
 
 /// Computes the sums of `pixels` pixels.

@@ -32,7 +32,15 @@ pub(super) struct Region {
     lines: usize,
     /// Numbers from one row to the next.
     pub(super) pitch: usize,
+    /// Numbers from one phase of a channel to the next.
+    block: usize,
 }
+
+/// Numbers that are this far apart lie in the same few places of the first level of cache.
+pub(super) const ALIASED: usize = 1024;
+
+/// Keeps rows that are read together out of the same places of a cache: as many numbers as a cache line has.
+const GAP: usize = 16;
 
 /// Numbers that [`Region::gather`] may write beyond the region, and tiles may read beyond it.
 pub(super) const SLACK: usize = 64;
@@ -41,21 +49,25 @@ impl Region {
     /// The region of `channels` channels under blocks of at most `rows` x `columns` of the output; `None` when it is
     /// absurdly large.
     pub(super) fn new(plane: &Plane, channels: usize, rows: usize, columns: usize) -> Option<Region> {
+        let lines = plane.rows.reach(rows, plane.row_step());
+        let pitch = plane.columns.reach(columns, plane.columns.stride);
+        let block = lines.checked_mul(pitch)?;
         let region = Region {
             channels,
             row_phases: plane.rows.phases(plane.row_step()),
             column_phases: plane.columns.phases(plane.columns.stride),
-            lines: plane.rows.reach(rows, plane.row_step()),
-            pitch: plane.columns.reach(columns, plane.columns.stride),
+            lines,
+            pitch,
+            block: if block.is_multiple_of(ALIASED) { block.checked_add(GAP)? } else { block },
         };
         let phases = region.row_phases.len() * region.column_phases.len();
-        let len = phases.checked_mul(region.lines)?.checked_mul(region.pitch)?.checked_mul(channels)?;
+        let len = phases.checked_mul(region.block)?.checked_mul(channels)?;
         (len < 1 << 30).then_some(region)
     }
 
     /// Numbers of the region.
     pub(super) fn len(&self) -> usize {
-        self.row_phases.len() * self.column_phases.len() * self.lines * self.pitch * self.channels
+        self.row_phases.len() * self.column_phases.len() * self.block * self.channels
     }
 
     /// Where each tap of each channel begins, taps innermost.
@@ -81,7 +93,7 @@ impl Region {
         let (row_phase, line) = split(&plane.rows, &self.row_phases, plane.row_step(), row);
         let (column_phase, column) = split(&plane.columns, &self.column_phases, plane.columns.stride, column);
         let phase = (column_phase * self.channels + channel) * self.row_phases.len() + row_phase;
-        (phase * self.lines + line) * self.pitch + column
+        phase * self.block + line * self.pitch + column
     }
 
     /// Copies the region under `place` from consecutive channels of the input. `to` has [`SLACK`] numbers more than the
@@ -104,7 +116,7 @@ impl Region {
             let span = Span::new(width, first_column, 1, self.pitch);
             for channel in 0..self.channels {
                 let image = &input[channel * plane.input()..][..plane.input()];
-                let to = &mut to[channel * self.lines * self.pitch..][..lines * self.pitch + SLACK];
+                let to = &mut to[channel * self.block..][..lines * self.pitch + SLACK];
                 span.copy_rows(simd, image, first_row, plane.row_step(), to);
             }
             return;
@@ -131,7 +143,7 @@ impl Region {
                             None => span.zeros(simd, to),
                         }
                     }
-                    at += self.lines * self.pitch;
+                    at += self.block;
                 }
             }
         }
@@ -151,7 +163,7 @@ impl Region {
         to: &mut [f32],
     ) {
         let width = plane.columns.input;
-        let block = self.lines * self.pitch;
+        let block = self.block;
         let apart = self.channels * self.row_phases.len() * block;
         assert!(to.len() >= 2 * apart + SLACK && lines <= self.lines && SLACK >= 2 * S::LANES);
         let (even, odd) = (pair.even.first + pair.later * apart, pair.odd.first + (1 - pair.later) * apart);

@@ -12,7 +12,7 @@
 //!       K columns: one broadcast a number
 //! ```
 //!
-//! A *tile* is as many rows and columns as registers can accumulate (14 x 32 with AVX-512, 6 x 16 with AVX2, 4 x 8 else);
+//! A *tile* is as many rows and columns as registers can accumulate (14 x 32 with AVX-512, 6 x 16 with AVX2, 6 x 8 with relaxed SIMD, 4 x 8 else);
 //! [`compute`] makes one, over the whole inner dimension, adds a bias, limits the result and stores it once. Where the
 //! numbers of the two factors lie is said by tables of offsets ([`Left`], [`Right`]): in panels packed beforehand
 //! ([`pack`]), in a plain matrix, or under the taps of a convolution, which so reads its image without unfolding it.
@@ -31,6 +31,7 @@
 //! | AVX-512 24x16 / 16x16 | 217 / 207; 59 with 24 strided rows 4 KiB apart |
 //! | AVX2 6x16 / 12x8 / 4x24 (spills) | 122 / 108 / 60 |
 //! | portable 4x8 / 8x4 / 6x8 (spills), plain SSE2 | 43 / 35 / 27 |
+//! | V8, relaxed SIMD, 6x8 (a product of 384 x 384 x 384, on a busy machine) | 47 |
 
 mod micro;
 pub(crate) mod pack;
