@@ -28,6 +28,9 @@ const IDLE = 500;
 const SLOWER = 250;
 const NUMBERS = 500;
 
+/** The page's thread is looked at from so many milliseconds after the page was loaded. */
+const SETTLING = 400;
+
 /** Runs that ended so long ago are not told of any more. */
 const FRESH = 8000;
 
@@ -130,7 +133,10 @@ export function cockpit(session: Session): Cockpit {
   /** What begins is shown at once. */
   const soon = (): void => soonest(0);
   span.addEventListener("change", soon);
-  heartbeat.start();
+  // What loading the page costs is not what it is to show.
+  const settled = (): void => void setTimeout(() => heartbeat.start(), SETTLING);
+  if (document.readyState === "complete") settled();
+  else addEventListener("load", settled, { once: true });
   soon();
 
   const beside = el("aside", { class: "cockpit beside", "aria-label": "Cockpit" },

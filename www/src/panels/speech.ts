@@ -36,11 +36,13 @@ export default function speechPanel(session: Session): Panel {
   const noisy = new Strip("The recording as it was");
   const clean = new Strip("The recording without its noise");
   const [before, after] = [player("Before"), player("After")];
+  const noise = el("div", { class: "tools" });
   frame.stage.append(
     el("div", { class: "block" }, el("div", { class: "over" }, el("h3", {}, "Speech"), spans), strip.element, key()),
     el("div", { class: "block pair" },
-      el("div", {}, el("h3", {}, "Before"), noisy.element, before),
-      el("div", {}, el("h3", {}, "After noise suppression"), clean.element, after)));
+      el("div", { class: "over whole" }, el("h3", {}, "Noise"), noise),
+      el("div", {}, el("h4", {}, "Before"), noisy.element, before),
+      el("div", {}, el("h4", {}, "After"), clean.element, after)));
   const detectors = new Opener(session, voiceDetector);
   const denoisers = new Opener(session, denoiser);
 
@@ -121,9 +123,12 @@ export default function speechPanel(session: Session): Panel {
   const own = (file: File): void => void detect(async () => file);
   frame.actions.append(
     button("Hear the sample", "primary", () => void detect((signal) => sample("speech.wav", signal))),
-    button("Take the noise out of a sample", "plain", () => void suppress((signal) => sample("noisy.wav", signal))),
     button("Use the microphone", "plain", () => void listen()),
     chooser("Choose a sound", "audio/*", own),
+    el("span", { class: "hint" }, "or drop one here"),
+  );
+  noise.append(
+    button("Take the noise out of a sample", "plain", () => void suppress((signal) => sample("noisy.wav", signal))),
     chooser("Choose a noisy one", "audio/*", (file) => void suppress(async () => file)),
   );
   droppable(frame.element, own);
