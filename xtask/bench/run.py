@@ -19,10 +19,10 @@ from importlib.metadata import version
 import models
 import plot
 from engines import Program
-from parts import latency, start, throughput
+from parts import latency, sharing, start, throughput
 from table import verdict
 
-PARTS = {"latency": latency, "throughput": throughput, "start": start}
+PARTS = {"latency": latency, "throughput": throughput, "start": start, "sharing": sharing}
 
 
 class Lab:

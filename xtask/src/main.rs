@@ -58,7 +58,7 @@ cargo xtask COMMAND
                      them; opens it where there is a display. Fetches models and builds the package when need be. --port N
   bench [...]        this runtime beside onnxruntime and OpenVINO (by pip, into the target folder), natively, in turns: latency,
                      throughput, load and memory; writes the table and a picture into docs/. A part of it: --only
-                     latency,throughput,start, --models FILTER,FILTER. Besides: --rounds N, --seconds S, --json FILE,
+                     latency,throughput,start,sharing, --models FILTER,FILTER. Besides: --rounds N, --seconds S, --json FILE,
                      --inferry PROGRAM (one that is built)
   bench-web [...]    this package against onnxruntime-web's CPU provider, in turns, in one headless Chromium; writes the table
                      into docs/performance.md. A part of it: --only latency,create,add,throughput,gaps,abort,memory,
