@@ -94,6 +94,24 @@ test("what is shown is what was measured: stages add up, the list names the mode
   await page.waitForFunction(() => /done/.test(document.querySelector(".timeline canvas").getAttribute("aria-label")));
 });
 
+for (const [where, init] of [["a worker", undefined], ["the page's thread, where workers get no canvases", () => delete HTMLCanvasElement.prototype.transferControlToOffscreen]]) {
+  test(`what runs is painted, in ${where}`, async (t) => {
+    const { page } = await open({ panel: "speech", init }, t);
+    const painted = () => page.evaluate(() => ["#panel-speech .strip", ".timeline canvas", ".cockpit .strip"].map((selector) => {
+      const canvas = document.querySelector(selector);
+      const copy = new OffscreenCanvas(canvas.clientWidth, canvas.clientHeight).getContext("2d");
+      copy.drawImage(canvas, 0, 0, canvas.clientWidth, canvas.clientHeight);
+      const colours = new Set(new Uint32Array(copy.getImageData(0, 0, canvas.clientWidth, canvas.clientHeight).data.buffer));
+      return colours.size;
+    }));
+    const before = await painted();
+    await press(page, "Hear the sample");
+    // The strips follow a little later; should they not, the test runs out of time.
+    for (let after = before; !after.every((colours, at) => colours > 2 && (at > 0 || colours > before[at])); ) after = await painted();
+    assert.ok((await page.locator(".words span").count()) > 3);
+  });
+}
+
 /** The hard mode from the press of its button to its verdict. */
 async function hard(page) {
   await page.getByRole("button", { name: "Make it hard" }).click();

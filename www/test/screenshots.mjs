@@ -38,7 +38,7 @@ async function shot(context, page, name) {
   // The driver writes no WebP, which is a third of the bytes.
   const session = await context.newCDPSession(page);
   const clip = { x: 0, y: 0, width, height, scale: 1 };
-  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: 88, clip, captureBeyondViewport: true });
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: 80, clip, captureBeyondViewport: true });
   writeFileSync(join(folder, `${name}.webp`), Buffer.from(data, "base64"));
   await session.detach();
   console.log(name);

@@ -38,10 +38,10 @@ const ALL = [["text", "Read the sample"], ["faces", "Find faces in the sample"],
   ["speech", "Take the noise out of a sample"], ["lines", "Find lines in the sample"], ["files", "Name nine samples"]];
 
 /**
- * Opens the page. `plain`: from a server without headers. Gives the page, the server, the errors of the page, and `close`, which
+ * Opens the page. `plain`: from a server without headers; `init`: what the browser does before the page. Gives the page, the server, the errors of the page, and `close`, which
  * throws when there were any, and is called after `t`, the test, if it is given.
  */
-export async function open({ plain = false, panel = "", size = DESKTOP, colorScheme = "light", base = "/" } = {}, t) {
+export async function open({ plain = false, panel = "", size = DESKTOP, colorScheme = "light", base = "/", init } = {}, t) {
   if (!existsSync(join(DIST, "index.html"))) throw new Error("the page has not been built: npm run build");
   const server = await serve({ folders: { [base]: DIST }, headers: plain ? {} : ISOLATED });
   const { context, close } = await launch(DEVICES);
@@ -55,6 +55,7 @@ export async function open({ plain = false, panel = "", size = DESKTOP, colorSch
   const page = await context.newPage();
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  if (init) await page.addInitScript(init);
   await page.setViewportSize(size);
   await page.emulateMedia({ colorScheme });
   await page.goto(`${server.origin}${base}${panel && `#${panel}`}`);
