@@ -2,7 +2,8 @@
 //!
 //! Before: `y = QLinearConv(x, sx, zx, w, sw, zw, sy, zy, b)`. After: `f = DequantizeLinear(x, 1, zx)`,
 //! `c = Conv(f, w - zw, b)`, `m = Mul(c, sx·sw / sy)`, `y = QuantizeLinear(m, 1, zy)`; ConvInteger, MatMulInteger and
-//! QLinearMatMul likewise, the first two with a Cast to i32 at the end.
+//! QLinearMatMul likewise, the first two with a Cast to i32 at the end. A Cast of that back to f32, as dynamic quantisation has it,
+//! reads the sum instead, so that the scale, the bias and the activation behind it can be fused with the product.
 //!
 //! An `f32` holds every integer up to 2^24, and sums of integers are exact as long as no partial sum leaves that range.
 //! The weights are constant, so the largest sum that any input can give is known: 255 times the sum of the magnitudes of an
@@ -28,12 +29,30 @@ const REACH: f32 = 255.0;
 /// Rewrites every node for which the result is exact.
 pub fn lower_integer(graph: &mut Graph) {
     let nodes = core::mem::take(&mut graph.nodes);
-    for node in nodes {
+    // Each integer result of a lowered node, and the sum that it was cast from.
+    let mut sums: Vec<(ValueId, ValueId)> = Vec::new();
+    for mut node in nodes {
+        if let Some(cast) = node.op.downcast::<Cast>()
+            && cast.to == ElementType::F32
+            && let Some((_, sum)) = sums.iter().find(|(whole, _)| node.inputs[0] == Some(*whole))
+        {
+            // A Cast to what it is already, which `bypass` removes.
+            node.inputs[0] = Some(*sum);
+        }
         match lower(graph, &node) {
-            Some(lowered) => graph.nodes.extend(lowered),
+            Some(lowered) => {
+                sums.extend(cast_sum(&lowered));
+                graph.nodes.extend(lowered);
+            }
             None => graph.nodes.push(node),
         }
     }
+}
+
+/// The integers at the end of lowered nodes, and what they were cast from.
+fn cast_sum(lowered: &[Node]) -> Option<(ValueId, ValueId)> {
+    let last = lowered.last().filter(|node| node.op.downcast::<Cast>().is_some())?;
+    Some(((*last.outputs.first()?)?, (*last.inputs.first()?)?))
 }
 
 fn lower(graph: &mut Graph, node: &Node) -> Option<Vec<Node>> {
@@ -272,6 +291,26 @@ mod tests {
         let weights = graph.constant(graph.nodes[1].inputs[1].unwrap()).unwrap();
         assert_eq!(weights.to_vec::<f32>().unwrap(), [0.0, 1.0, 2.0, -5.0]);
         assert_eq!(graph.nodes[2].outputs[0], Some(graph.outputs[0]));
+    }
+
+    #[test]
+    fn a_sum_that_is_wanted_as_float_is_not_made_an_integer_in_between() {
+        let mut graph = graph(&[1, 2, 3, -4], 1);
+        let whole = graph.outputs[0];
+        let float = graph.add_value("float", Some(Fact::fixed(ElementType::F32, &[1, 2, 4, 4])));
+        graph.nodes.push(Node {
+            name: "cast".into(),
+            op: Arc::new(Cast { to: ElementType::F32, saturate: true }),
+            inputs: alloc::vec![Some(whole)],
+            outputs: alloc::vec![Some(float)],
+        });
+        graph.outputs = alloc::vec![float];
+        lower_integer(&mut graph);
+        crate::passes::bypass(&mut graph);
+        crate::passes::drop_dead(&mut graph);
+        let names: Vec<_> = graph.nodes.iter().map(|node| node.op.name()).collect();
+        assert_eq!(names, ["DequantizeLinear", "Conv"]);
+        assert_eq!(graph.nodes[1].outputs[0], Some(float));
     }
 
     #[test]
