@@ -13,16 +13,18 @@ use inferry_cpu::isa::Level;
 const VARIABLE: &str = "INFERRY_ISA";
 
 /// The names that the variable may have.
-const NAMES: [(&str, Level); 4] = [
+const NAMES: [(&str, Level); 6] = [
     ("portable", Level::Portable),
     ("avx2", Level::Avx2),
     ("avx512", Level::Avx512),
     ("avx512vnni", Level::Avx512Vnni),
+    ("neon", Level::Neon),
+    ("neoni8mm", Level::NeonI8mm),
 ];
 
 /// `INFERRY_ISA` names no instruction set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("INFERRY_ISA is \"{given}\"; it can be portable, avx2, avx512 or avx512vnni")]
+#[error("INFERRY_ISA is \"{given}\"; it can be portable, avx2, avx512, avx512vnni, neon or neoni8mm")]
 pub struct UnknownIsa {
     /// What it is.
     pub given: String,
@@ -59,7 +61,20 @@ fn best() -> Isa {
     unsafe { Isa::assume(level) }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn best() -> Isa {
+    if !std::arch::is_aarch64_feature_detected!("neon") {
+        return Isa::portable();
+    }
+    let level = match std::arch::is_aarch64_feature_detected!("i8mm") {
+        true => Level::NeonI8mm,
+        false => Level::Neon,
+    };
+    // SAFETY: as above.
+    unsafe { Isa::assume(level) }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn best() -> Isa {
     Isa::portable()
 }

@@ -48,7 +48,8 @@
 //!
 //! How many threads compute is said by [`Options`]: [`latency`](Options::latency) gives one request all cores,
 //! [`throughput`](Options::throughput) gives each core a request. The instruction set is chosen when the program runs; the
-//! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`) lowers it.
+//! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`, `neon`, `neoni8mm`)
+//! lowers it.
 //!
 //! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join`
 //! (threads within a request), `devices` (models on more than one), `compiled`, `request`, `run`, `jobs`, `completion` and

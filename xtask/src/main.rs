@@ -15,6 +15,7 @@ mod libtest;
 mod loom;
 mod models;
 mod mutants;
+mod neon;
 mod npm;
 mod place;
 mod purity;
@@ -53,6 +54,7 @@ cargo xtask COMMAND
                      above 5 ms
   valgrind           the plain tests of the protocol and of the desktop host under valgrind's memory checker
   wasm-kernels       the tests of the CPU device's kernels as WebAssembly with simd128, run by Node
+  neon               the tests of the CPU device's kernels, and a few models, for AArch64 under qemu-user (which must be here)
   npm                builds the browser's package from the sources and packs it: target/npm/inferry-VERSION.tgz
   serve [...]        builds the demo page and serves it on this machine, with the headers that isolate it, or with --plain without
                      them; opens it where there is a display. Fetches models and builds the package when need be. --port N
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         ["cancel-latency"] => cancel::run(),
         ["valgrind"] => valgrind::run(),
         ["wasm-kernels"] => wasm_kernels::run(),
+        ["neon"] => neon::run(),
         ["npm"] => npm::run(),
         ["serve", options @ ..] => serve::run(options),
         ["bench", options @ ..] => bench::run(options),

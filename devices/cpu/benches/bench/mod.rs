@@ -14,8 +14,19 @@ use inferry_engine::op::Op;
 
 /// The best instruction set of this machine, or what the variable `INFERRY_ISA` lowers it to (`portable`, `avx2`).
 pub(crate) fn isa() -> Isa {
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let found = Isa::portable();
+    #[cfg(target_arch = "aarch64")]
+    let found = {
+        use std::arch::is_aarch64_feature_detected as has;
+        let level = match (has!("neon"), has!("neon") && has!("i8mm")) {
+            (_, true) => Level::NeonI8mm,
+            (true, _) => Level::Neon,
+            _ => Level::Portable,
+        };
+        // SAFETY: just detected.
+        unsafe { Isa::assume(level) }
+    };
     #[cfg(target_arch = "x86_64")]
     let found = {
         use std::is_x86_feature_detected as has;
@@ -35,6 +46,7 @@ pub(crate) fn isa() -> Isa {
         Ok("portable") => found.at_most(Level::Portable),
         Ok("avx2") => found.at_most(Level::Avx2),
         Ok("avx512") => found.at_most(Level::Avx512),
+        Ok("neon") => found.at_most(Level::Neon),
         _ => found,
     }
 }

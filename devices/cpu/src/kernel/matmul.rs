@@ -303,6 +303,7 @@ fn cost(problem: &Problem, rows: usize, columns: usize, isa: Isa) -> u64 {
 pub(crate) fn gigaflops(isa: Isa) -> u64 {
     match isa.level() {
         Level::Portable => 12,
+        Level::Neon | Level::NeonI8mm => 40,
         Level::Avx2 => 60,
         Level::Avx512 | Level::Avx512Vnni => 120,
     }

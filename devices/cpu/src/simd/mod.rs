@@ -4,7 +4,7 @@
 //!  kernel: impl Vectorized for MyLoop { fn run<S: Simd>(self, simd: S) … }      written once
 //!             │ dispatch(isa, MyLoop { … })
 //!             ▼
-//!  shell with #[target_feature(…)] ─▶ MyLoop::run::<Avx512> | <Avx2> | <Portable>
+//!  shell with #[target_feature(…)] ─▶ MyLoop::run::<Avx512> | <Avx2> | <Neon> | <Portable>
 //! ```
 //!
 //! A value of a type that implements [`Simd`] is the proof that its instructions exist; the operations are methods of that
@@ -27,6 +27,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod dots;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+mod neon;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,8 @@ pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use dots::{Dots, dots};
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+pub use neon::Neon;
 pub use portable::Portable;
 #[cfg(test)]
 pub(crate) use portable::SIGNED;
@@ -67,9 +71,10 @@ pub fn dispatch<V: Vectorized>(isa: Isa, op: V) -> V::Output {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { Avx2::assume() }.call(op),
-        Level::Portable => BASE.call(op),
-        // Levels of other processors, which nobody can vouch for here.
-        #[cfg(not(target_arch = "x86_64"))]
+        // SAFETY: as above.
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        Level::Neon | Level::NeonI8mm => unsafe { Neon::<false>::assume() }.call(op),
+        // Portable, and levels of other processors, which nobody can vouch for here.
         _ => BASE.call(op),
     }
 }
@@ -80,6 +85,9 @@ pub fn dispatch_bytes<V: Vectorized>(isa: Isa, op: V) -> V::Output {
         // SAFETY: as for `dispatch`.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Vnni => unsafe { Avx512::<true>::assume() }.call(op),
+        // SAFETY: as for `dispatch`.
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        Level::NeonI8mm => unsafe { Neon::<true>::assume() }.call(op),
         _ => dispatch(isa, op),
     }
 }
@@ -106,6 +114,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Vectors that fit into registers at the same time: a hint for how much to unroll.
     const REGISTERS: usize;
+    /// Whether products take their left factors from a register's lanes, for which these had better lie side by side.
+    const BY_ELEMENT: bool = false;
 
     /// Runs `op` as a function of its own, with these instructions.
     fn call<V: Vectorized>(self, op: V) -> V::Output;
@@ -340,6 +350,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `a * b + c`, rounded once where the instruction exists, else twice.
     fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// A number times each of two vectors, added to two others.
+    #[inline(always)]
+    fn fma_pair(self, a: f32, b: [Self::F32; 2], c: [Self::F32; 2]) -> [Self::F32; 2] {
+        let a = self.splat(a);
+        [self.fma(a, b[0], c[0]), self.fma(a, b[1], c[1])]
+    }
     /// `if a < b { a } else { b }`: when either is NaN, `b`.
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `if a > b { a } else { b }`: when either is NaN, `b`. So `max(zero, x)` is a Relu that keeps NaN.
@@ -455,7 +471,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Adds to each lane of `sum` the products of the four bytes in that lane of `a`, which are signed or not as [`dots`] says,
     /// and the four signed bytes in that lane of `b`; exact but for wrapping, where `dots` says anything. One instruction with
-    /// VNNI and with relaxed SIMD, about eight otherwise: see [`dispatch_bytes`].
+    /// VNNI, I8MM and relaxed SIMD, about eight otherwise: see [`dispatch_bytes`].
     #[inline(always)]
     fn dot(self, a: Self::I32, b: Self::I32, sum: Self::I32) -> Self::I32 {
         products(self, a, b, sum)

@@ -27,6 +27,15 @@ impl Isa {
                 }
             }
         }
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            // SAFETY: just detected.
+            found.push(unsafe { Isa::assume(Level::Neon) });
+            if std::arch::is_aarch64_feature_detected!("i8mm") {
+                // SAFETY: as above.
+                found.push(unsafe { Isa::assume(Level::NeonI8mm) });
+            }
+        }
         found
     }
 }
@@ -199,6 +208,15 @@ fn floats<S: Simd>(simd: S) {
     let three = simd.splat(3.0);
     let mixed = |a| simd.fma(a, three, simd.fma(three, a, a));
     check_unary(simd, "fma", &ramp, mixed, |a| 7.0 * a);
+    let (first, second) = (simd.load(&ramp), simd.load(&ramp[S::LANES..]));
+    let [sum, other] = simd.fma_pair(3.0, [first, second], [second, three]);
+    let mut out = [[0.0; 16]; 2];
+    simd.store(sum, &mut out[0]);
+    simd.store(other, &mut out[1]);
+    for lane in 0..S::LANES {
+        let (first, second) = (ramp[lane], ramp[S::LANES + lane]);
+        assert_eq!([out[0][lane], out[1][lane]], [3.0 * first + second, 3.0 * second + 3.0]);
+    }
 }
 on_every_isa!(float_operations_agree_with_scalars, floats);
 
@@ -365,7 +383,7 @@ fn a_lower_level_of_the_token_takes_the_narrower_vectors() {
     }
     let best = *Isa::detect_for_tests().last().expect("portable at least");
     assert_eq!(dispatch(best.at_most(Level::Portable), Lanes), 4);
-    if best.level() >= Level::Avx512 {
+    if best.level().includes(Level::Avx512) {
         assert_eq!(dispatch(best, Lanes), 16);
         assert_eq!(dispatch(best.at_most(Level::Avx2), Lanes), 8);
     }
@@ -393,6 +411,15 @@ fn dots<S: Simd>(simd: S) {
             let (a, b) = (a[lane].to_le_bytes(), b[lane].to_le_bytes());
             let products = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(b as i8));
             assert_eq!(out[lane], products.fold(sum[lane], i32::wrapping_add));
+        }
+        // The same four bytes with each of two vectors.
+        let (first, second) = (simd.load_i32(&b), simd.load_i32(&sum));
+        // SAFETY: the list has a number of four bytes at least.
+        let [left, right] = unsafe { simd.dot_pair(a.as_ptr().cast(), [first, second], [second, first]) };
+        let four = simd.splat_i32(a[0]);
+        let wanted = [simd.dot(four, first, second), simd.dot(four, second, first)];
+        for (actual, wanted) in [left, right].into_iter().zip(wanted) {
+            assert_eq!(simd.mask_bits(simd.eq_i32(actual, wanted)), ((1u64 << S::LANES) - 1) as u32);
         }
     }
 }

@@ -128,6 +128,8 @@ pub(super) fn products_a_nanosecond(isa: Isa) -> usize {
     match isa.level() {
         Level::Portable if cfg!(target_arch = "wasm32") => 60,
         Level::Portable => 4,
+        Level::Neon => 10,
+        Level::NeonI8mm => 120,
         Level::Avx2 => 40,
         Level::Avx512 => 80,
         Level::Avx512Vnni => 300,

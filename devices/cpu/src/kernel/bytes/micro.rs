@@ -45,7 +45,11 @@ pub(super) struct Tile<'a> {
 /// of bytes are several instructions they need some more. In V8, whose products are one instruction, six pixels were slower
 /// than four (ResNet-18 Q/DQ 38 and 32 ms).
 pub(super) const fn pixels<S: Simd>() -> usize {
-    if S::REGISTERS >= 32 { MOST_PIXELS } else { 4 }
+    match (S::REGISTERS, S::LANES) {
+        (32.., 8..) => MOST_PIXELS,
+        (32.., _) => 12,
+        _ => 4,
+    }
 }
 
 /// Computes the sums of `pixels` pixels.
