@@ -95,6 +95,13 @@ pub trait CompiledModel: Send + Sync {
         None
     }
 
+    /// Whether a run is likely to be faster on several threads. A host may compute one that is not on its caller's, which
+    /// saves the way to another and back; being wrong costs time and nothing else. Asked before runs, so it may change with the
+    /// shapes that were seen, and must not take long.
+    fn forks(&self) -> bool {
+        true
+    }
+
     /// Everything one request will ever need besides its tensors. The only place that allocates; called again only after
     /// a panic has left a request's work in doubt.
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError>;

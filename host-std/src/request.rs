@@ -68,8 +68,8 @@ impl Request {
 
     /// Runs and waits. The callback is not called.
     ///
-    /// Where each stream has one thread, the calling thread computes, without any change of threads; where a stream has
-    /// several, they do. Another thread can stop it through a [`Canceller`].
+    /// Where each stream has one thread, or the model is too small to be spread over several, the calling thread computes,
+    /// without any change of threads; else a stream does. Another thread can stop it through a [`Canceller`].
     pub fn infer(&mut self) -> Result<Outputs<'_>, InferError> {
         self.infer_until(None)
     }
@@ -81,7 +81,7 @@ impl Request {
     }
 
     fn infer_until(&mut self, deadline: Option<Instant>) -> Result<Outputs<'_>, InferError> {
-        if !self.host.place.infers_on_callers_stack() {
+        if !self.host.place.infers_on_callers_stack() && self.model().forks() {
             let run = Run::silent(self.core.start_silently()?, &self.host);
             return match deadline {
                 Some(deadline) => run.deadline(deadline).wait(),

@@ -193,6 +193,10 @@ impl CompiledModel for Compiled {
         &self.0.outputs
     }
 
+    fn forks(&self) -> bool {
+        self.0.plans.latest().is_none_or(|kept| kept.plan.forks)
+    }
+
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
         let work = CpuWork::new(self.0.clone());
         Ok(Box::new(work.map_err(|OutOfMemory(bytes)| PrepareError::OutOfMemory { bytes })?))
@@ -305,6 +309,16 @@ mod tests {
         assert!(Arc::ptr_eq(&a, &plan(&shared, 1)) && Arc::ptr_eq(&c, &plan(&shared, 3)));
         assert!(!Arc::ptr_eq(&b, &plan(&shared, 2)));
         assert_eq!(shared.plans.count(), 2);
+    }
+
+    #[test]
+    fn a_model_forks_as_long_as_the_latest_shape_was_worth_it() {
+        let compiled = Compiled(Arc::new(shared(2)));
+        assert!(compiled.forks(), "nothing is known yet");
+        plan(&compiled.0, 3);
+        assert!(!compiled.forks());
+        plan(&compiled.0, 1 << 20);
+        assert!(compiled.forks());
     }
 
     #[test]

@@ -29,6 +29,11 @@ const BLOCK: u64 = 500_000;
 /// Estimated nanoseconds of work below which waking other threads costs more than it saves.
 const WORTH_A_FORK: u64 = 30_000;
 
+/// True when so many tiles of a phase are worth spreading over several threads.
+pub(crate) fn worth_a_fork(phase: &Phase, tiles: usize) -> bool {
+    !phase.serial && tiles > 1 && phase.cost.saturating_mul(tiles as u64) >= WORTH_A_FORK
+}
+
 /// Into how many pieces a forked block is cut for each thread, so that they finish together.
 const PIECES: usize = 4;
 
@@ -301,8 +306,7 @@ impl Pace<'_> {
 
     /// True when so many tiles are worth spreading over the threads.
     fn forks(&self, phase: &Phase, tiles: usize) -> bool {
-        let work = phase.cost.saturating_mul(tiles as u64);
-        self.width > 1 && !phase.serial && tiles > 1 && work >= WORTH_A_FORK
+        self.width > 1 && worth_a_fork(phase, tiles)
     }
 
     /// Runs a kernel on from where the frame stands, up to phase `until`.

@@ -78,13 +78,14 @@ pub(super) async fn finish(draft: Draft, pace: &mut Pace) -> Result<Plan, PlanEr
         }));
     }
     let mut take = |moment: usize| finished[moment].take().expect("a step is in one block");
-    let blocks = blocks
+    let blocks: Vec<Block> = blocks
         .into_iter()
         .map(|(steps, broken)| Block { steps: steps.into_iter().map(&mut take).collect(), broken })
         .collect();
     let (slots, objects) = (slots as usize, objects as usize);
     let room = Room { arena: layout.arena, slots, objects, operands: operands.unwrap_or(0) };
-    Ok(Plan { blocks, constants, inputs, outputs, room, lates, loops, object_steps, depth })
+    let forks = blocks.iter().any(Block::forks);
+    Ok(Plan { blocks, constants, inputs, outputs, room, lates, loops, object_steps, depth, forks })
 }
 
 /// For each object: the step that reads it once, and after which nobody does. None for an output, which is read when the run
