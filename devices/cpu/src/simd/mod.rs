@@ -74,7 +74,8 @@ pub fn dispatch<V: Vectorized>(isa: Isa, op: V) -> V::Output {
         // SAFETY: as above.
         #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
         Level::Neon | Level::NeonI8mm => unsafe { Neon::<false>::assume() }.call(op),
-        // Portable, and levels of other processors, which nobody can vouch for here.
+        Level::Portable => BASE.call(op),
+        // Levels of other processors, which nobody can vouch for here.
         _ => BASE.call(op),
     }
 }
