@@ -16,7 +16,7 @@ use core::task::{Context, Poll};
 use crate::port::Port;
 use crate::profile::NodeProfile;
 use crate::remote::{ContextId, NoContext, RemoteContext};
-use crate::request::{Bindings, Failure, PrepareError};
+use crate::request::{Bindings, BoxError, Failure, PrepareError};
 use crate::state::StateMap;
 use crate::turn::Turn;
 
@@ -102,9 +102,35 @@ pub trait CompiledModel: Send + Sync {
         true
     }
 
+    /// Writes all that the device needs to make this model again without compiling it, piece after piece, to `write`. The
+    /// device says what these bytes are and how they are read; they hold everything, and refer to no other file.
+    ///
+    /// # Errors
+    /// [`ExportError`]: a model that cannot be exported, and what `write` says.
+    fn export(&self, write: &mut dyn FnMut(&[u8]) -> Result<(), BoxError>) -> Result<(), ExportError> {
+        let _ = write;
+        Err(ExportError::Unsupported)
+    }
+
     /// Everything one request will ever need besides its tensors. The only place that allocates; called again only after
     /// a panic has left a request's work in doubt.
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError>;
+}
+
+/// Why a compiled model could not be exported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// A model of a kind that has no form of its own: of a device without export, or one that was made of others (cut over
+    /// devices, chosen between them, with variables, in batches). What it was made of may have.
+    #[error("compiled models of this kind cannot be exported; the model that a device compiled may be")]
+    Unsupported,
+    /// What it is written to does not take it.
+    #[error("writing the compiled model: {0}")]
+    Write(BoxError),
+    /// The device cannot write it.
+    #[error("the compiled model cannot be exported: {0}")]
+    Device(BoxError),
 }
 
 /// The working memory of one request, and the position of its run.

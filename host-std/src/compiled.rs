@@ -1,17 +1,20 @@
 //! A compiled model with the place where its requests run.
 
 use std::future::Future;
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use inferry_core::batch::{self, BatchError, Batching};
+use inferry_core::device::ExportError;
 use inferry_core::jobs::{JobDone, JobSettings};
 use inferry_core::pool::{PoolRun, RequestPool, Tensors};
 use inferry_core::request::{BoxError, InferError, PrepareError};
 use inferry_core::state::VariableError;
 use inferry_core::{Pipeline, Port, Stateful, Timer, Variable, device};
 
+use crate::cache::{CacheError, Cached};
 use crate::clock::SystemClock;
 use crate::devices::{CandidateStatus, Over, PartInfo};
 use crate::here::Id;
@@ -188,6 +191,40 @@ impl CompiledModel {
         let place = Arc::new(Place::over(pipeline, trace));
         let (id, pool, streams, over) = (Id::unique(), Mutex::default(), *streams, self.0.over.clone());
         Ok(CompiledModel(Arc::new(Inner { device: model, place, streams, optimal, over, id, pool })))
+    }
+
+    /// Writes the compiled model, for [`Runtime::import_file`](crate::Runtime::import_file): the graph after all passes, its weights
+    /// and their packed forms, so that an import neither optimises nor packs.
+    ///
+    /// What is written is for this version of this crate, this instruction set and this kind of machine, and holds everything;
+    /// the model's own file is not needed any more. The packed forms are those that the model has needed until now: of one
+    /// whose input shapes are open, run it once before. Compressing the file would make it slower to load.
+    ///
+    /// # Errors
+    /// [`ExportError`]: what the writer says; and that there is no such form of a model with variables, in batches, or on
+    /// several devices. Export the model that it was made of.
+    pub fn export(&self, mut to: impl Write) -> Result<(), ExportError> {
+        self.0.device.export(&mut |bytes| Ok(to.write_all(bytes)?))?;
+        to.flush().map_err(|error| ExportError::Write(error.into()))
+    }
+
+    /// True when the model came out of a [cache](crate::Runtime::cached) and was not compiled.
+    pub fn loaded_from_cache(&self) -> bool {
+        matches!(self.cached(), Cached::Loaded)
+    }
+
+    /// What the cache did for this model.
+    pub fn cached(&self) -> Cached {
+        if let Over::Cached(saver) = &self.0.over { saver.how().clone() } else { Cached::Off }
+    }
+
+    /// Blocks the calling thread until what there is to write to the cache is written. Of a model whose input shapes are open
+    /// there is something to write when it has run.
+    ///
+    /// # Errors
+    /// [`CacheError`]: the folder cannot be written to, or is full. The model is none the worse for it.
+    pub fn wait_cache(&self) -> Result<(), CacheError> {
+        if let Over::Cached(saver) = &self.0.over { saver.wait() } else { Ok(()) }
     }
 
     /// How many requests in flight keep all streams busy: one for each, and one that is ready when a stream gets free.

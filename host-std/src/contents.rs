@@ -1,6 +1,7 @@
 //! The bytes of a file: large ones mapped into memory, so that they are copied once, when tensors are made of them.
 //!
-//! A map is only held while a model is read. Small files, and what the system does not map (a pipe), are read.
+//! The map of an ONNX file is only held while the model is read; that of a compiled model for as long as the model lives, whose
+//! weights lie there. Small files, and what the system does not map (a pipe), are read.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -35,6 +36,12 @@ impl Contents {
     }
 }
 
+impl AsRef<[u8]> for Contents {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 fn map(file: &File) -> Option<Mmap> {
     // Its pages at once rather than one fault at a time: all of them will be read.
     let mut options = MmapOptions::new();
@@ -42,7 +49,8 @@ fn map(file: &File) -> Option<Mmap> {
     // SAFETY: within this process nobody writes to the pages: they are mapped to be read, and the map is ours alone. Another
     // program could write to the file meanwhile; then the bytes are no model, or another, as they would be had we read a
     // moment earlier or later, for the reader looks at each of them once and trusts none. One that cuts the file short ends
-    // this process, as with every program that maps files: who replaces a model does so by renaming.
+    // this process, as with every program that maps files: who replaces a model does so by renaming. Of a compiled model's
+    // file, whose weights are looked at in every run, the documentation asks that much, and our own cache renames.
     unsafe { options.map(file) }.ok()
 }
 

@@ -66,6 +66,11 @@ impl Folder {
         Folder(if path.as_os_str().is_empty() { PathBuf::from(".") } else { path })
     }
 
+    /// The path of the folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// The file at `location`, which must lie in the folder.
     fn open(&self, location: &str) -> Result<File, String> {
         let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);

@@ -5,8 +5,9 @@
 //! `broadcast` would take memory at every fork. This runs no requests, and a stream of one thread has none of it.
 
 use std::io;
+use std::thread;
 
-use inferry_core::Parallel;
+use inferry_core::{Parallel, Pieces};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// The threads of one stream. See the [module](self).
@@ -43,6 +44,36 @@ impl Parallel for ForkJoin {
     }
 }
 
+/// So many threads for a moment, the caller among them: for what is done while a model is loaded, when the threads of streams may
+/// not have begun, or run other models.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Briefly(pub(crate) usize);
+
+impl Parallel for Briefly {
+    fn width(&self) -> usize {
+        self.0.max(1)
+    }
+
+    fn for_each(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
+        let bodies = Pieces::new(0..count, 1);
+        let work = || {
+            while let Some(piece) = bodies.take() {
+                piece.for_each(body);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..self.width().min(count) {
+                // Without another thread the caller does it all.
+                let helper = thread::Builder::new().name("inferry-load".into());
+                if helper.spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
+        });
+    }
+}
+
 fn halve(first: usize, count: usize, body: &(dyn Fn(usize) + Sync)) {
     match count {
         0 => {}
@@ -59,7 +90,6 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
 
     /// Runs `test` on a thread of its own, which becomes worker 0.
     fn on_a_stream(width: usize, test: impl FnOnce(ForkJoin) + Send + 'static) {
@@ -78,6 +108,21 @@ mod tests {
                 });
                 assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "{count}");
             }
+        });
+    }
+
+    #[test]
+    fn threads_for_a_moment_run_every_body_once() {
+        for (width, count) in [(1, 3), (3, 0), (3, 1), (2, 100)] {
+            let runs: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            Briefly(width).for_each(count, &|body| {
+                runs[body].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "{width} {count}");
+        }
+        let barrier = Barrier::new(2);
+        Briefly(2).for_each(2, &|_| {
+            barrier.wait();
         });
     }
 

@@ -46,6 +46,9 @@
 //! A model may also be on [more than one device](Devices): cut over them by operator ([`Runtime::compile_split`]), or on the best
 //! that is ready ([`Runtime::compile_first_ready`]).
 //!
+//! What was made of a model can be [exported](CompiledModel::export) and [imported](Runtime::import_file); a
+//! [cache](Runtime::cached) does both by itself, so that only the first start of a program compiles.
+//!
 //! How many threads compute is said by [`Options`]: [`latency`](Options::latency) gives one request all cores,
 //! [`throughput`](Options::throughput) gives each core a request. The instruction set is chosen when the program runs; the
 //! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`, `neon`, `neoni8mm`)
@@ -53,10 +56,11 @@
 //!
 //! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join`
 //! (threads within a request), `devices` (models on more than one), `compiled`, `request`, `run`, `jobs`, `completion` and
-//! `observer` (what a user holds), `wait`, `sleep` and `timer` (time), `features` and `topology` (the machine), `file` (model
+//! `observer` (what a user holds), `import` and `cache` (compiled models as files), `wait`, `sleep` and `timer` (time), `features` and `topology` (the machine), `file` (model
 //! files). What this crate does *not* do: it knows no operator, and the protocol of a request is `inferry-core`'s.
 #![deny(unsafe_code)]
 
+mod cache;
 mod clock;
 mod compiled;
 mod completion;
@@ -67,6 +71,7 @@ mod features;
 mod file;
 mod fork_join;
 mod here;
+mod import;
 mod inputs;
 mod jobs;
 #[cfg(feature = "cli")]
@@ -86,6 +91,7 @@ pub mod trace;
 mod trampoline;
 mod wait;
 
+pub use cache::{CacheError, Cached};
 pub use clock::SystemClock;
 pub use compiled::{CompiledModel, ModelRun};
 pub use completion::Completion;
@@ -93,6 +99,7 @@ pub use devices::{CandidateState, CandidateStatus, Devices, NoDevice, PartInfo, 
 pub use executors::{Executors, run_and_wait};
 pub use features::UnknownIsa;
 pub use file::{FileError, Folder, read_model, read_model_within};
+pub use import::ImportError;
 pub use inputs::Input;
 pub use jobs::{JobResults, Jobs};
 pub use observer::{Observer, Watch};
@@ -105,6 +112,7 @@ pub use wait::block_on;
 
 pub use inferry_core::batch::{BatchError, Batching};
 pub use inferry_core::device;
+pub use inferry_core::device::ExportError;
 pub use inferry_core::jobs::{
     Finished, JobDone, JobError, JobId, JobSettings, NoSuchSlot, Overflow, Priority, Refusal, Results,
     SlotStatus, SubmitError,
@@ -123,7 +131,7 @@ pub use inferry_core::{
     Dim, Element, ElementType, Executor, Kind, PartialShape, Pipeline, Port, PortKey, Shape, Submitted, Task,
     Tensor, Timer, Value,
 };
-pub use inferry_cpu::Cpu;
+pub use inferry_cpu::{Cpu, ImportError as ImportProblem, is_export};
 pub use inferry_engine::Model;
 pub use inferry_engine::device::{Limits, ModelDevice, Settings as DeviceSettings};
 pub use inferry_engine::onnx::Limits as FileLimits;

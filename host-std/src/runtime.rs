@@ -5,7 +5,7 @@
 //! model calls its callbacks on threads of its own. A device whose stages block has one thread for waiting, so that devices
 //! wait side by side. Threads live as long as the runtime or anything compiled with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use inferry_core::device::{self, Device, StageKind};
@@ -17,12 +17,14 @@ use inferry_engine::Model;
 use inferry_engine::device::Settings;
 use inferry_engine::onnx::{self, ImportError};
 
+use crate::cache::Cache;
 use crate::clock::SystemClock;
 use crate::compiled::CompiledModel;
 use crate::devices::{Devices, Made, NoDevice, Over, Race, Split, SplitError};
 use crate::executors::Executors;
 use crate::features::{self, UnknownIsa};
 use crate::file::{FileError, read_model_within};
+use crate::import::cpu_options;
 use crate::options::{Callbacks, Options};
 use crate::place::Place;
 use crate::streams::{Streams, ThreadError};
@@ -33,6 +35,7 @@ use crate::trampoline::Trampoline;
 pub struct Runtime {
     inner: Arc<Inner>,
     trace: Option<Arc<dyn Trace>>,
+    cache: Option<Arc<Cache>>,
 }
 
 struct Inner {
@@ -97,14 +100,50 @@ impl Runtime {
             waits: Mutex::default(),
             executors: Executors::default(),
         });
-        Ok(Runtime { inner, trace: None })
+        Ok(Runtime { inner, trace: None, cache: None })
     }
 
     /// The same runtime, with the same threads; models that are compiled through this handle tell `trace` what happens to
     /// their runs. See [`trace`](crate::trace).
     #[must_use]
     pub fn traced(&self, trace: Arc<dyn Trace>) -> Runtime {
-        Runtime { inner: self.inner.clone(), trace: Some(trace) }
+        Runtime { trace: Some(trace), ..self.clone() }
+    }
+
+    /// The same runtime, with the same threads; models that are compiled for the CPU through this handle are looked for in this
+    /// folder first, and put there when they are not in it, so that the next start need not compile them.
+    ///
+    /// What is in the folder is used when it was made from the same model, by the same version of this crate and for the same
+    /// instruction set, and is whole; else the model is compiled and its file replaced. So a wrong, damaged or missing file costs
+    /// time and nothing else, and neither does a folder that cannot be written: [`CompiledModel::cached`] tells what happened,
+    /// [`CompiledModel::wait_cache`] whether it could be written. Processes may share a folder. Whoever can write to it decides
+    /// what the models compute, as with the models' own files. Nothing is ever removed from it: do so when you like.
+    ///
+    /// Models that are [measured](Options::profiling) are compiled anew each time, for a profile tells of the model's own nodes.
+    ///
+    /// ```
+    /// use inferry::{Options, Runtime};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/mtcnn_cascade/rnet.onnx");
+    /// # let folder = std::env::temp_dir().join(format!("inferry-cache-example-{}", std::process::id()));
+    /// let runtime = Runtime::new()?.cached(&folder);
+    /// let model = runtime.compile_file(path, Options::latency())?;
+    /// assert!(!model.loaded_from_cache());
+    /// # let image = inferry::Tensor::zeros(inferry::ElementType::F32, [1, 24, 24, 3]);
+    /// model.infer([image])?;
+    /// model.wait_cache()?; // a program that goes on running need not wait
+    /// // The next time, or in the next program:
+    /// let model = runtime.compile_file(path, Options::latency())?;
+    /// assert!(model.loaded_from_cache());
+    /// # drop(model);
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cached(&self, folder: impl Into<PathBuf>) -> Runtime {
+        Runtime { cache: Some(Arc::new(Cache::new(folder.into()))), ..self.clone() }
     }
 
     /// Reads an ONNX file and compiles it for the CPU. Data that the model keeps in other files is looked for beside it, and
@@ -114,24 +153,46 @@ impl Runtime {
         path: impl AsRef<Path>,
         options: Options,
     ) -> Result<CompiledModel, CompileError> {
-        self.compile(&read_model_within(path, options.limits_of_files())?, options)
+        if let Some(cache) = self.cache_for(options) {
+            return cache.file(self, path.as_ref(), options);
+        }
+        self.compile_now(&read_model_within(path, options.limits_of_files())?, options)
     }
 
     /// As [`Runtime::compile_file`], from bytes that hold all of the model's data.
     pub fn compile_bytes(&self, bytes: &[u8], options: Options) -> Result<CompiledModel, CompileError> {
+        if let Some(cache) = self.cache_for(options) {
+            return cache.bytes(self, bytes, options);
+        }
         let reading = onnx::Options { limits: options.limits_of_files(), ..onnx::Options::default() };
-        self.compile(&onnx::import(bytes, &reading)?, options)
+        self.compile_now(&onnx::import(bytes, &reading)?, options)
     }
 
     /// Compiles an imported model for the CPU.
     pub fn compile(&self, model: &Model, options: Options) -> Result<CompiledModel, CompileError> {
-        let clock = || -> Arc<dyn Clock> { Arc::new(SystemClock) };
-        let settings = inferry_cpu::Options {
-            profile: options.profiles().then(clock),
-            limits: options.limits_of_runs(),
-            ..Default::default()
-        };
-        self.compile_on(&self.inner.cpu, model, &settings, options)
+        match self.cache_for(options) {
+            Some(cache) => cache.model(self, model, options),
+            None => self.compile_now(model, options),
+        }
+    }
+
+    /// As [`Runtime::compile`], without a look into the cache.
+    pub(crate) fn compile_now(&self, model: &Model, options: Options) -> Result<CompiledModel, CompileError> {
+        Ok(self.place_one(self.compile_cpu(model, &cpu_options(options))?, Over::One, options)?)
+    }
+
+    /// Compiles for the CPU.
+    pub(crate) fn compile_cpu(
+        &self,
+        model: &Model,
+        settings: &inferry_cpu::Options,
+    ) -> Result<Arc<dyn device::CompiledModel>, CompileError> {
+        let model = Device::compile(&self.inner.cpu, model, settings);
+        model.map_err(|source| CompileError::Device { device: "cpu".into(), source: Box::new(source) })
+    }
+
+    fn cache_for(&self, options: Options) -> Option<&Cache> {
+        self.cache.as_deref().filter(|_| !options.profiles())
     }
 
     /// Compiles a graph for any device. Stages that block run on the thread that waits for the device of this name.
@@ -147,7 +208,18 @@ impl Runtime {
             .compile(graph, settings)
             .map_err(|source| CompileError::Device { device: name.into(), source: Box::new(source) })?;
         let waits = vec![name.to_owned(); model.stages().len()];
-        self.place(Made { model, waits, over: Over::One }, options)
+        Ok(self.place(Made { model, waits, over: Over::One }, options)?)
+    }
+
+    /// Puts a model of the CPU on threads.
+    pub(crate) fn place_one(
+        &self,
+        model: Arc<dyn device::CompiledModel>,
+        over: Over,
+        options: Options,
+    ) -> Result<CompiledModel, ThreadError> {
+        let waits = vec![String::new(); model.stages().len()];
+        self.place(Made { model, waits, over }, options)
     }
 
     /// Compiles a model cut over several devices: each node is computed by the first device that supports it, or by the one
@@ -185,7 +257,7 @@ impl Runtime {
     ) -> Result<CompiledModel, CompileError> {
         let split = split.into();
         one_name_each(split.devices())?;
-        self.place(split.compile(model, self.inner.cpu, &settings(options))?, options)
+        Ok(self.place(split.compile(model, self.inner.cpu, &settings(options))?, options)?)
     }
 
     /// Compiles a model for all of these devices at the same time, each on a thread of its own, and returns as soon as one is
@@ -223,11 +295,11 @@ impl Runtime {
         options: Options,
     ) -> Result<CompiledModel, CompileError> {
         one_name_each(devices)?;
-        self.place(Race::run(devices, model, &settings(options))?, options)
+        Ok(self.place(Race::run(devices, model, &settings(options))?, options)?)
     }
 
     /// Puts a compiled model on threads of this runtime.
-    fn place(&self, made: Made, options: Options) -> Result<CompiledModel, CompileError> {
+    fn place(&self, made: Made, options: Options) -> Result<CompiledModel, ThreadError> {
         let (streams, width) = options.shape();
         let compute = if streams == 0 { None } else { Some(self.streams(streams, width)?) };
         let mut stages: Vec<Arc<dyn Executor>> = Vec::with_capacity(made.waits.len());

@@ -35,7 +35,7 @@ const FEEDS: &str = "host-wasm/npm/test/cases/feeds.mjs";
 const BROKEN: &str = "host-wasm/npm/test/cases/failure.mjs";
 const BY_TYPE: &str = "tests/src/by_type.rs";
 
-const EXPORT: &str = "compiled models cannot be exported";
+const EXPORT: &str = "host-std/tests/export.rs";
 const PROPERTIES: &str =
     "there are no properties by name: options are typed, and an unknown one does not compile";
 const SUB_BYTE: &str = "there are no element types smaller than a byte";
@@ -59,7 +59,7 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (111, 111, Test(COMPILED, "a_nodes_name_is_no_name_of_a_port")),
     (143, 143, Test(COMPILED, "a_model_outlives_its_runtime")),
     (144, 144, Test(FACADE, "a_device_that_cannot_compile_says_why")),
-    (161, 161, NotYet(EXPORT)),
+    (161, 161, Test(EXPORT, "a_batch_of_a_model_from_the_cache_is_right_each_time")),
     (166, 166, Never("a port has no layout: the batch is its first extent")),
     (175, 175, Never("a model cannot be renamed after it was compiled: the compiled one has its own ports")),
     (179, 179, Test(THREADS, "three_requests_infer_on_three_threads")),
@@ -91,7 +91,7 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (214, 214, Never("a variable is read as a copy, and a copy outlives everything: T205, T215")),
     (216, 216, Never(PROPERTIES)),
     (217, 217, Test(REMOTE, "a_context_and_its_tensors_may_go_in_any_order")),
-    (218, 218, NotYet(EXPORT)),
+    (218, 218, Test(EXPORT, "a_model_outlives_its_runtime_and_its_file")),
     (219, 219, Test("tests/tests/alloc.rs", "a_warm_round_takes_no_memory")),
     (
         220,
@@ -102,7 +102,8 @@ pub const ELSEWHERE: &[(u16, u16, Place)] = &[
     (224, 224, Test(COMPILED, "names_and_numbers_mean_the_same_ports")),
     (225, 225, Never("ONNX has no operation names beside its tensors' that could collide")),
     (226, 227, Never(PROPERTIES)),
-    (229, 230, NotYet(EXPORT)),
+    (229, 229, Test(EXPORT, "every_model_gives_the_same_bits_when_it_comes_from_its_export")),
+    (230, 230, Test(EXPORT, "what_is_no_compiled_model_is_told_so")),
     (231, 231, Test(COMPILED, "a_new_request_and_a_run_of_the_model_give_the_same")),
     (232, 232, Test(THREADS, "what_is_wrong_with_the_inputs_of_a_run_is_said_in_its_own_words")),
     (233, 233, Test(COMPILED, "a_model_outlives_its_runtime")),

@@ -155,11 +155,21 @@ impl Tensor {
         element: ElementType,
         shape: impl Into<Shape>,
     ) -> Result<Tensor, TensorError> {
+        Tensor::from_storage_at(storage, element, shape, 0)
+    }
+
+    /// As [`Tensor::from_storage`], for a tensor whose elements begin at byte `offset` of `storage`: one of several in a file.
+    pub fn from_storage_at(
+        storage: Storage,
+        element: ElementType,
+        shape: impl Into<Shape>,
+        offset: usize,
+    ) -> Result<Tensor, TensorError> {
         let shape = shape.into();
         let layout = Layout::of(element, shape.clone());
         let layout = layout.ok_or(TensorError::TooLarge { element, shape })?;
         let room = Room::Bytes(layout.span(element.size()));
-        let tensor = Tensor { element, layout, offset: 0, storage, room };
+        let tensor = Tensor { element, layout, offset, storage, room };
         tensor.fits()?;
         Ok(tensor)
     }

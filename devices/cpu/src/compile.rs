@@ -8,12 +8,14 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+#[cfg(feature = "export")]
+use inferry_core::device::ExportError;
 use inferry_core::device::{CompiledModel, Device, Work};
 use inferry_core::port::{Port, Side};
 use inferry_core::request::{BoxError, PrepareError};
 use inferry_core::steps::{Pace, Steps, finish};
 use inferry_core::tensor::TensorError;
-use inferry_core::{Clock, ElementType, Kind, Shape};
+use inferry_core::{Clock, ElementType, Kind, Parallel, Shape};
 use inferry_engine::Model;
 use inferry_engine::device::{Limits, ModelDevice, Settings};
 use inferry_engine::graph::{Body, Graph, Node};
@@ -24,7 +26,7 @@ use crate::arena::OutOfMemory;
 use crate::evaluate::Evaluator;
 use crate::isa::Isa;
 use crate::kernel;
-use crate::pack::Packs;
+use crate::pack::{Packs, Stored};
 use crate::plan::{Plan, PlanError, Planning};
 use crate::plans::{Kept, Plans};
 use crate::profile::{self, Source};
@@ -49,19 +51,38 @@ pub struct Options {
     pub profile: Option<Arc<dyn Clock>>,
     /// How much a run may ask for.
     pub limits: Limits,
+    /// A digest of what the model was read from: an export says it, and an import asks for it.
+    pub source: Option<[u8; 32]>,
+    /// Called when a plan has been made, with how many weights it has packed that were not packed before: an export would now
+    /// hold more than an earlier one. It must be quick, and may be called in the middle of a run.
+    pub planned: Option<Arc<dyn Fn(usize) + Send + Sync>>,
+    /// Threads that pack weights when a plan is made: while the model is compiled, or in the first run with new shapes.
+    pub threads: Option<Arc<dyn Parallel + Send + Sync>>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { plans: 8, profile: None, limits: Limits::default() }
+        Options {
+            plans: 8,
+            profile: None,
+            limits: Limits::default(),
+            source: None,
+            planned: None,
+            threads: None,
+        }
     }
 }
 
 impl core::fmt::Debug for Options {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Options { plans, profile, limits } = self;
+        let Options { plans, profile, limits, source, planned, threads } = self;
         let mut debug = f.debug_struct("Options");
-        debug.field("plans", plans).field("profile", &profile.is_some()).field("limits", limits).finish()
+        debug.field("plans", plans).field("profile", &profile.is_some()).field("limits", limits);
+        debug
+            .field("source", source)
+            .field("planned", &planned.is_some())
+            .field("threads", &threads.as_ref().map(|threads| threads.width()))
+            .finish()
     }
 }
 
@@ -118,29 +139,19 @@ impl Cpu {
         options: Options,
         pace: &mut Pace,
     ) -> Result<Arc<dyn CompiledModel>, CompileError> {
-        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
+        let nodes = options.profile.as_ref().map(|_| profile::sources(&model.graph));
         let bytes = kernel::over_bytes(self.isa);
         let wide = passes::Options { widen_half: true, bytes, ..passes::Options::default() };
         passes::run_paced(&mut model.graph, &Evaluator(self.isa), wide, pace).await?;
-        let (inputs, outputs) = (model.inputs(), model.outputs());
-        let (packs, plans) = (Packs::new(Words::of(&model.graph)?), Plans::new(options.plans));
-        let shared = Shared {
-            graph: model.graph,
-            inputs: inputs.into(),
-            outputs: outputs.into(),
-            isa: self.isa,
-            packs,
-            plans,
-            options,
-            nodes,
-        };
-        let fixed: Option<Arc<[Shape]>> = shared.inputs.iter().map(|port| port.shape.fixed()).collect();
-        if let Some(shapes) = fixed {
-            shared.plan(shapes, pace).await?;
-        }
-        // After the plan, whose errors name the node.
-        shared.check_ports()?;
-        Ok(Arc::new(Compiled(Arc::new(shared))))
+        let shared = Shared::new(model, self, options, Vec::new())?;
+        let shared = Shared { nodes: nodes.unwrap_or(shared.nodes), ..shared };
+        shared.ready(pace).await?;
+        Ok(shared.compiled())
+    }
+
+    /// The instructions that it uses.
+    pub fn isa(&self) -> Isa {
+        self.isa
     }
 }
 
@@ -197,6 +208,11 @@ impl CompiledModel for Compiled {
         self.0.plans.latest().is_none_or(|kept| kept.plan.forks)
     }
 
+    #[cfg(feature = "export")]
+    fn export(&self, write: &mut dyn FnMut(&[u8]) -> Result<(), BoxError>) -> Result<(), ExportError> {
+        crate::export::export(&self.0, write)
+    }
+
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
         let work = CpuWork::new(self.0.clone());
         Ok(Box::new(work.map_err(|OutOfMemory(bytes)| PrepareError::OutOfMemory { bytes })?))
@@ -205,7 +221,7 @@ impl CompiledModel for Compiled {
 
 /// What all requests of a compiled model share.
 pub(crate) struct Shared {
-    graph: Graph,
+    pub(crate) graph: Graph,
     pub(crate) inputs: Box<[Port]>,
     pub(crate) outputs: Box<[Port]>,
     pub(crate) isa: Isa,
@@ -217,6 +233,34 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Of a model after the passes, with the packs that came with it.
+    pub(crate) fn new(
+        model: Model,
+        cpu: Cpu,
+        options: Options,
+        stored: Vec<Stored>,
+    ) -> Result<Shared, CompileError> {
+        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
+        let (inputs, outputs) = (model.inputs().into(), model.outputs().into());
+        let (packs, plans) = (Packs::new(Words::of(&model.graph)?, stored), Plans::new(options.plans));
+        Ok(Shared { graph: model.graph, inputs, outputs, isa: cpu.isa, packs, plans, options, nodes })
+    }
+
+    /// Makes the only plan there will ever be, when all input shapes are fixed.
+    pub(crate) async fn ready(&self, pace: &mut Pace) -> Result<(), CompileError> {
+        let fixed: Option<Arc<[Shape]>> = self.inputs.iter().map(|port| port.shape.fixed()).collect();
+        if let Some(shapes) = fixed {
+            self.plan(shapes, pace).await?;
+        }
+        // After the plan, whose errors name the node.
+        self.check_ports()
+    }
+
+    /// For requests to share.
+    pub(crate) fn compiled(self) -> Arc<dyn CompiledModel> {
+        Arc::new(Compiled(Arc::new(self)))
+    }
+
     /// The only plan there will ever be, when all input shapes are fixed.
     pub(crate) fn only_plan(&self) -> Option<Kept> {
         let fixed = self.inputs.iter().all(|port| port.shape.fixed().is_some());
@@ -225,13 +269,19 @@ impl Shared {
 
     /// Makes a plan for inputs of these shapes and keeps it.
     pub(crate) async fn plan(&self, shapes: Arc<[Shape]>, pace: &mut Pace) -> Result<Kept, PlanError> {
+        let before = self.packs.count();
         let plan = Plan::new(&self.graph, &shapes, "", self.planning(), pace).await?;
-        Ok(self.plans.keep(shapes, plan))
+        let kept = self.plans.keep(shapes, plan);
+        if let Some(planned) = &self.options.planned {
+            planned(self.packs.count() - before);
+        }
+        Ok(kept)
     }
 
     /// What planning needs.
     pub(crate) fn planning(&self) -> Planning<'_> {
-        Planning { isa: self.isa, packs: &self.packs, largest: self.options.limits.memory }
+        let threads = self.options.threads.as_deref().map(|threads| threads as &dyn Parallel);
+        Planning { isa: self.isa, packs: &self.packs, largest: self.options.limits.memory, threads }
     }
 
     /// Refuses ports that a request could not even make its first tensors for.

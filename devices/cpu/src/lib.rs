@@ -21,6 +21,8 @@ mod arena;
 mod compile;
 mod evaluate;
 mod execute;
+#[cfg(feature = "export")]
+mod export;
 pub mod io;
 pub mod isa;
 pub mod kernel;
@@ -42,6 +44,11 @@ mod work;
 
 pub use compile::{CompileError, Cpu, Options};
 pub use evaluate::Evaluator;
+#[cfg(feature = "export")]
+#[doc(hidden)]
+pub use export::forged;
+#[cfg(feature = "export")]
+pub use export::{ImportError, is_export};
 pub use inferry_engine::device::Limits;
 pub use isa::Isa;
 pub use kernel::fault::Fault;

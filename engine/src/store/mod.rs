@@ -14,6 +14,7 @@
 
 mod ops;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -49,6 +50,16 @@ pub enum StoreError {
     /// A graph that breaks a rule.
     #[error("the stored graph: {0}")]
     Graph(#[from] GraphError),
+    /// A constant that is not what is known of its value.
+    #[error("the stored graph says that {value} is {said}, and its constant is {is}")]
+    Fact {
+        /// The value.
+        value: String,
+        /// What is known of it.
+        said: String,
+        /// The constant's type and shape.
+        is: String,
+    },
 }
 
 /// The form of a graph, and its constants in the order that the form counts them in.
@@ -80,6 +91,17 @@ pub fn read(form: &[u8], constants: &[Tensor]) -> Result<Graph, StoreError> {
     })?;
     verify(&graph)?;
     Ok(graph)
+}
+
+/// A constant is what is known of its value.
+fn agree(name: &str, fact: &Fact) -> Result<(), StoreError> {
+    let Some(constant) = &fact.constant else { return Ok(()) };
+    let own = Fact::constant(constant.clone());
+    if fact.kind == Kind::Tensor && fact.element == own.element && fact.shape == own.shape {
+        return Ok(());
+    }
+    let of = |fact: &Fact| format!("{:?} {}{}", fact.kind, fact.element, fact.shape);
+    Err(StoreError::Fact { value: format!("{name:?}"), said: of(fact), is: of(&own) })
 }
 
 fn same(a: &Tensor, b: &Tensor) -> bool {
@@ -158,6 +180,7 @@ impl<C> GraphForm<C> {
         let mut ids = Vec::with_capacity(self.values.len());
         for ValueForm { name, fact } in self.values {
             let fact = fact.map(|fact| fact.fact(constant)).transpose()?;
+            fact.iter().try_for_each(|fact| agree(&name, fact))?;
             ids.push(graph.add_value(name, fact));
         }
         let id = |number: u32| ids.get(number as usize).copied().ok_or(StoreError::Value(number));
@@ -317,7 +340,6 @@ pub(crate) mod op {
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
     use alloc::string::ToString;
 
     use super::*;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use inferry_core::device::CompiledModel;
 use inferry_engine::device::ModelDevice;
 
+use crate::cache::Saver;
 pub(crate) use choice::Race;
 pub use choice::{CandidateState, CandidateStatus, NoDevice};
 pub use split::{PartInfo, Split, SplitError};
@@ -87,6 +88,8 @@ pub(crate) enum Over {
     /// One device.
     #[default]
     One,
+    /// One device, and a cache.
+    Cached(Arc<Saver>),
     /// Cut.
     Parts(Arc<[PartInfo]>),
     /// The best that is ready.

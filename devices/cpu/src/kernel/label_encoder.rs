@@ -16,6 +16,7 @@ use crate::io::{Io, Plain};
 use crate::kernel::arguments::form;
 use crate::kernel::simple::{simple, spread};
 use crate::kernel::{Builder, Built, by_size};
+use crate::pack::Pack;
 use crate::text::Text;
 
 /// Names the table among the packs.
@@ -33,7 +34,7 @@ pub(crate) fn label_encoder(op: &LabelEncoder, node: &Builder<'_>) -> Built {
         return Err(form(format!("{} keys and values {}", keys.len(), node.input(values)?.shape)));
     }
     let packed = keys.clone();
-    let table: Arc<Table> = node.packs.get(keys, HASHED, |_| async move { Table::of(&packed) });
+    let table: Arc<Table> = node.packs.get(keys, HASHED, Vec::new, |_| async move { Table::of(&packed) });
     let (element, shape) = node.output(0);
     let (keys, count) = (x.element, shape.count());
     by_size!("LabelEncoder", *element, T => encode::<T>(table, keys, values, count))
@@ -69,6 +70,9 @@ struct Table {
     /// By hash: one more than the position of a key, or 0. More than half of them are 0.
     slots: Vec<u32>,
 }
+
+/// As quickly made again as read.
+impl Pack for Table {}
 
 impl Table {
     fn of(keys: &Tensor) -> Table {

@@ -320,7 +320,8 @@ impl Product {
             let data = Numbers::of(tensor)?;
             let mut tag = 0x6d61_746d_756c ^ sizes.tag() << 48 ^ u64::from(problem.alpha.to_bits()) << 1;
             tag ^= (problem.right[0] as u64) << 20 ^ problem.depth as u64;
-            Some(node.packs.get(tensor, tag, |pace| pack(problem.clone(), data, sizes, pace)))
+            let parts = || vec![4 * right_len(problem.columns, problem.depth, sizes)];
+            Some(node.packs.get(tensor, tag, parts, |pace| pack(problem.clone(), data, sizes, pace)))
         });
         let scratch = if packed.is_some() { 0 } else { 4 * scratch_len(problem.depth, sizes) };
         let phases = if problem.count() == 0 { vec![] } else { vec![phase] };

@@ -9,6 +9,7 @@ mod control;
 mod looped;
 mod needs;
 mod objects;
+mod packing;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -25,11 +26,12 @@ use super::alias::keeps_bytes;
 use super::facts::{self, Bodies, Facts};
 use super::{Label, NodeCause, NodeError, PlanError, PlannedOutput, Planning, Walk, Work};
 use crate::arena::{Constant, OutOfMemory};
-use crate::kernel::{self, Builder, Kernel, Operand};
-use crate::pack::Packs;
+use crate::kernel::{self, Builder, Kernel};
+use crate::pack::{Job, Packs};
 use crate::plans::Plans;
 use crate::sequence;
 use crate::stored;
+use packing::Packing;
 
 /// A plan whose bytes have no place yet.
 #[derive(Default)]
@@ -49,6 +51,7 @@ pub(super) struct Draft {
     pub(super) loops: usize,
     pub(super) object_steps: usize,
     pub(super) depth: usize,
+    pub(super) packing: Packing,
 }
 
 /// A run of bytes with one owner.
@@ -186,6 +189,7 @@ impl Draft {
         for (port, result) in results.into_iter().enumerate() {
             draft.output(port as u32, result, planning.packs)?;
         }
+        draft.pack(planning, pace).await?;
         Ok(draft)
     }
 
@@ -317,7 +321,10 @@ impl Draft {
                 .allows(room)
                 .map_err(|OutOfMemory(bytes)| scope.error(index, NodeCause::OutOfMemory(bytes)))?;
         }
-        let kernel = scope.build(index, node, &inputs, &outputs).await?;
+        let (kernel, jobs) = scope.build(index, node, &inputs, &outputs).await?;
+        if !jobs.is_empty() {
+            self.packing.add(jobs, self.steps.len(), (&node.op, &label), &inputs, &outputs);
+        }
         let made = self.made(outputs)?;
         let reads = inputs.iter().map(|value| value.as_ref()?.bytes).collect();
         let writes = made.iter().map(|value| value.bytes.expect("just made")).collect();
@@ -513,37 +520,25 @@ impl Scope<'_> {
         Ok(facts.into_iter().map(|fact| (fact.element, fact.shape.fixed())).collect())
     }
 
-    /// Builds the kernel of a node, and packs what it needs packed.
+    /// Builds the kernel of a node, and packs what it needs packed; where threads are lent for that, gives what is to be packed
+    /// before the kernel is built again.
     async fn build(
         &self,
         index: usize,
         node: &Node,
         inputs: &[Option<Value>],
         outputs: &[(ElementType, Shape)],
-    ) -> Result<Box<dyn Kernel>, PlanError> {
-        let operand = |value: &Option<Value>| {
-            let value = value.as_ref()?;
-            let shape = value.shape.clone().expect("not late");
-            // A constant that was reshaped has the bytes of one shape and the value of another: only the fact is right.
-            Some((value.element, shape, value.constant.clone()))
-        };
-        let owned: Vec<_> = inputs.iter().map(operand).collect();
-        let operands: Vec<_> = owned
-            .iter()
-            .map(|operand| {
-                let (element, shape, constant) = operand.as_ref()?;
-                Some(Operand { element: *element, shape: shape.clone(), constant: constant.as_ref() })
-            })
-            .collect();
-        let Planning { isa, packs, .. } = self.planning;
+    ) -> Result<(Box<dyn Kernel>, Vec<Job>), PlanError> {
+        let operands: Vec<_> = inputs.iter().map(|value| value.as_ref().map(Value::operand)).collect();
+        let Planning { isa, packs, threads, .. } = self.planning;
         let packs = packs.later();
         let builder = Builder { inputs: &operands, outputs, isa, packs: &packs };
         loop {
             let kernel = kernel::build(&*node.op, &builder);
             let kernel = kernel.map_err(|error| self.error(index, error.into()))?;
             let jobs = packs.take_jobs();
-            if jobs.is_empty() {
-                return Ok(kernel);
+            if jobs.is_empty() || threads.is_some() {
+                return Ok((kernel, jobs));
             }
             drop(kernel);
             for job in jobs {

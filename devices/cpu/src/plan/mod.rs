@@ -31,7 +31,7 @@ use core::pin::Pin;
 
 use inferry_core::steps::{Pace, Phase};
 use inferry_core::tensor::InUse;
-use inferry_core::{ElementType, Shape};
+use inferry_core::{ElementType, Parallel, Shape};
 use inferry_engine::graph::Graph;
 use inferry_engine::op::OpError;
 
@@ -242,6 +242,8 @@ pub(crate) struct Planning<'a> {
     pub(crate) packs: &'a Packs,
     /// Bytes that a value may have.
     pub(crate) largest: usize,
+    /// Who packs weights besides the caller.
+    pub(crate) threads: Option<&'a dyn Parallel>,
 }
 
 impl Planning<'_> {

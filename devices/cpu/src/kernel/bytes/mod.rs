@@ -192,11 +192,11 @@ impl<'a> Weights<'a> {
         let parts = sizes.iter().chain(&layout.places);
         let tag =
             parts.fold(0x6279_7465, |tag: u64, part| tag.wrapping_mul(0x100_0000_01b3) ^ u64::from(*part));
-        let layout = layout.clone();
-        node.packs.get(self.tensor, tag, |pace| {
+        let lens = || layout.lens().to_vec();
+        node.packs.get(self.tensor, tag, lens, |pace| {
             let (bytes, pairs) = (Numbers::<i8>::of(self.tensor), Numbers::<i16>::of(self.tensor));
             pack(
-                layout,
+                layout.clone(),
                 move |at| match (&bytes, &pairs) {
                     (Some(bytes), _) => i32::from(bytes[at]),
                     (_, Some(pairs)) => i32::from(pairs[at]),

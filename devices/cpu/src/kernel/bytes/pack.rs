@@ -8,16 +8,30 @@
 //! What is missing to fours, and channels missing to whole vectors, are zeros. Weights that do not fit into a byte are sums of
 //! several, in as many steps that look at the same taps.
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
 use inferry_core::steps::Pace;
 
+use crate::pack::{Pack, Part};
+
 /// Packed weights, and the sum of those of each channel, by which the zero point of the image is taken off.
-#[derive(Default)]
 pub(super) struct Packed {
-    lines: Vec<Line>,
+    weights: Memory,
     pub(super) sums: Vec<i32>,
+}
+
+enum Memory {
+    Own(Vec<Line>),
+    /// A file's.
+    Shared(Part),
+}
+
+impl Default for Packed {
+    fn default() -> Packed {
+        Packed { weights: Memory::Own(Vec::new()), sums: Vec::new() }
+    }
 }
 
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
@@ -29,7 +43,21 @@ impl Deref for Packed {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.lines)
+        match &self.weights {
+            Memory::Own(lines) => bytemuck::cast_slice(lines),
+            Memory::Shared(part) => part,
+        }
+    }
+}
+
+impl Pack for Packed {
+    fn parts(&self) -> Vec<&[u8]> {
+        vec![self, bytemuck::cast_slice(&self.sums)]
+    }
+
+    fn of_parts(parts: Vec<Part>) -> Option<Packed> {
+        let [weights, sums] = <[Part; 2]>::try_from(parts).ok()?;
+        Some(Packed { weights: Memory::Shared(weights), sums: bytemuck::pod_collect_to_vec(&sums) })
     }
 }
 
@@ -62,6 +90,12 @@ impl Layout {
     pub(super) fn steps(&self) -> usize {
         self.places.len() / 4 * self.parts
     }
+
+    /// Bytes of the packed weights, in whole lines, and of their sums.
+    pub(super) fn lens(&self) -> [usize; 2] {
+        let channels = self.groups * self.padded();
+        [(channels * self.steps() * 4).next_multiple_of(64), channels * 4]
+    }
 }
 
 /// How many bytes weights between these are the sum of.
@@ -75,8 +109,8 @@ pub(super) async fn pack<W: Fn(usize) -> i32>(layout: Layout, weight: W, mut pac
     let Layout { groups, features, taps, lanes, .. } = layout;
     let (padded, steps) = (layout.padded(), layout.steps());
     let mut lines = Vec::new();
-    lines.resize((groups * padded * steps * 4).div_ceil(64), Line([0; 64]));
-    let mut sums = alloc::vec![0i32; groups * padded];
+    lines.resize(layout.lens()[0] / 64, Line([0; 64]));
+    let mut sums = vec![0i32; groups * padded];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut lines);
     for (channel, block) in (0..groups * features).map(|channel| (channel, channel % features)) {
         let group = channel / features;
@@ -97,5 +131,5 @@ pub(super) async fn pack<W: Fn(usize) -> i32>(layout: Layout, weight: W, mut pac
         sums[group * padded + block] = sum;
         pace.spend(2 * taps as u64).await;
     }
-    Packed { lines, sums }
+    Packed { weights: Memory::Own(lines), sums }
 }

@@ -63,7 +63,9 @@ pub(super) fn build(
     let packed = node.input(1).ok().and_then(|operand| operand.constant).and_then(|tensor| {
         let data = Numbers::of(tensor)?;
         let tag = 0x636f_6e76 << 24 ^ (height as u64) << 16 ^ (problem.groups as u64) << 40;
-        Some(node.packs.get(tensor, tag, |pace| pack(problem.clone(), [depth, height], data, pace)))
+        let len = 4 * data.len();
+        let parts = || vec![len];
+        Some(node.packs.get(tensor, tag, parts, |pace| pack(problem.clone(), [depth, height], data, pace)))
     });
     let across = Across::choose(&grid, &plane, &region, sizes);
     let scratch = region.len() + SLACK + sizes.rows * sizes.columns();

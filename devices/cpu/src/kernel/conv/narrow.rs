@@ -103,7 +103,9 @@ fn parts(problem: &Problem, plane: Plane, node: &Builder<'_>, sizes: Sizes) -> O
     let weights = Numbers::of(tensor)?;
     let tag = 0x6e61_7272 << 24 ^ (problem.groups as u64) << 56 ^ sizes.tag();
     let depth = problem.depth * plane.taps();
-    let packed = node.packs.get(tensor, tag, |pace| pack(problem.clone(), depth, weights, sizes, pace));
+    let parts = || vec![4 * problem.groups * right_len(problem.features, depth, sizes)];
+    let pack = |pace| pack(problem.clone(), depth, weights, sizes, pace);
+    let packed = node.packs.get(tensor, tag, parts, pack);
     Some((region, lines, tables, packed))
 }
 

@@ -304,7 +304,9 @@ impl Transposed {
         };
         let window = [shape.parts(), shape.rows.stride(), problem.window.begins[0], problem.groups];
         let tag = window.iter().fold(0x7472_616e ^ height as u64, |tag, n| tag.rotate_left(13) ^ *n as u64);
-        let packed = node.packs.get(tensor, tag, |pace| shape.clone().pack(kernel, height, weights, pace));
+        let lens = || vec![4 * shape.weights(shape.parts())];
+        let packed =
+            node.packs.get(tensor, tag, lens, |pace| shape.clone().pack(kernel, height, weights, pace));
         let blocks = grid.row_blocks * grid.column_blocks * grid.feature_blocks;
         let cost = cost(grid.rows * grid.columns * grid.features);
         let phases = vec![Phase::tiles(problem.images * shape.groups * blocks, cost)];

@@ -5,12 +5,14 @@
 //! kernel is built and shared through [`Packs`](crate::pack::Packs); what changes from run to run is packed panel by
 //! panel in scratch.
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
 use inferry_core::steps::Pace;
 
 use super::Sizes;
+use crate::pack::{Pack, Part};
 
 /// A matrix somewhere in memory: element (row, column) is `data[row * row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
@@ -23,10 +25,21 @@ pub(crate) struct Matrix<'a> {
 }
 
 /// Numbers that begin at a multiple of 64 bytes, so that no vector of a panel crosses a cache line.
-#[derive(Default)]
-pub(crate) struct Floats {
-    lines: Vec<Line>,
-    len: usize,
+pub(crate) struct Floats(Memory);
+
+enum Memory {
+    Own {
+        lines: Vec<Line>,
+        len: usize,
+    },
+    /// A file's.
+    Shared(Part),
+}
+
+impl Default for Floats {
+    fn default() -> Floats {
+        Floats(Memory::Own { lines: Vec::new(), len: 0 })
+    }
 }
 
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
@@ -36,7 +49,7 @@ struct Line([f32; 16]);
 impl Floats {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> Floats {
-        Floats { lines: bytemuck::zeroed_vec(len.div_ceil(16)), len }
+        Floats(Memory::Own { lines: bytemuck::zeroed_vec(len.div_ceil(16)), len })
     }
 
     /// As [`Floats::zeros`], with interruptions.
@@ -50,20 +63,54 @@ impl Floats {
             lines.resize(lines.len() + piece, Line([0.0; 16]));
             pace.spend(piece as u64 * 20).await;
         }
-        Floats { lines, len }
+        Floats(Memory::Own { lines, len })
     }
 
-    /// The numbers, to write.
+    /// The numbers, to write; none of those that are a file's.
     pub(crate) fn as_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        match &mut self.0 {
+            Memory::Own { lines, len } => &mut bytemuck::cast_slice_mut(lines)[..*len],
+            Memory::Shared(_) => &mut [],
+        }
+    }
+
+    /// The numbers of a part of a file; `None` when they do not lie where numbers can be read.
+    pub(crate) fn of_part(part: Part) -> Option<Floats> {
+        bytemuck::try_cast_slice::<u8, f32>(&part).ok()?;
+        Some(Floats(Memory::Shared(part)))
     }
 }
 
 impl Deref for Floats {
     type Target = [f32];
 
+    #[inline]
     fn deref(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        match &self.0 {
+            Memory::Own { lines, len } => &bytemuck::cast_slice(lines)[..*len],
+            Memory::Shared(part) => bytemuck::cast_slice(part),
+        }
+    }
+}
+
+impl Pack for Floats {
+    fn parts(&self) -> Vec<&[u8]> {
+        vec![bytemuck::cast_slice(self)]
+    }
+
+    fn of_parts(parts: Vec<Part>) -> Option<Floats> {
+        Floats::of_part(parts.into_iter().next()?)
+    }
+}
+
+/// Several matrices, each a part.
+impl Pack for Vec<Floats> {
+    fn parts(&self) -> Vec<&[u8]> {
+        self.iter().map(|floats| bytemuck::cast_slice(floats)).collect()
+    }
+
+    fn of_parts(parts: Vec<Part>) -> Option<Vec<Floats>> {
+        parts.into_iter().map(Floats::of_part).collect()
     }
 }
 

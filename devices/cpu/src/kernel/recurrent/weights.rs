@@ -32,10 +32,13 @@ impl Weights {
         let sizes = Sizes::of(node.isa);
         let data = Numbers::of(tensor)?;
         let tag = 0x7265_6375_7272 ^ sizes.tag() << 48 ^ (split.len() as u64) << 16;
-        let split = split.iter().copied().collect();
+        let split: heapless::Vec<usize, 2> = split.iter().copied().collect();
+        let directions = data.chunks_exact((rows * depth).max(1)).len();
+        let lens: Vec<usize> = split.iter().map(|columns| 4 * right_len(*columns, depth, sizes)).collect();
+        let parts = || lens.iter().cycle().take(lens.len() * directions).copied().collect();
         let pack = |pace| pack(data, [rows, depth], split, sizes, pace);
         let tables = Tables::with_left(steps(depth, 1)?, sizes)?;
-        Some(Weights { packed: node.packs.get(tensor, tag, pack), tables })
+        Some(Weights { packed: node.packs.get(tensor, tag, parts, pack), tables })
     }
 }
 

@@ -94,7 +94,9 @@ fn with_side(
     let tables = [1, sizes.columns(), sizes.lanes].map(|step| steps(problem.depth, step));
     let [Some(left), Some(two), Some(one)] = tables else { return Err(tail) };
     let tag = 0x7769_6e6f << 24 ^ (sizes.lanes as u64) << 56 ^ (side as u64) << 16 ^ problem.groups as u64;
-    let packed = node.packs.get(tensor, tag, |pace| weights::pack(problem.clone(), side, sizes, data, pace));
+    let parts = || vec![4 * problem.groups * weights::group_len(problem, side, sizes)];
+    let pack = |pace| weights::pack(problem.clone(), side, sizes, data, pace);
+    let packed = node.packs.get(tensor, tag, parts, pack);
     let grid = Grid::new(problem, &plane, side, sizes, node.isa);
     let phases = vec![grid.phase(problem, node.isa)];
     let (isa, problem) = (node.isa, problem.clone());
