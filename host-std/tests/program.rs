@@ -336,13 +336,45 @@ fn a_place_where_nothing_can_be_read_or_written_is_told_in_one_line() {
 
 #[test]
 fn what_is_no_command_is_told_in_one_line() {
-    fails_with(&inferry([] as [&str; 0]), &["run, inspect or bench"]);
+    fails_with(&inferry([] as [&str; 0]), &["run, inspect, bench or export"]);
     fails_with(&inferry(["walk"]), &["walk"]);
     fails_with(&inferry(["run", "--model", "x"]), &["--npz"]);
     fails_with(&inferry(["run", "--model", "x", "--npz", "y", "--atol", "-1"]), &["--atol"]);
     fails_with(&inferry(["run", "--model", "x", "--npz", "y", "--outside", "2"]), &["--outside"]);
     fails_with(&inferry(["bench", "--model", "x", "--npz", "y", "--threads", "0"]), &["--threads"]);
     fails_with(&inferry(["bench", "--model", "x", "--npz", "y", "--seconds", "nan"]), &["--seconds"]);
+}
+
+#[test]
+fn what_was_compiled_once_is_loaded() {
+    let (model, fixture) = (data::carried(SILERO), fixture_of(SILERO));
+    let (out, cache) = (scratch("silero.inferry"), scratch("cache"));
+    _ = fs::remove_dir_all(&cache);
+    let with = |command: &str, model: &Path, more: [&OsStr; 2]| {
+        let given = ["--model".as_ref(), model.as_os_str(), "--npz".as_ref(), fixture.as_os_str()];
+        inferry([OsStr::new(command)].into_iter().chain(given).chain(more))
+    };
+    let done = with("export", &model, ["--out".as_ref(), out.as_os_str()]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    let report = |done: Done| -> Value {
+        assert_eq!((done.code, done.err.as_str()), (0, ""));
+        serde_json::from_str(&done.out).expect("one JSON object")
+    };
+    let of_export = report(with("run", &out, ["--json".as_ref(), "--threads=1".as_ref()]));
+    assert_eq!(of_export["passed"], true);
+    let folder = format!("--cache={}", cache.display());
+    for loaded in [false, true] {
+        let run = report(with("run", &model, ["--json".as_ref(), folder.as_ref()]));
+        assert_eq!((&run["passed"], &run["loaded_from_cache"]), (&true.into(), &loaded.into()));
+    }
+    // One that was damaged is told as such when it is asked for by name.
+    let mut bytes = fs::read(&out).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&out, bytes).unwrap();
+    fails_with(
+        &with("run", &out, ["--json".as_ref(), "--threads=1".as_ref()]),
+        &["silero.inferry", "damaged"],
+    );
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn bench(args: &Bench) -> Result<(), Box<dyn Error>> {
         return Err("--profile needs --api sync: runs in flight are told apart by their requests only".into());
     }
     let options = options.callback_threads(0).profiling(args.profile);
-    let session = Session::open(&args.model, options, args.threads)?;
+    let session = Session::open(&args.model, options, args.threads, args.cache.as_deref())?;
     let mut profiler = args.profile.then(Profiler::default);
     let inputs = fixture::inputs(&arrays, session.inputs()).map_err(about(&args.npz))?;
     let span = Duration::from_secs_f64(args.seconds);
@@ -59,6 +59,7 @@ pub fn bench(args: &Bench) -> Result<(), Box<dyn Error>> {
         print!("{}", text(&session, &measured, &latency));
         lines.into_iter().for_each(|lines| print!("{}", profile::text(&lines, runs)));
     }
+    session.finish();
     Ok(())
 }
 
@@ -171,6 +172,7 @@ fn object(args: &Bench, session: &Session, measured: &Measured, latency: &Latenc
         "first_ms": measured.first.as_secs_f64() * 1e3,
         "threads": session.threads(),
         "streams": session.streams(),
+        "loaded_from_cache": session.loaded_from_cache(),
         "requests": measured.requests,
         "peak_bytes": peak_memory(),
     })

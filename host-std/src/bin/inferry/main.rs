@@ -8,6 +8,7 @@
 
 mod bench;
 mod compare;
+mod export;
 mod fixture;
 mod inspect;
 mod latency;
@@ -39,6 +40,8 @@ enum Command {
     Inspect(Inspect),
     /// Measure latency and throughput
     Bench(Bench),
+    /// Compile a model into a file that loads faster, for this version and processor
+    Export(Export),
 }
 
 #[derive(Args)]
@@ -64,6 +67,9 @@ struct Run {
     /// Threads to compute with (default: one a core)
     #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<usize>,
+    /// Look for the compiled model in this folder, and put it there
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -105,9 +111,28 @@ struct Bench {
     /// Show which nodes the time goes to; measuring them takes some time, too
     #[arg(long)]
     profile: bool,
+    /// Look for the compiled model in this folder, and put it there
+    #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
+    cache: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct Export {
+    /// The model
+    #[arg(long, value_name = "M.onnx")]
+    model: PathBuf,
+    /// Where to write the compiled model, to be given as a model to run and bench
+    #[arg(long, value_name = "M.inferry")]
+    out: PathBuf,
+    /// Inputs to run once, which packs the weights of a model of open shapes
+    #[arg(long, value_name = "F.npz")]
+    npz: Option<PathBuf>,
+    /// Threads to compile with (default: one a core)
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -129,6 +154,7 @@ fn main() -> ExitCode {
         }
         Command::Run(args) => run::run(&args).map(|passed| ExitCode::from(if passed { 0 } else { 2 })),
         Command::Bench(args) => bench::bench(&args).map(|()| ExitCode::SUCCESS),
+        Command::Export(args) => export::export(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| fail(&chain(&*error)))
 }
@@ -139,7 +165,7 @@ fn not_a_command(error: &clap::Error) -> ExitCode {
         return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return fail("no command: run, inspect or bench (see inferry --help)");
+        return fail("no command: run, inspect, bench or export (see inferry --help)");
     }
     let text = error.to_string();
     let sentence: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();

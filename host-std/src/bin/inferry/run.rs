@@ -16,6 +16,7 @@ struct Report {
     threads: usize,
     load: Duration,
     took: Duration,
+    cached: bool,
     outputs: Vec<Output>,
 }
 
@@ -30,7 +31,7 @@ struct Output {
 pub fn run(args: &Run) -> Result<bool, Box<dyn Error>> {
     let tolerance = Tolerance { atol: args.atol, rtol: args.rtol, share: args.outside };
     let arrays = Arrays::open(&args.npz).map_err(about(&args.npz))?;
-    let session = Session::open(&args.model, Options::latency(), args.threads)?;
+    let session = Session::open(&args.model, Options::latency(), args.threads, args.cache.as_deref())?;
     let inputs = fixture::inputs(&arrays, session.inputs()).map_err(about(&args.npz))?;
     let expected = fixture::expected(&arrays, session.outputs()).map_err(about(&args.npz))?;
 
@@ -40,7 +41,10 @@ pub fn run(args: &Run) -> Result<bool, Box<dyn Error>> {
         let compared = expected.map(|expected| compare(&tensor, &expected, &tolerance));
         Output { port, tensor, compared }
     });
-    let report = Report { threads: session.threads(), load: session.load, took, outputs: outputs.collect() };
+    let (threads, load) = (session.threads(), session.load);
+    let report =
+        Report { threads, load, took, cached: session.loaded_from_cache(), outputs: outputs.collect() };
+    session.finish();
     if let Some(file) = &args.out {
         save(&report).save(file).map_err(about(file))?;
     }
@@ -150,6 +154,7 @@ fn object(args: &Run, report: &Report, tolerance: &Tolerance) -> Value {
         "threads": report.threads,
         "load_ms": milliseconds(report.load),
         "run_ms": milliseconds(report.took),
+        "loaded_from_cache": report.cached,
         "compared": report.outputs.iter().filter(|output| output.compared.is_some()).count(),
         "passed": passed,
         "outputs": report.outputs.iter().map(output).collect::<Vec<_>>(),

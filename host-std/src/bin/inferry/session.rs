@@ -1,10 +1,12 @@
 //! A model made ready to run, and how long that took.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use inferry::{CompiledModel, Options, Port, Request, Runtime, read_model};
+use inferry::{CompileError, CompiledModel, ExportError, Options, Port, Request, Runtime};
 
 use crate::{about, progress};
 
@@ -17,14 +19,28 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads and compiles a model; `threads` are shared out over the streams of `options`.
-    pub fn open(path: &Path, options: Options, threads: Option<usize>) -> Result<Session, Box<dyn Error>> {
+    /// Reads and compiles a model, or takes it from the folder `cache` or from its own export; `threads` are shared out over the
+    /// streams of `options`.
+    pub fn open(
+        path: &Path,
+        options: Options,
+        threads: Option<usize>,
+        cache: Option<&Path>,
+    ) -> Result<Session, Box<dyn Error>> {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let spinner = progress::spinner("loading");
         let begin = Instant::now();
         let runtime = Runtime::new()?;
-        let model = read_model(path)?;
-        let model = runtime.compile(&model, options.threads(threads)).map_err(about(path))?;
+        let runtime = if let Some(folder) = cache { runtime.cached(folder) } else { runtime };
+        let options = options.threads(threads);
+        let model = if is_exported(path) {
+            runtime.import_file(path, options)?
+        } else {
+            runtime.compile_file(path, options).map_err(|error| match error {
+                CompileError::File(error) => error.into(),
+                error => about(path)(error),
+            })?
+        };
         let load = begin.elapsed();
         spinner.finish_and_clear();
         Ok(Session { model, threads, load })
@@ -45,6 +61,23 @@ impl Session {
         self.model.outputs()
     }
 
+    /// Writes the compiled model.
+    pub fn export(&self, to: impl Write) -> Result<(), ExportError> {
+        self.model.export(to)
+    }
+
+    /// Whether the model came out of the cache.
+    pub fn loaded_from_cache(&self) -> bool {
+        self.model.loaded_from_cache()
+    }
+
+    /// Waits until the cache holds what there is to hold; that it cannot is told, and no failure.
+    pub fn finish(self) {
+        if let Err(error) = self.model.wait_cache() {
+            eprintln!("inferry: {error}");
+        }
+    }
+
     /// Threads over all streams.
     pub fn threads(&self) -> usize {
         self.threads
@@ -59,4 +92,10 @@ impl Session {
     pub fn optimal_requests(&self) -> usize {
         self.model.optimal_requests()
     }
+}
+
+/// Whether a file begins as exports do. One that cannot be read is no export, and told of by who reads it next.
+fn is_exported(path: &Path) -> bool {
+    let mut begin = [0; 8];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok() && inferry::is_export(&begin)
 }
