@@ -17,7 +17,7 @@ const BAR = 25;
 const STRETCH = 25;
 
 /** The best of so many rounds counts: a quiet machine, too, has something else to do now and then. */
-const ROUNDS = 4;
+const ROUNDS = 10;
 
 /** A page that does nothing is looked at for so long. */
 const IDLE = 3000;
