@@ -32,6 +32,9 @@ export interface JobTimes {
   readonly asked: number;
   posted?: number;
   answered?: number;
+  /** When the worker began and ended to compute. */
+  began?: number;
+  ended?: number;
   /** Milliseconds in which the worker computed. */
   computed?: number;
   worker?: number;
@@ -247,7 +250,7 @@ export class Workers {
         const job = this.#answered(post, message.run);
         if (!job) return;
         job.outputs = message.outputs;
-        job.times.computed = message.time;
+        Object.assign(job.times, between(job.times, message.began, message.ended), { computed: message.time });
         if (message.profile) job.profile = message.profile;
         return this.raw.done(worker, message.run);
       }
@@ -306,4 +309,10 @@ export class Workers {
 /** The error that says most: what is known here, unless the module knows of something that came after it. */
 function why(job: Job, error: InferError): InferError {
   return error.code === "callback" || error.code === "disposed" ? error : (job.error ?? error);
+}
+
+/** When a worker began and ended, by the page's clock. Clocks of two threads may differ by a little, what causes what does not. */
+function between({ posted = 0, answered = Infinity }: JobTimes, began: number, ended: number): { began: number; ended: number } {
+  const start = Math.min(Math.max(began - performance.timeOrigin, posted), answered);
+  return { began: start, ended: Math.min(Math.max(ended - performance.timeOrigin, start), answered) };
 }

@@ -4,8 +4,7 @@
  * While it records, every finished run is also an entry of User Timing, in tracks of its own in the performance panel of
  * DevTools: one for the requests, one a worker. What was recorded can be saved in Chrome's trace format, for Perfetto.
  *
- * Times are those of the page's clock. What a worker did lies between two messages; where exactly is not known, and is drawn
- * in the middle.
+ * Times are those of the page's clock; a worker says when it began and ended, by the clock that both share.
  */
 
 import type { Job } from "./host.js";
@@ -20,6 +19,9 @@ export interface TracedRun {
   readonly asked: number;
   readonly posted: number | undefined;
   readonly answered: number | undefined;
+  /** When the worker had copied the inputs, and when it began to copy the outputs; only of runs that were done. */
+  readonly began: number | undefined;
+  readonly ended: number | undefined;
   /** `undefined` while it is under way. */
   readonly settled: number | undefined;
   /** Milliseconds of computing. */
@@ -107,8 +109,8 @@ export class Trace {
 }
 
 function traced(job: Job, outcome: string, settled: number | undefined): TracedRun {
-  const { asked, posted, answered, computed, worker } = job.times;
-  return { run: job.id, model: job.model, worker, asked, posted, answered, settled, computed, outcome, nodes: job.profile ?? [] };
+  const { asked, posted, answered, began, ended, computed, worker } = job.times;
+  return { run: job.id, model: job.model, worker, asked, posted, answered, began, ended, settled, computed, outcome, nodes: job.profile ?? [] };
 }
 
 function label({ run }: TracedRun): string {
@@ -143,7 +145,7 @@ function names(workers: Iterable<number>): TraceEvent[] {
  * slice of its thread. What is under way begins and does not end.
  */
 function eventsOf(traced: TracedRun): TraceEvent[] {
-  const { run, model, worker = 0, asked, posted, answered, settled, computed = 0, outcome, nodes } = traced;
+  const { run, model, worker = 0, asked, posted, answered, settled, outcome, nodes } = traced;
   const args = { run, outcome, ...(model !== undefined && { model }) };
   const common = { pid: PROCESS, tid: 0, cat: "inferry" };
   const events: TraceEvent[] = [];
@@ -160,9 +162,8 @@ function eventsOf(traced: TracedRun): TraceEvent[] {
     events.push({ ...thread, name: "run", ph: "B", ts: posted * 1000, args });
     return events;
   }
-  // Both ways between the page and the worker took as long, as far as anybody knows.
-  const way = answered === undefined ? 0 : Math.max(0, end - posted - computed) / 2;
-  const [from, to] = [posted + way, end - way];
+  // Of what failed or was cancelled only the messages are known.
+  const [from, to] = [traced.began ?? posted, traced.ended ?? end];
   events.push({ ...thread, name: "run", ph: "X", ts: from * 1000, dur: (to - from) * 1000, args });
   events.push(...nodesOf(nodes, from, to).map((node) => ({ ...thread, ...node })));
   if (answered !== undefined) slice("deliver", answered, settled);

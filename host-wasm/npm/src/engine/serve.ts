@@ -190,7 +190,7 @@ class Server {
     const { request, inputs } = this.#session(message.model);
     writeInputs(engine, request, inputs, message.inputs);
     engine.check(engine.exports.run_begin(request));
-    const run: Running = { request, time: 0 };
+    const run: Running = { request, began: clock(), time: 0 };
     if (this.#step(engine, run) === PENDING) return this.#goOn(engine, job, message, run);
     this.#answer(engine, message, run);
   }
@@ -211,13 +211,14 @@ class Server {
     return status;
   }
 
-  #answer(engine: Instance, { model, run, wanted }: Message<"run">, { request, time }: Running): void {
+  #answer(engine: Instance, { model, run, wanted }: Message<"run">, { request, began, time }: Running): void {
+    const ended = clock();
     const outputs = readOutputs(engine, request, this.#session(model).outputs.length, wanted);
     engine.check(engine.exports.run_profile(request));
     const nodes = engine.said.length <= EMPTY_LIST ? [] : (engine.saidJson() as (Omit<NodeProfile, "time"> & { nanos: number })[]);
     const profile = nodes.map(({ nanos, ...node }) => ({ ...node, time: nanos / 1e6 }));
     const measured = profile.length > 0 ? { profile } : {};
-    this.#channel.send({ kind: "done", run, outputs, time, ...measured }, buffers(outputs));
+    this.#channel.send({ kind: "done", run, outputs, time, began, ended, ...measured }, buffers(outputs));
   }
 
   #unload(model: number): void {
@@ -253,9 +254,16 @@ const RETRY = 5;
 /** Bytes of `[]`: the profile of a model that is not measured. */
 const EMPTY_LIST = 2;
 
+/** Milliseconds by the clock that pages and workers share. */
+function clock(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 /** A run under way. */
 interface Running {
   readonly request: number;
+  /** By the {@link clock}. */
+  readonly began: number;
   /** Milliseconds of computing. */
   time: number;
 }

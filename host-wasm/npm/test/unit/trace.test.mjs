@@ -38,9 +38,10 @@ test("every run is recorded, with what became of it", async () => {
   await it.run(feeds);
   const runs = runtime.trace.runs();
   assert.deepEqual(runs.map(({ outcome }) => outcome).sort(), ["callback", "cancelled", "done", "done"]);
-  for (const { outcome, asked, posted, answered, settled, computed, worker, model } of runs) {
+  for (const { outcome, asked, posted, began = posted, ended = began, answered, settled, computed, worker, model } of runs) {
     if (outcome === "cancelled") continue;
-    assert.ok(asked <= posted && posted <= answered && answered <= settled, "times follow each other");
+    assert.ok(asked <= posted && posted <= began && began <= ended && ended <= answered && answered <= settled, "times follow each other");
+    assert.ok(outcome !== "done" || ended - began >= computed - 1, `${ended - began} ms between, ${computed} computed`);
     assert.ok(computed >= 0 && worker >= 0 && model.endsWith("both.onnx"));
   }
   runtime.trace.clear();
