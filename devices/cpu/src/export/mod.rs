@@ -15,9 +15,10 @@
 //! int8 125 and 26. A run takes as long as of the compiled model. Not so where the weights are in bodies of control flow, whose
 //! constants are read with the graph, number by number: Silero 15 and 20.
 //!
-//! The sums are against bytes that were changed on the way, not against malice: a forged file can be another model, as a
-//! forged ONNX file can. It cannot make us read beyond our memory: what it says of lengths is compared with what kernels
-//! count, and the graph goes the way of an imported one.
+//! The sums are against bytes that were changed on the way, not against malice. Who forges a file and its sums cannot make us
+//! read beyond our memory, since what it says of lengths is compared with what kernels count; but what an ONNX file's
+//! operators are checked for, a forged graph here is not, and a run of it may panic, which ends that run as failed. Import
+//! what you have exported yourself, and models from strangers as ONNX.
 
 mod file;
 
