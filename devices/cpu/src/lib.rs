@@ -45,9 +45,6 @@ mod work;
 pub use compile::{CompileError, Cpu, Options};
 pub use evaluate::Evaluator;
 #[cfg(feature = "export")]
-#[doc(hidden)]
-pub use export::forged;
-#[cfg(feature = "export")]
 pub use export::{ImportError, is_export};
 pub use inferry_engine::device::Limits;
 pub use isa::Isa;

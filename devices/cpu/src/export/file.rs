@@ -189,31 +189,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A file with the sums that its bytes have now, as one would have who forges it; `None` when it has no directory. For tests of
-/// what forged files come to.
-pub(super) fn forged(bytes: &[u8]) -> Option<Vec<u8>> {
-    let len = u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?);
-    let end = usize::try_from(len).ok()?.checked_add(STEP)?;
-    let mut directory: Directory = postcard::from_bytes(bytes.get(STEP..end)?).ok()?;
-    let sections = bytes.get(end.next_multiple_of(STEP)..)?;
-    let reader = Reader { bytes: sections, front: 0 };
-    let sum = |section: &mut Section| {
-        if let Ok(range) = reader.range(What::Graph, *section) {
-            section.sum = crc32fast::hash(&sections[range]);
-        }
-    };
-    sum(&mut directory.graph);
-    for constant in &mut directory.constants {
-        if let Content::Bytes(section) = &mut constant.content {
-            sum(section);
-        }
-    }
-    directory.packs.iter_mut().flat_map(|pack| &mut pack.parts).for_each(sum);
-    let mut forged = front(&directory, &Places { end: sections.len() as u64 }).ok()?;
-    forged.extend(sections);
-    Some(forged)
-}
-
 /// Bytes that are checked before a thread is awake.
 const FEW: u64 = 1 << 20;
 

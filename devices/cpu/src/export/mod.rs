@@ -45,13 +45,6 @@ pub fn is_export(begin: &[u8]) -> bool {
     begin.starts_with(&file::MAGIC)
 }
 
-/// An export that was changed, with sums that fit the change: for tests of what forged files come to. `None` when the change has
-/// left no directory.
-#[doc(hidden)]
-pub fn forged(bytes: &[u8]) -> Option<Vec<u8>> {
-    file::forged(bytes)
-}
-
 /// Why bytes are no compiled model, or none for us.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
