@@ -1,6 +1,6 @@
 // Where the gaps of the page's thread come from: `node test/gaps.mjs [--took] [--plain]`.
 //
-// Does all that the test of smoothness does under the browser's own trace, and prints the longest tasks of the page's thread:
+// Does all that `smoothness.mjs` does under the browser's own trace, and prints the longest tasks of the page's thread:
 // how long the thread computed, how long it took with what else the machine had to do, what was done inside, and which
 // functions were on the stack. Ordered by the first, which is the same on a busy machine; by the second with `--took`.
 
