@@ -8,8 +8,11 @@
 //! nothing is built yet, of which emulation takes less than two. Speed cannot be seen under qemu; what the compiler made of the inner
 //! loops was read (`kernel/gemm`, `kernel/conv`, `kernel/bytes`).
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+
+use serde_json::Value;
 
 use crate::wasm_kernels::MODULES;
 use crate::{place, purity, report::Report};
@@ -20,20 +23,20 @@ const BARE: &str = "aarch64-unknown-none";
 
 const QEMU: &str = "qemu-aarch64";
 
-/// Model and fixture below `tests/models`, without their endings, and how far results may lie apart where the standard
-/// (`tolerances.json`) has more than its default: absolutely, relatively, and for which share of the elements more.
-const MODELS: [(&str, [&str; 3]); 8] = [
-    ("mtcnn_cascade/pnet", DEFAULT),
-    ("mtcnn_cascade/rnet", DEFAULT),
-    ("mtcnn_cascade/onet", DEFAULT),
-    ("derived_mtcnn_onet/onet.int8_qdq", ["3e-2", "1e-2", "0.02"]),
-    ("derived_mtcnn_onet/onet.dynamic_u8", ["3e-2", "1e-2", "0.02"]),
-    ("derived_mtcnn_onet/onet.fp16", ["5e-3", "5e-3", "0"]),
-    ("ppocrv4/ch_ppocr_mobile_v2.0_cls_infer", DEFAULT),
-    ("silero_vad/silero_vad_openvino_16k", DEFAULT),
+/// Model and fixture below `tests/models`, without their endings.
+const MODELS: [&str; 8] = [
+    "mtcnn_cascade/pnet",
+    "mtcnn_cascade/rnet",
+    "mtcnn_cascade/onet",
+    "derived_mtcnn_onet/onet.int8_qdq",
+    "derived_mtcnn_onet/onet.dynamic_u8",
+    "derived_mtcnn_onet/onet.fp16",
+    "ppocrv4/ch_ppocr_mobile_v2.0_cls_infer",
+    "silero_vad/silero_vad_openvino_16k",
 ];
 
-const DEFAULT: [&str; 3] = ["1e-3", "1e-3", "0"];
+/// How far results may lie from the fixtures.
+const TOLERANCES: &str = "tests/models/tolerances.json";
 
 /// Builds and runs everything; true when all passed.
 pub(crate) fn run() -> Result<bool, String> {
@@ -52,8 +55,13 @@ pub(crate) fn run() -> Result<bool, String> {
     let mut build = cargo(&["build", "--quiet", "--package", "inferry", "--bin", "inferry"]);
     build.args(["--features", "cli"]);
     report.command("the program for AArch64", build);
-    for (model, limits) in MODELS {
-        report.command(&format!("{model} with NEON"), compare(model, limits));
+    let file = fs::read_to_string(place::root().join(TOLERANCES));
+    let tolerances = file
+        .map_err(|error| error.to_string())
+        .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+    let tolerances: Value = tolerances.map_err(|problem| format!("{TOLERANCES}: {problem}"))?;
+    for model in MODELS {
+        report.command(&format!("{model} with NEON"), compare(model, &tolerances));
     }
     Ok(report.close())
 }
@@ -70,11 +78,16 @@ fn cargo(arguments: &[&str]) -> Command {
 }
 
 /// The program on one model; it succeeds when the results fit.
-fn compare(model: &str, [atol, rtol, outside]: [&str; 3]) -> Command {
+fn compare(model: &str, tolerances: &Value) -> Command {
     let program: PathBuf = place::target().join(TARGET).join("debug/inferry");
     let file = |ending: &str| place::root().join(format!("tests/models/{model}.{ending}"));
     let mut command = place::command(QEMU);
     command.arg(program).arg("run").arg("--model").arg(file("onnx")).arg("--npz").arg(file("npz"));
-    command.args(["--atol", atol, "--rtol", rtol, "--outside", outside, "--threads", "2"]);
+    let own = &tolerances[format!("{model}.onnx")];
+    for limit in ["atol", "rtol", "outside"] {
+        let value = own.get(limit).unwrap_or(&tolerances["default"][limit]);
+        command.arg(format!("--{limit}")).arg(value.to_string());
+    }
+    command.args(["--threads", "2"]);
     command
 }

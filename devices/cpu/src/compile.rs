@@ -139,12 +139,11 @@ impl Cpu {
         options: Options,
         pace: &mut Pace,
     ) -> Result<Arc<dyn CompiledModel>, CompileError> {
-        let nodes = options.profile.as_ref().map(|_| profile::sources(&model.graph));
+        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
         let bytes = kernel::over_bytes(self.isa);
         let wide = passes::Options { widen_half: true, bytes, ..passes::Options::default() };
         passes::run_paced(&mut model.graph, &Evaluator(self.isa), wide, pace).await?;
-        let shared = Shared::new(model, self, options, Vec::new())?;
-        let shared = Shared { nodes: nodes.unwrap_or(shared.nodes), ..shared };
+        let shared = Shared { nodes, ..Shared::new(model, self, options, Vec::new())? };
         shared.ready(pace).await?;
         Ok(shared.compiled())
     }
@@ -205,7 +204,7 @@ impl CompiledModel for Compiled {
     }
 
     fn forks(&self) -> bool {
-        self.0.plans.latest().is_none_or(|kept| kept.plan.forks)
+        self.0.plans.fork()
     }
 
     #[cfg(feature = "export")]
@@ -233,17 +232,25 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Of a model after the passes, with the packs that came with it.
+    /// Of a model after the passes, with the packs that came with it. No node is measured.
     pub(crate) fn new(
         model: Model,
         cpu: Cpu,
         options: Options,
         stored: Vec<Stored>,
     ) -> Result<Shared, CompileError> {
-        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&model.graph));
         let (inputs, outputs) = (model.inputs().into(), model.outputs().into());
         let (packs, plans) = (Packs::new(Words::of(&model.graph)?, stored), Plans::new(options.plans));
-        Ok(Shared { graph: model.graph, inputs, outputs, isa: cpu.isa, packs, plans, options, nodes })
+        Ok(Shared {
+            graph: model.graph,
+            inputs,
+            outputs,
+            isa: cpu.isa,
+            packs,
+            plans,
+            options,
+            nodes: Vec::new(),
+        })
     }
 
     /// Makes the only plan there will ever be, when all input shapes are fixed.

@@ -3,8 +3,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { cpus } from "node:os";
 
-/** How long it is looked at when nothing is done meanwhile, in milliseconds, and how many processors others may use on a quiet machine. */
-const LOOK = 1000;
+/** How many processors others may use on a quiet machine. */
 const FEW = 0.3;
 
 /** What systems count in, where they have `/proc`: a hundredth of a second. */
@@ -16,11 +15,6 @@ export async function watched(doing) {
   const result = await doing();
   const after = now();
   return { result, others: Math.max(0, after.busy - before.busy - (after.own - before.own)) / (after.at - before.at) };
-}
-
-/** How many processors others use at this moment. */
-export async function used() {
-  return (await watched(() => new Promise((resolve) => setTimeout(resolve, LOOK)))).others;
 }
 
 /** Whether so many used processors are as good as none. */

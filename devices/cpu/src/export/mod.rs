@@ -38,6 +38,7 @@ use inferry_engine::store::{self, StoreError};
 use crate::compile::{CompileError, Cpu, Options, Shared};
 use crate::isa::Isa;
 use crate::pack::{self, Form, Pack, Packs, Part, Stored};
+use crate::profile;
 use file::{Content, Directory, Maker, Places, Reader, STEP, What};
 
 /// Whether a file that begins so is meant to be a compiled model.
@@ -157,7 +158,9 @@ impl Cpu {
         let stored = packs(&reader, &lease, &directory, &constants)?;
         let form = reader.range(What::Graph, directory.graph)?;
         let graph = store::read(&lease.bytes()[form], &constants)?;
-        let shared = Shared::new(Model { graph, ..Model::default() }, *self, options, stored)?;
+        let nodes = options.profile.as_ref().map_or(Vec::new(), |_| profile::sources(&graph));
+        let model = Model { graph, ..Model::default() };
+        let shared = Shared { nodes, ..Shared::new(model, *self, options, stored)? };
         let ready = finish(shared.ready(&mut Pace::silent()));
         // Before its errors: they may come from it.
         if let Some(misfit) = shared.packs.misfit() {

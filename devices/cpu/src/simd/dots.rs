@@ -20,26 +20,19 @@ pub enum Dots {
 
 /// How [`Simd::dot`](super::Simd::dot) reads bytes with [`dispatch_bytes`](super::dispatch_bytes); `None` where its sums are not
 /// exact.
-pub fn dots(isa: Isa) -> Option<Dots> {
-    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
-    return {
-        let _ = isa;
-        asked()
-    };
+#[cfg(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")))]
+pub fn dots(_isa: Isa) -> Option<Dots> {
     #[cfg(test)]
-    if isa.level() == crate::isa::Level::Portable && super::portable::SIGNED.get() {
+    if _isa == Isa::portable() && super::portable::SIGNED.get() {
         return Some(Dots::Signed);
     }
-    #[allow(unreachable_code, reason = "where the engine is asked")]
-    {
-        let _ = isa;
-        Some(Dots::Unsigned)
-    }
+    Some(Dots::Unsigned)
 }
 
-/// Multiplies the largest and the smallest bytes, of which pairs exceed 16 bits whichever way they are read.
+/// As everywhere, found by multiplying the largest and the smallest bytes, of which pairs exceed 16 bits whichever way they
+/// are read.
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
-fn asked() -> Option<Dots> {
+pub fn dots(_: Isa) -> Option<Dots> {
     use super::{Simd, Wasm128};
 
     // What the optimiser does not see it cannot compute, with a choice of its own.
