@@ -48,12 +48,20 @@ export interface TraceEvent {
 /** So many runs are kept; older ones are forgotten. */
 const MOST = 10_000;
 
+/**
+ * So many of the latest runs are entries of User Timing. DevTools writes an entry down when it is made; of those that a browser
+ * still has, it looks at every one to take one back: of twenty thousand, a thousand at once held up a page for 45 ms.
+ */
+const MARKED = 100;
+
 /** The only process; its first thread is the page, the others are workers. */
 const PROCESS = 1;
 
 /** A recorder of runs. */
 export class Trace {
   #runs: TracedRun[] = [];
+  /** The runs that are entries of User Timing, oldest first. */
+  #marked: TracedRun[] = [];
   #on = false;
   readonly #pending: () => Iterable<Job>;
 
@@ -74,21 +82,28 @@ export class Trace {
 
   /** Forgets what was recorded. */
   clear(): void {
-    this.#forget(this.#runs.length);
+    this.#runs = [];
+    for (const run of this.#marked.splice(0)) performance.clearMeasures?.(label(run));
   }
 
-  /** What was recorded, oldest first; while it records, with the runs that are under way. */
-  runs(): readonly TracedRun[] {
-    const pending = this.#on ? [...this.#pending()].map((job) => traced(job, "pending", undefined)) : [];
-    return [...this.#runs, ...pending];
+  /**
+   * What was recorded, oldest first; while it records, with the runs that are under way. Who asks often asks for the `latest` of
+   * those that are over, so that not thousands are copied each time; of those that are under way it gives all.
+   */
+  runs(latest = Infinity): readonly TracedRun[] {
+    const over = this.#runs.slice(Math.max(0, this.#runs.length - latest));
+    if (this.#on) for (const job of this.#pending()) over.push(traced(job, "pending", undefined));
+    return over;
   }
 
   /** @internal A run is over. */
   add(job: Job, outcome: string): void {
     if (!this.#on) return;
-    if (this.#runs.length >= MOST) this.#forget(MOST / 10);
+    if (this.#runs.length >= MOST) this.#runs.splice(0, MOST / 10);
     const run = traced(job, outcome, performance.now());
     this.#runs.push(run);
+    this.#marked.push(run);
+    if (this.#marked.length > MARKED) performance.clearMeasures?.(label(this.#marked.shift() as TracedRun));
     const { asked, posted, answered, settled = asked, worker } = run;
     mark(run, "requests", asked, settled);
     if (posted !== undefined && answered !== undefined) mark(run, `worker ${worker}`, posted, answered);
@@ -100,11 +115,6 @@ export class Trace {
     const workers = new Set(runs.flatMap(({ worker }) => (worker === undefined ? [] : [worker])));
     const traceEvents = [...names(workers), ...runs.flatMap(eventsOf), ...counts(runs)];
     return { traceEvents, displayTimeUnit: "ms" };
-  }
-
-  /** Forgets the oldest: the browser would keep its entries for ever. */
-  #forget(many: number): void {
-    for (const run of this.#runs.splice(0, many)) performance.clearMeasures?.(label(run));
   }
 }
 

@@ -115,3 +115,31 @@ test("runs are entries of User Timing in tracks of their own, until they are for
   runtime.trace.clear();
   assert.deepEqual(own(), []);
 });
+
+test("who asks for the latest gets no more of those that are over, and all that are under way", async () => {
+  const it = await both({ slots: 1 });
+  runtime.trace.clear();
+  runtime.trace.start();
+  for (let run = 0; run < 3; run++) await it.run(feeds);
+  const ids = (runs) => runs.map(({ run }) => run);
+  const all = ids(runtime.trace.runs());
+  assert.equal(all.length, 3);
+  assert.deepEqual(ids(runtime.trace.runs(2)), all.slice(1));
+  assert.deepEqual(ids(runtime.trace.runs(9)), all);
+  assert.deepEqual(runtime.trace.runs(0), []);
+  const runs = [it.run(feeds), it.run(feeds)];
+  assert.deepEqual(runtime.trace.runs(1).map(({ outcome }) => outcome), ["done", "pending", "pending"]);
+  await Promise.all(runs);
+});
+
+test("of many runs only the latest are entries of User Timing: a browser looks at all of them to take one back", async () => {
+  const it = await both();
+  runtime.trace.clear();
+  runtime.trace.start();
+  for (let run = 0; run < 130; run++) await it.run(feeds);
+  const last = runtime.trace.runs().at(-1);
+  const names = new Set(performance.getEntriesByType("measure").map(({ name }) => name).filter((name) => name.startsWith("inferry run")));
+  assert.equal(names.size, 100);
+  assert.ok(names.has(`inferry run ${last.run}`));
+  assert.equal(runtime.trace.runs().length, 130);
+});
