@@ -35,6 +35,9 @@ const WIDTH = 256;
 /** Requests are asked for in pieces of so many milliseconds. */
 const PATIENCE = 2;
 
+/** So many milliseconds lie between two looks at which requests a worker has: those that are to be aborted then compute for much longer. */
+const LOOK = 15;
+
 /** Places in the queue for a policy that refuses, so that it has something to refuse. */
 const ROOM = 48;
 
@@ -78,14 +81,14 @@ export async function hard(session: Session, signal: AbortSignal, progress: (end
       const run = request(kind, index, { slow, indexed }, options);
       if (kind === "queued") stop.abort("it is not wanted any more");
       // The newest of the runs that are under way is the one that has just been asked for, unless that was refused.
-      const newest = runtime.trace.runs().at(-1)?.run ?? -1;
+      const newest = kind === "running" ? (runtime.trace.runs(0).at(-1)?.run ?? -1) : -1;
       if (kind === "running" && !running.has(newest)) running.set(newest, stop);
       const outcome = await run;
       ended.push({ kind, outcome });
       progress(ended);
     };
     const done = started(one);
-    await watched(() => runtime.trace.runs(), running, done);
+    await watched(() => runtime.trace.runs(0), running, done);
     await done;
     signal.throwIfAborted();
     return report(ended, overflow, performance.now() - began);
@@ -136,7 +139,8 @@ async function request(kind: Kind, index: number, { slow, indexed }: Models, opt
     const own = index + 1;
     const rows = kind === "running" ? LONG : ROWS;
     const width = kind === "malformed" ? WIDTH - 1 : WIDTH;
-    const { most } = await slow.run({ x: new Tensor("float32", new Float32Array(rows * width).fill(own), [rows, width]) }, options);
+    const x = new Tensor("float32", new Float32Array(rows * width).fill(own), [rows, width]);
+    const { most } = await slow.run({ x }, { ...options, transfer: kind === "running" });
     return most?.data[0] === own ? "done" : "wrong";
   } catch (error) {
     return error instanceof InferError ? error.code : `${error}`;
@@ -153,7 +157,7 @@ async function watched(runs: () => readonly { run: number; posted: number | unde
       waiting.get(run)?.abort("it is not wanted any more");
       waiting.delete(run);
     }
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
   }
 }
 

@@ -6,6 +6,7 @@
 
 import "./style.css";
 
+import { Address } from "./address.js";
 import { cockpit } from "./cockpit/cockpit.js";
 import { el } from "./dom.js";
 import { modeText } from "./mode.js";
@@ -31,17 +32,20 @@ const stage = document.querySelector("#stage") as HTMLElement;
 const links = PANELS.map(([id, name]) => el("a", { href: `#${id}` }, name));
 const shown = new Map<string, Promise<Panel>>();
 let current = "";
+const address = new Address(() => void show());
+links.forEach((link, at) => address.link(link, PANELS[at]?.[0] ?? ""));
 
 /** Shows the panel that the address names. */
 async function show(): Promise<void> {
-  const asked = location.hash.slice(1);
+  const asked = address.name;
   const index = Math.max(0, PANELS.findIndex(([id]) => id === asked));
   const [id, name, load] = PANELS[index] as (typeof PANELS)[number];
+  const title = `${name} · Inferry`;
+  if (address.isSettled && document.title !== title) document.title = title;
   if (id === current) return;
   const before = current;
   current = id;
   links.forEach((link, at) => (at === index ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
-  document.title = `${name} · Inferry`;
   void shown.get(before)?.then((panel) => panel.hidden?.());
   if (!shown.has(id)) shown.set(id, load().then(({ default: make }) => make(session)));
   try {
@@ -67,6 +71,5 @@ document.querySelector("#panels")?.append(...links);
 document.querySelector("#tools")?.append(themeButton());
 const { beside, below } = cockpit(session);
 document.querySelector("main")?.append(beside, below);
-addEventListener("hashchange", () => void show());
 void show();
 keepForOffline(session);

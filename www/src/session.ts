@@ -186,7 +186,7 @@ export class Opener<F extends Flow> {
 
 /** Runs of a runtime that are not over. */
 export function pending(runtime: Runtime | undefined): number {
-  return runtime?.trace.runs().filter(({ settled }) => settled === undefined).length ?? 0;
+  return runtime?.trace.runs(0).length ?? 0;
 }
 
 /** Whether something went wrong because it was stopped, or because its models went away. */

@@ -48,6 +48,27 @@ test("the keyboard: every panel can be reached and used, and the focus is seen",
   for (const name of ["Cancel", "Make it hard", "Save trace", "Workers", "Priority"]) await tabTo(page, name);
 });
 
+test("the address and the title follow what is shown, and going back shows it again", async (t) => {
+  const { page } = await open({}, t);
+  const settled = (panel, title) => page.waitForFunction(([hash, title]) => location.hash === hash && document.title === title, [`#${panel}`, title], SELDOM);
+  await visit(page, "faces");
+  await settled("faces", "Find faces · Inferry");
+  // Of what follows each other at once, only the last is an address.
+  await page.evaluate(() => ["lines", "files"].forEach((panel) => document.querySelector(`nav a[href="#${panel}"]`).click()));
+  await settled("files", "Name this file · Inferry");
+  await page.goBack();
+  await page.waitForSelector("#panel-faces");
+  await settled("faces", "Find faces · Inferry");
+  assert.equal(await page.locator("nav a[aria-current]").textContent(), "Find faces");
+  // What is asked for by the address counts more than what was asked for before.
+  await page.evaluate(() => {
+    document.querySelector('nav a[href="#lines"]').click();
+    location.hash = "bench";
+  });
+  await settled("bench", "Bench · Inferry");
+  await page.waitForSelector("#panel-bench");
+});
+
 test("the first view fetches little, and nothing of the engine", async (t) => {
   const { page, server } = await open({}, t);
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));

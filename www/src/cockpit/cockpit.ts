@@ -31,6 +31,9 @@ const NUMBERS = 500;
 /** The page's thread is looked at from so many milliseconds after the page was loaded. */
 const SETTLING = 400;
 
+/** Of the runs that are over so many are looked at: more do not end between two drawings. */
+const LATEST = 2000;
+
 /** Runs that ended so long ago are not told of any more. */
 const FRESH = 8000;
 
@@ -103,7 +106,7 @@ export function cockpit(session: Session): Cockpit {
   let [told, moved, timer] = [0, 0, 0];
   const draw = (): void => {
     const now = performance.now();
-    const runs = session.current?.trace.runs() ?? [];
+    const runs = session.current?.trace.runs(LATEST) ?? [];
     const width = Number(span.value);
     timeline.feed(runs, now);
     timeline.show(Math.max(session.settings.workers, session.current?.workers ?? 0), frozen ?? now, width);

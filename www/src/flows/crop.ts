@@ -27,6 +27,8 @@ export async function straightened(picture: Pixels, quad: Quad, { width, height,
   const data = new Uint8ClampedArray(padded * height * 4).fill(GREY);
   const place = projection(quad);
   const fine = Math.min(FINEST, Math.max(1, Math.round(heightOf(quad) / height)));
+  // Written to for every pixel: what is made anew for each is ten megabytes of garbage a page.
+  const at = { x: 0, y: 0 };
   const sum = new Float64Array(3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -34,7 +36,7 @@ export async function straightened(picture: Pixels, quad: Quad, { width, height,
       for (let part = 0; part < fine * fine; part++) {
         const u = (x + ((part % fine) + 0.5) / fine) / width;
         const v = (y + (Math.floor(part / fine) + 0.5) / fine) / height;
-        const at = place(u, v);
+        place(u, v, at);
         add(picture, at.x - 0.5, at.y - 0.5, sum);
       }
       const to = (y * padded + x) * 4;
@@ -48,13 +50,18 @@ export async function straightened(picture: Pixels, quad: Quad, { width, height,
 
 /** Adds the colour at a place, given by the centres of pixels; beyond the picture that of its nearest pixel. */
 function add({ data, width, height }: Pixels, x: number, y: number, sum: Float64Array): void {
-  const [left, top] = [Math.min(width - 1, Math.max(0, x)), Math.min(height - 1, Math.max(0, y))];
-  const [x0, y0] = [Math.floor(left), Math.floor(top)];
-  const [across, down] = [left - x0, top - y0];
-  const [right, below] = [x0 + 1 < width ? 4 : 0, y0 + 1 < height ? width * 4 : 0];
+  const left = Math.min(width - 1, Math.max(0, x));
+  const top = Math.min(height - 1, Math.max(0, y));
+  const x0 = Math.floor(left);
+  const y0 = Math.floor(top);
+  const across = left - x0;
+  const down = top - y0;
+  const right = x0 + 1 < width ? 4 : 0;
+  const below = y0 + 1 < height ? width * 4 : 0;
   const at = (y0 * width + x0) * 4;
   for (let channel = 0; channel < 3; channel++) {
-    const [a, c] = [data[at + channel]!, data[at + below + channel]!];
+    const a = data[at + channel]!;
+    const c = data[at + below + channel]!;
     const upper = a + (data[at + right + channel]! - a) * across;
     const lower = c + (data[at + below + right + channel]! - c) * across;
     sum[channel]! += upper + (lower - upper) * down;

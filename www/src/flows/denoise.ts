@@ -46,18 +46,23 @@ async function clean(first: Model, second: Model, samples: Float32Array, { signa
   const total = samples.length === 0 ? 0 : Math.ceil((samples.length + LATENCY) / SHIFT);
   const heard = new Float32Array(LATENCY + total * SHIFT);
   heard.set(samples, LATENCY);
+  /** Spectra of blocks that the first model is at, and those that are done with and written to again. */
   const spectra: Spectrum[] = [];
+  const free: Spectrum[] = [];
 
   function* loudness(): Generator<{ input_2: Float32Array }> {
     for (let block = 0; block < total; block++) {
-      const spectrum = fourier.forward(heard.subarray(block * SHIFT, block * SHIFT + BLOCK));
+      const spectrum = fourier.forward(heard.subarray(block * SHIFT, block * SHIFT + BLOCK), free.pop());
       spectra.push(spectrum);
-      yield { input_2: Float32Array.from(spectrum.re, (re, index) => Math.hypot(re, spectrum.im[index]!)) };
+      yield { input_2: magnitudes(spectrum) };
     }
   }
   async function* blocks(): AsyncGenerator<{ input_4: Float32Array }> {
     for await (const { activation_2 } of first.stream(loudness(), { signal })) {
-      yield { input_4: fourier.backward(kept(spectra.shift()!, activation_2!.data as Float32Array)) };
+      const spectrum = spectra.shift()!;
+      keep(spectrum, activation_2!.data as Float32Array);
+      free.push(spectrum);
+      yield { input_4: fourier.backward(spectrum) };
     }
   }
 
@@ -73,7 +78,17 @@ async function clean(first: Model, second: Model, samples: Float32Array, { signa
   return sum.slice(LATENCY, LATENCY + samples.length);
 }
 
-/** So much of each frequency. */
-function kept({ re, im }: Spectrum, mask: Float32Array): Spectrum {
-  return { re: re.map((value, index) => value * mask[index]!), im: im.map((value, index) => value * mask[index]!) };
+/** How loud each frequency is. */
+function magnitudes({ re, im }: Spectrum): Float32Array {
+  const loud = new Float32Array(re.length);
+  for (let index = 0; index < loud.length; index++) loud[index] = Math.sqrt(re[index]! * re[index]! + im[index]! * im[index]!);
+  return loud;
+}
+
+/** Leaves so much of each frequency. */
+function keep({ re, im }: Spectrum, mask: Float32Array): void {
+  for (let index = 0; index < re.length; index++) {
+    re[index]! *= mask[index]!;
+    im[index]! *= mask[index]!;
+  }
 }

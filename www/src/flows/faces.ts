@@ -66,7 +66,8 @@ async function find(
     return faces(await model.run({ [INPUT]: picture as ImageSource }, { signal, priority }), place);
   }
   const { pixels, scale, left, top } = await square(picture, signal);
-  const outputs = await model.run({ [INPUT]: pixels }, { signal, priority });
+  // The square is ours, and can be moved to the worker.
+  const outputs = await model.run({ [INPUT]: pixels }, { signal, priority, transfer: true });
   return faces(outputs, (x, y) => ({ x: x * scale - left, y: y * scale - top }));
 }
 

@@ -41,8 +41,14 @@ export function contains(quad: Quad, point: Point): boolean {
   return quad.every((corner, index) => cross(corner, quad[(index + 1) % 4]!, point) >= -1e-3);
 }
 
-/** From the unit square to a quadrilateral, as a plane is seen by a camera (Heckbert, 1989). */
-export function projection([p, q, r, s]: Quad): (u: number, v: number) => Point {
+/** A point that is written to. */
+export interface Place {
+  x: number;
+  y: number;
+}
+
+/** From the unit square to a quadrilateral, as a plane is seen by a camera (Heckbert, 1989). Who asks for many places brings one to write to. */
+export function projection([p, q, r, s]: Quad): (u: number, v: number, into?: Place) => Point {
   const [along, down, rest] = [minus(q, r), minus(s, r), plus(minus(p, q), minus(r, s))];
   const det = along.x * down.y - down.x * along.y;
   // A parallelogram has no vanishing points; what has no area has no inverse, and needs none here.
@@ -50,9 +56,11 @@ export function projection([p, q, r, s]: Quad): (u: number, v: number) => Point 
   const h = det === 0 ? 0 : (along.x * rest.y - rest.x * along.y) / det;
   const u = plus(minus(q, p), times(q, g));
   const v = plus(minus(s, p), times(s, h));
-  return (a, b) => {
+  return (a, b, into = { x: 0, y: 0 }) => {
     const depth = g * a + h * b + 1;
-    return { x: (u.x * a + v.x * b + p.x) / depth, y: (u.y * a + v.y * b + p.y) / depth };
+    into.x = (u.x * a + v.x * b + p.x) / depth;
+    into.y = (u.y * a + v.y * b + p.y) / depth;
+    return into;
   };
 }
 

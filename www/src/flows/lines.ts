@@ -55,13 +55,14 @@ async function find(model: Model, picture: Pixels | ImageBitmap, { signal, prior
 function segments({ offsets, scores }: Outputs, across: number, down: number): Segment2[] {
   const [sure, ends] = [scores!.data as Float32Array, offsets!.data as Float32Array];
   const found: Segment2[] = [];
-  sure.forEach((score, cell) => {
-    if (score <= SURE) return;
+  for (let cell = 0; cell < sure.length; cell++) {
+    const score = sure[cell]!;
+    if (score <= SURE) continue;
     const [x, y] = [cell % CELLS, Math.floor(cell / CELLS)];
     const step = SIDE / CELLS;
     const end = (at: number) => ({ x: (x + ends[at]!) * step * across, y: (y + ends[at + 1]!) * step * down });
     found.push({ a: end(cell * 4), b: end(cell * 4 + 2), score });
-  });
+  }
   return found.sort((a, b) => b.score - a.score);
 }
 

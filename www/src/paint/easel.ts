@@ -3,7 +3,7 @@
  */
 
 import { el } from "../dom.js";
-import type { Figures, Look, Picture, ToPainter } from "./messages.js";
+import type { Figures, Look, Picture, Recorded, ToPainter } from "./messages.js";
 import { Painter } from "./painter.js";
 
 /** The colours that are painted with, by the names of their properties. */
@@ -19,7 +19,8 @@ type Told = Exclude<ToPainter, { kind: "canvas" }>;
 
 let made = 0;
 let painter: Worker | Painter | undefined;
-let asked: ((figures: Figures) => void)[] = [];
+const asked: ((figures: Figures) => void)[] = [];
+const recording = new Map<number, (address: string) => void>();
 const offscreen = "transferControlToOffscreen" in HTMLCanvasElement.prototype;
 const sizes = new ResizeObserver((entries) => {
   for (const { target, contentRect: { width, height } } of entries) {
@@ -59,12 +60,28 @@ export function figures(now: number): Promise<Figures> {
   return answer;
 }
 
+/** Makes a file of samples, for a player; gives its address, which holds it until the painter is told to forget it. */
+export function recorded(samples: Float32Array, rate: number): Promise<string> {
+  const id = made++;
+  painter ??= begun();
+  const question = { kind: "record", id, samples, rate } as const;
+  if (painter instanceof Painter) return Promise.resolve((painter.handle(question) as Recorded).address);
+  const answer = new Promise<string>((resolve) => recording.set(id, resolve));
+  painter.postMessage(question satisfies ToPainter);
+  return answer;
+}
+
 function begun(): Worker | Painter {
   const colour = (): void => tell({ kind: "look", look: look() });
   addEventListener("theme", colour);
   const one = offscreen ? new Worker(new URL("./painter.worker.ts", import.meta.url), { type: "module", name: "painter" }) : new Painter();
   if (one instanceof Worker) {
-    one.onmessage = ({ data }: MessageEvent<Figures>) => {
+    one.onmessage = ({ data }: MessageEvent<Figures | Recorded>) => {
+      if (data.kind === "recorded") {
+        recording.get(data.id)?.(data.address);
+        recording.delete(data.id);
+        return;
+      }
       // It has one question at a time to answer, but for a page that asks faster than it is drawn.
       for (const resolve of asked.splice(0)) resolve(data);
     };

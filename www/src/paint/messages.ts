@@ -32,12 +32,24 @@ export type ToPainter =
   | { readonly kind: "timeline"; readonly id: number; readonly now: number; readonly span: number; readonly lanes: number }
   /** Gaps of the page's thread since the last message: when, how long, when, how long. */
   | { readonly kind: "gaps"; readonly id: number; readonly now: number; readonly ticks: Float64Array }
+  /** A sound as a file that players play, to be answered by {@link Recorded}. */
+  | { readonly kind: "record"; readonly id: number; readonly samples: Float32Array; readonly rate: number }
+  /** The file is not wanted any more. */
+  | { readonly kind: "forget"; readonly address: string }
   | { readonly kind: "sound"; readonly id: number; readonly heard: Partial<Heard> }
   /** To be answered by {@link Figures}. */
   | { readonly kind: "figures"; readonly now: number };
 
+/** Where a sound lies as a file. */
+export interface Recorded {
+  readonly kind: "recorded";
+  readonly id: number;
+  readonly address: string;
+}
+
 /** What can be said in numbers. */
 export interface Figures {
+  readonly kind: "figures";
   /** Gaps of the page's thread: the percentiles 50 and 99.9, and the longest. */
   readonly gaps: readonly number[];
   /** For each stage of a request, and for all of it, its percentiles. */

@@ -1,13 +1,15 @@
 /**
  * The painter: canvases in, and what there is to see on them, as messages. It works in a worker, and where a browser has no
- * canvases for workers, on the page's thread. It knows no element.
+ * canvases for workers, on the page's thread. It knows no element. Sounds for players are made here, too: a file in memory, and an
+ * address for it, are words with another process, for which the page's thread would wait.
  */
 
-import type { Figures, Heard, Look, Picture, ToPainter } from "./messages.js";
+import type { Figures, Heard, Look, Picture, Recorded, ToPainter } from "./messages.js";
 import { Gaps, Runs } from "./store.js";
 import { SPAN, paintGaps, paintSound } from "./strips.js";
 import { Surface } from "./surface.js";
 import { type View, paintTimeline } from "./timeline.js";
+import { wav } from "./wav.js";
 
 interface Canvas {
   readonly surface: Surface;
@@ -33,7 +35,7 @@ export class Painter {
   }
 
   /** Does what a message says; gives an answer to a question. */
-  handle(message: Exclude<ToPainter, { kind: "canvas" }>): Figures | undefined {
+  handle(message: Exclude<ToPainter, { kind: "canvas" }>): Figures | Recorded | undefined {
     switch (message.kind) {
       case "size":
         this.#canvases.get(message.id)?.surface.resize(message.width, message.height, message.scale);
@@ -60,9 +62,14 @@ export class Painter {
         if (canvas) canvas.heard = { ...canvas.heard, ...message.heard };
         return this.#painted(message.id, ({ surface, heard }) => paintSound(surface, heard));
       }
+      case "record":
+        return { kind: "recorded", id: message.id, address: URL.createObjectURL(wav(message.samples, message.rate)) };
+      case "forget":
+        URL.revokeObjectURL(message.address);
+        return undefined;
       case "figures": {
         const { stages, done } = this.#runs.durations();
-        return { gaps: this.#gaps.figures(), stages, done };
+        return { kind: "figures", gaps: this.#gaps.figures(), stages, done };
       }
     }
   }

@@ -9,6 +9,6 @@ const painter = new Painter();
 
 onmessage = ({ data }: MessageEvent<ToPainter>) => {
   if (data.kind === "canvas") return painter.take(data.id, data.canvas, data.picture);
-  const figures = painter.handle(data);
-  if (figures) postMessage(figures);
+  const answer = painter.handle(data);
+  if (answer) postMessage(answer);
 };

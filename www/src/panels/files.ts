@@ -4,6 +4,7 @@
 
 import { type Guess, fileNamer } from "../flows/index.js";
 import { button, chooser, droppable, el } from "../dom.js";
+import { Pace } from "../flows/pace.js";
 import { bytes, ms, percent } from "../numbers.js";
 import { Opener, type Session } from "../session.js";
 import { Frame, type Panel } from "./frame.js";
@@ -49,7 +50,13 @@ export default function filesPanel(session: Session): Panel {
     body.replaceChildren(...rows);
     const began = performance.now();
     // All at once: the queue of the model sees to it that they take their turns.
+    const pace = new Pace();
+    let turn = Promise.resolve();
     const all = await Promise.all(files.map(async ([file, blob], index) => {
+      // To have a file read is a word with another process of the browser's: each in a turn of its own.
+      const mine = turn;
+      turn = mine.then(() => pace.give());
+      await mine;
       const found = await namer.name(blob, { signal, priority: session.settings.priority });
       rows[index]?.replaceWith(row(file, blob, found[0]));
       return found;

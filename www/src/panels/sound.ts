@@ -37,31 +37,6 @@ export async function decoded(file: Blob): Promise<Float32Array> {
   return mixed;
 }
 
-/** A file that players play: 16 bits a sample. */
-export async function wav(samples: Float32Array): Promise<Blob> {
-  const header = new DataView(new ArrayBuffer(44));
-  const text = (at: number, letters: string): void => [...letters].forEach((letter, index) => header.setUint8(at + index, letter.charCodeAt(0)));
-  text(0, "RIFF");
-  header.setUint32(4, 36 + samples.length * 2, true);
-  text(8, "WAVEfmt ");
-  header.setUint32(16, 16, true);
-  header.setUint16(20, 1, true);
-  header.setUint16(22, 1, true);
-  header.setUint32(24, RATE, true);
-  header.setUint32(28, RATE * 2, true);
-  header.setUint16(32, 2, true);
-  header.setUint16(34, 16, true);
-  text(36, "data");
-  header.setUint32(40, samples.length * 2, true);
-  const body = new Int16Array(samples.length);
-  const pace = new Pace();
-  for (let at = 0; at < samples.length; at++) {
-    body[at] = Math.max(-1, Math.min(1, samples[at]!)) * 32767;
-    if (at % PIECE === 0 && pace.isLate) await pace.give();
-  }
-  return new Blob([header, body], { type: "audio/wav" });
-}
-
 /** What the microphone hears, until the signal is aborted. */
 export async function microphone(signal: AbortSignal, heard: (samples: Float32Array) => void): Promise<void> {
   const stream = await media({ audio: { channelCount: 1, noiseSuppression: false } });

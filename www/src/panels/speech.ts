@@ -5,10 +5,11 @@
 import { denoiser, voiceDetector } from "../flows/index.js";
 import { button, chooser, droppable, el } from "../dom.js";
 import { many, ms } from "../numbers.js";
+import { recorded, tell } from "../paint/easel.js";
 import { Opener, type Session } from "../session.js";
 import { Frame, type Panel } from "./frame.js";
 import { sample } from "./picture.js";
-import { RATE, Strip, WINDOW, decoded, microphone, wav } from "./sound.js";
+import { RATE, Strip, WINDOW, decoded, microphone } from "./sound.js";
 
 /** So many windows of the microphone are shown: about ten seconds. */
 const SHOWN = 312;
@@ -107,7 +108,7 @@ export default function speechPanel(session: Session): Panel {
     const samples = await decoded(await load(signal));
     noisy.show({ samples });
     clean.show({ samples: new Float32Array(samples.length) });
-    play(before, await wav(samples));
+    play(before, await recorded(samples, RATE));
     play(after, undefined);
     const cleaner = await denoisers.get(signal, frame.opening());
     frame.say("Taking the noise out …");
@@ -115,7 +116,7 @@ export default function speechPanel(session: Session): Panel {
     const done = await cleaner.clean(samples, { signal, onblock: (done, total) => frame.progress(done / total) });
     const took = performance.now() - began;
     clean.show({ samples: done });
-    play(after, await wav(done));
+    play(after, await recorded(done, RATE));
     const length = samples.length / RATE;
     return `${length.toFixed(1)} s of sound cleaned in ${ms(took)}: ${(length / (took / 1000)).toFixed(1)} times as fast as it plays`;
   });
@@ -146,11 +147,15 @@ function player(label: string): HTMLAudioElement {
 }
 
 /** Gives a player something to play, and frees what it had. */
-function play(player: HTMLAudioElement, sound: Blob | undefined): void {
-  if (player.src) URL.revokeObjectURL(player.src);
-  if (sound) player.src = URL.createObjectURL(sound);
-  else player.removeAttribute("src");
-  player.load();
+function play(player: HTMLAudioElement, address: string | undefined): void {
+  const before = player.getAttribute("src");
+  if (before) tell({ kind: "forget", address: before });
+  // What it is given it loads by itself; what is taken from it, it has to be told to let go.
+  if (address) player.src = address;
+  else {
+    player.removeAttribute("src");
+    if (before) player.load();
+  }
 }
 
 /** The samples moved to the left by new ones. */
