@@ -64,8 +64,14 @@ export function write(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Colours that were asked for since the appearance changed: to ask the style sheet makes the browser work out all styles that are due. */
+const known = new Map<string, string>();
+addEventListener("theme", () => known.clear());
+
 /** Colours of the style sheet, by the names of their properties. */
 export function colours<const Names extends readonly string[]>(...names: Names): { [index in keyof Names]: string } {
-  const style = getComputedStyle(document.documentElement);
-  return names.map((name) => style.getPropertyValue(`--${name}`).trim()) as { [index in keyof Names]: string };
+  const missing = names.filter((name) => !known.has(name));
+  const style = missing.length > 0 ? getComputedStyle(document.documentElement) : undefined;
+  for (const name of missing) known.set(name, style?.getPropertyValue(`--${name}`).trim() ?? "");
+  return names.map((name) => known.get(name) ?? "") as { [index in keyof Names]: string };
 }

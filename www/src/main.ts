@@ -9,6 +9,7 @@ import "./style.css";
 import { Address } from "./address.js";
 import { cockpit } from "./cockpit/cockpit.js";
 import { el } from "./dom.js";
+import { Pace } from "./flows/pace.js";
 import { modeText } from "./mode.js";
 import { keepForOffline } from "./offline.js";
 import type { Panel } from "./panels/frame.js";
@@ -31,6 +32,7 @@ const session = new Session();
 const stage = document.querySelector("#stage") as HTMLElement;
 const links = PANELS.map(([id, name]) => el("a", { href: `#${id}` }, name));
 const shown = new Map<string, Promise<Panel>>();
+const pace = new Pace();
 let current = "";
 const address = new Address(() => void show());
 links.forEach((link, at) => address.link(link, PANELS[at]?.[0] ?? ""));
@@ -50,12 +52,26 @@ async function show(): Promise<void> {
   if (!shown.has(id)) shown.set(id, load().then(({ default: make }) => make(session)));
   try {
     const panel = await (shown.get(id) as Promise<Panel>);
+    // The press of the link is one stretch, the panel another.
+    await pace.give();
     // Somebody may have gone on meanwhile.
-    if (current === id) stage.replaceChildren(panel.element);
+    if (current === id) only(panel.element);
   } catch (error) {
     shown.delete(id);
-    if (current === id) stage.replaceChildren(el("p", { class: "failed", role: "alert" }, `This panel could not be fetched: ${(error as Error).message}`));
+    if (current === id) only(el("p", { class: "failed", role: "alert" }, `This panel could not be fetched: ${(error as Error).message}`));
   }
+}
+
+/**
+ * Shows one of the elements on the stage. The panels stay there, laid out and not looked at: to show one again is to paint it, and
+ * nothing has to be worked out anew.
+ */
+function only(element: HTMLElement): void {
+  for (const other of [...stage.children]) {
+    if (other.matches(".failed")) other.remove();
+    else other.classList.toggle("away", other !== element);
+  }
+  if (element.parentElement !== stage) stage.append(element);
 }
 
 const mode = document.querySelector("#mode") as HTMLElement;

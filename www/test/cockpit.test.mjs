@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { SELDOM, open, press, texts, visit } from "./support/page.mjs";
+import { SELDOM, SHOWN, open, press, texts, visit } from "./support/page.mjs";
 
 for (const plain of [false, true]) {
   const where = plain ? "plain page" : "isolated page";
@@ -75,7 +75,7 @@ test("workers: another number, and threads over shared memory", async (t) => {
   await page.getByLabel("Threads a run").fill("2");
   await press(page, "Find lines in the sample");
   assert.match(await page.locator("#mode").textContent(), /^Shared memory, 2 threads a run$/);
-  assert.match(await page.locator(".status-text").textContent(), /^19 lines/);
+  assert.match(await page.locator(`${SHOWN} .status-text`).textContent(), /^19 lines/);
 });
 
 test("the trace is a file that Perfetto opens, with a run in it", async (t) => {

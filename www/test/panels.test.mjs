@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { isQuiet, watched } from "./support/machine.mjs";
-import { ROOT, open, press, settled, texts, visit } from "./support/page.mjs";
+import { ROOT, SHOWN, open, press, settled, texts, visit } from "./support/page.mjs";
 
 /** The most that it may take to read the picture of text, in milliseconds; four times as long on a machine that others use, too. */
 const SOON = 3000;
@@ -23,8 +23,8 @@ after(() => opened.close());
 test("text: six lines, one of them turned", async () => {
   await visit(page, "text");
   assert.match(await press(page, "Read the sample"), /^6 lines read in /);
-  assert.deepEqual(await texts(page, ".lines .text"), expected("tinyocr_v6").truth.ocr_synth);
-  assert.equal(await page.locator(".lines .tag").count(), 1);
+  assert.deepEqual(await texts(page, `${SHOWN} .lines .text`), expected("tinyocr_v6").truth.ocr_synth);
+  assert.equal(await page.locator(`${SHOWN} .lines .tag`).count(), 1);
 });
 
 test("text: read within 3 s of the press once its models are kept", async () => {
@@ -44,7 +44,7 @@ test("text: read within 3 s of the press once its models are kept", async () => 
 test("faces: five, with the scores of the reference", async () => {
   await visit(page, "faces");
   assert.match(await press(page, "Find faces in the sample"), /^5 faces found in /);
-  const scores = (await texts(page, ".lines .facts")).map((text) => Number(text.match(/[\d.]+/)[0]));
+  const scores = (await texts(page, `${SHOWN} .lines .facts`)).map((text) => Number(text.match(/[\d.]+/)[0]));
   const right = expected("blazeface_back256").result.faces5.detections.map(({ score }) => score).sort((a, b) => b - a);
   assert.equal(scores.length, right.length);
   scores.forEach((score, index) => assert.ok(Math.abs(score - right[index]) < 0.02, `${score} is not ${right[index]}`));
@@ -62,7 +62,7 @@ test("faces: the camera, frame after frame, until Cancel", async () => {
 test("speech: two stretches, where the reference has them", async () => {
   await visit(page, "speech");
   assert.match(await press(page, "Hear the sample"), /^2 stretches of speech in 9\.8 s/);
-  const found = (await texts(page, ".spans li")).map((text) => text.match(/[\d.]+/g).map(Number));
+  const found = (await texts(page, `${SHOWN} .spans li`)).map((text) => text.match(/[\d.]+/g).map(Number));
   const right = expected("silero_vad").segments;
   found.flat().forEach((time, index) => assert.ok(Math.abs(time - right.flat()[index]) < 0.035, `${time} is not ${right.flat()[index]}`));
 });
@@ -84,7 +84,7 @@ test("speech: the noise goes, as far as it went for the reference", async () => 
 test("speech: the microphone, until Cancel", async () => {
   await visit(page, "speech");
   await page.getByRole("button", { name: "Use the microphone" }).click();
-  await page.waitForFunction(() => /Cancel stops the microphone/.test(document.querySelector(".status-text").textContent));
+  await page.waitForFunction(() => /Cancel stops the microphone/.test(document.querySelector(".panel:not(.away) .status-text").textContent));
   await page.getByRole("button", { name: "Cancel" }).click();
   assert.equal(await settled(page), "The microphone is off.");
 });
@@ -93,7 +93,7 @@ test("lines: as many as the reference, and fewer with a higher score", async () 
   await visit(page, "lines");
   const { n_segments: many, top } = expected("mlsd_tiny").house;
   assert.match(await press(page, "Find lines in the sample"), new RegExp(`^${many} lines found in `));
-  await page.getByLabel("Least score").fill("0.9");
+  await page.locator(SHOWN).getByLabel("Least score").fill("0.9");
   const sure = top.filter(([score]) => score >= 0.9).length;
   assert.deepEqual(await texts(page, "#panel-lines .figure"), [`${sure} of ${many}`]);
 });
@@ -107,14 +107,14 @@ test("files: nine samples, named as by Magika's own program", async () => {
 
 test("files: one of the user's own, by the field", async () => {
   await visit(page, "files");
-  await page.getByLabel("Choose a file").setInputFiles({ name: "nameless", mimeType: "", buffer: Buffer.from("#include <stdio.h>\n#include <stdlib.h>\n\nint main(int argc, char **argv) {\n  printf(\"%d\\n\", argc);\n  return 0;\n}\n") });
+  await page.locator(SHOWN).getByLabel("Choose a file").setInputFiles({ name: "nameless", mimeType: "", buffer: Buffer.from("#include <stdio.h>\n#include <stdlib.h>\n\nint main(int argc, char **argv) {\n  printf(\"%d\\n\", argc);\n  return 0;\n}\n") });
   assert.match(await settled(page), /^nameless: C /);
 });
 
 test("pictures of the user's own, by the field and by dropping", async () => {
   await visit(page, "faces");
   const astronaut = join(ROOT, "tests/models/blazeface_back256/astronaut.png");
-  await page.getByLabel("Choose a picture").setInputFiles(astronaut);
+  await page.locator(SHOWN).getByLabel("Choose a picture").setInputFiles(astronaut);
   assert.match(await settled(page), /^1 face found/);
   await visit(page, "text");
   const bytes = readFileSync(join(ROOT, "tests/models/tinyocr_v6/ocr_synth.png")).toString("base64");
@@ -122,27 +122,27 @@ test("pictures of the user's own, by the field and by dropping", async () => {
     const blob = await (await fetch(`data:image/png;base64,${bytes}`)).blob();
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File([blob], "mine.png", { type: "image/png" }));
-    document.querySelector(".panel").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    document.querySelector(".panel:not(.away)").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
   }, bytes);
   assert.match(await settled(page), /^6 lines read in /);
 });
 
 test("a sound of the user's own", async () => {
   await visit(page, "speech");
-  await page.getByLabel("Choose a sound").setInputFiles(join(ROOT, "tests/models/dtln/clean_16k.wav"));
+  await page.locator(SHOWN).getByLabel("Choose a sound").setInputFiles(join(ROOT, "tests/models/dtln/clean_16k.wav"));
   assert.match(await settled(page), /^\d+ stretch(es)? of speech in 6\.0 s/);
 });
 
 test("a model of the user's own: it can be opened, and what it leaves open can be filled in", async () => {
   await visit(page, "bench");
-  await page.getByLabel("Choose an ONNX file").setInputFiles(join(ROOT, "tests/models/small/slow.onnx"));
+  await page.locator(SHOWN).getByLabel("Choose an ONNX file").setInputFiles(join(ROOT, "tests/models/small/slow.onnx"));
   assert.match(await settled(page), /^slow\.onnx, .* can be opened/);
-  assert.deepEqual(await texts(page, ".port code"), ["x"]);
+  assert.deepEqual(await texts(page, `${SHOWN} .port code`), ["x"]);
 });
 
 test("a file that is no picture is said, and the panel goes on", async () => {
   await visit(page, "lines");
-  await page.getByLabel("Choose a picture").setInputFiles({ name: "a.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
+  await page.locator(SHOWN).getByLabel("Choose a picture").setInputFiles({ name: "a.png", mimeType: "image/png", buffer: Buffer.from("no picture") });
   assert.match(await settled(page, "failed"), /no picture/);
   await press(page, "Find lines in the sample");
 });

@@ -39,7 +39,7 @@ test("the keyboard: every panel can be reached and used, and the focus is seen",
   for (const [index, [panel, sample]] of PANELS.entries()) {
     await page.locator("nav a").nth(index).focus();
     await page.keyboard.press("Enter");
-    await page.waitForSelector(`#panel-${panel}`);
+    await page.waitForSelector(`#panel-${panel}:not(.away)`);
     assert.equal(await page.locator("nav a").nth(index).getAttribute("aria-current"), "page");
     await tabTo(page, sample);
     await page.keyboard.press("Enter");
@@ -57,7 +57,7 @@ test("the address and the title follow what is shown, and going back shows it ag
   await page.evaluate(() => ["lines", "files"].forEach((panel) => document.querySelector(`nav a[href="#${panel}"]`).click()));
   await settled("files", "Name this file · Inferry");
   await page.goBack();
-  await page.waitForSelector("#panel-faces");
+  await page.waitForSelector("#panel-faces:not(.away)");
   await settled("faces", "Find faces · Inferry");
   assert.equal(await page.locator("nav a[aria-current]").textContent(), "Find faces");
   // What is asked for by the address counts more than what was asked for before.

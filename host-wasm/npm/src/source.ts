@@ -29,10 +29,10 @@ export interface FetchOptions {
 export const WHAT = "the compilation";
 
 /** The longest that bytes are read before others have the thread, in milliseconds. */
-const TURN = 4;
+const TURN = 2;
 
-/** So many bytes become a blob. */
-const BLOB = 1 << 20;
+/** So many bytes become a blob: the browser copies them where it is made, a megabyte in five milliseconds and more. */
+const BLOB = 1 << 18;
 
 /** The name of the cache in which models are kept. */
 export const CACHE = "inferry-models";

@@ -48,14 +48,15 @@ async function find(model: Model, picture: Pixels | ImageBitmap, { signal, prior
     if (index % PIECE === 0 && pace.isLate) await pace.give();
   }
   const outputs = await model.run({ [INPUT]: new Tensor("float32", values, [1, SIDE, SIDE, 4]) }, { signal, priority, transfer: true });
-  return segments(outputs, width / SIDE, height / SIDE);
+  return segments(outputs, width / SIDE, height / SIDE, pace);
 }
 
 /** The lines, in a picture so many times as wide and as high as the model's. */
-function segments({ offsets, scores }: Outputs, across: number, down: number): Segment2[] {
+async function segments({ offsets, scores }: Outputs, across: number, down: number, pace: Pace): Promise<Segment2[]> {
   const [sure, ends] = [scores!.data as Float32Array, offsets!.data as Float32Array];
   const found: Segment2[] = [];
   for (let cell = 0; cell < sure.length; cell++) {
+    if (cell % PIECE === 0 && pace.isLate) await pace.give();
     const score = sure[cell]!;
     if (score <= SURE) continue;
     const [x, y] = [cell % CELLS, Math.floor(cell / CELLS)];

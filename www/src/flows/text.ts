@@ -20,6 +20,7 @@ import { type Quad, heightOf, turned, widthOf } from "./geometry.js";
 import { Models, open } from "./open.js";
 import { Pace } from "./pace.js";
 import { boxes } from "./regions.js";
+import { release } from "./release.js";
 import { resized } from "./resize.js";
 import type { Bench, CallOptions, Pixels, ReadOptions, TextLine, TextReader } from "./types.js";
 
@@ -102,7 +103,9 @@ async function detect(detector: Model, picture: Pixels, options: CallOptions, pa
   const x = await resized(picture, width, height, pace);
   // Where it is not the caller's own, it can be moved to the worker.
   const [data, [rows, columns]] = only(await detector.run({ x }, { ...options, transfer: x !== picture }));
-  return boxes({ data, width: columns, height: rows }, picture, pace);
+  const found = await boxes({ data, width: columns, height: rows }, picture, pace);
+  release(data);
+  return found;
 }
 
 /** Which way up is it, and what does it say? `undefined` when there is nothing to read. */
@@ -116,7 +119,9 @@ async function readLine(parts: Parts, picture: Pixels, box: Quad, options: CallO
     const size = { width, height: LINE, padded: Math.max(width, SHORTEST) };
     const x = await straightened(picture, isTurned ? turned(level, 2) : level, size, pace);
     const [scores, [, classes]] = only(await parts.reader.run({ x }, { ...options, transfer: true }));
-    return { ...(await parts.alphabet.read(scores, classes, pace)), turned: isTurned };
+    const reading = await parts.alphabet.read(scores, classes, pace);
+    release(scores);
+    return { ...reading, turned: isTurned };
   };
   // A long line is squeezed for the second model, which is then not sure: what reads better is right.
   const ways = upset > SURE ? [true] : upset < 1 - SURE ? [false] : [false, true];

@@ -12,6 +12,7 @@
 
 import type { FileProgress } from "../flows/index.js";
 import { el } from "../dom.js";
+import { Pace } from "../flows/pace.js";
 import { bytes } from "../numbers.js";
 import { type Session, wasStopped } from "../session.js";
 
@@ -103,7 +104,7 @@ export class Frame {
     this.element.setAttribute("aria-busy", "true");
     let [text, tone]: [string, "good" | "bad" | "plain"] = ["", "plain"];
     try {
-      text = await this.#session.work(doing, stop);
+      text = await this.#session.work((signal) => apart(doing, signal), stop);
       tone = "good";
     } catch (error) {
       const stopped = wasStopped(error);
@@ -123,6 +124,18 @@ export class Frame {
   stop(): void {
     this.#stop?.abort(new DOMException("it is not wanted any more", "AbortError"));
   }
+}
+
+/**
+ * Does something in a turn of its own: neither what pressed the button nor what comes after the end is one stretch with it, and what has
+ * been shown until then is painted before it goes on.
+ */
+async function apart(doing: (signal: AbortSignal) => Promise<string>, signal: AbortSignal): Promise<string> {
+  await new Pace(signal).give();
+  const text = await doing(signal);
+  // A camera that was stopped has ended well.
+  await new Pace().give();
+  return text;
 }
 
 const WORDS: Readonly<Record<string, string>> = {

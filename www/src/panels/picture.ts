@@ -20,10 +20,15 @@ export class PictureView {
   readonly #canvas: HTMLCanvasElement;
   #picture: ImageBitmap | undefined;
   #isTaken = false;
+  /** How wide it is seen, in CSS pixels. It is told and never asked for: who asks makes the browser lay out the page at once. */
+  #seen = 0;
 
   constructor(label: string, width: number, height: number) {
     this.#canvas = el("canvas", { width, height, role: "img", "aria-label": label });
     this.element = el("div", { class: "picture" }, this.#canvas);
+    new ResizeObserver((entries) => {
+      for (const { contentRect } of entries) this.#seen = contentRect.width;
+    }).observe(this.#canvas);
   }
 
   /** Shows a picture and nothing on it. What was shown before is freed. */
@@ -61,8 +66,7 @@ export class PictureView {
     const { width, height } = this.#canvas;
     if (this.#picture) context.drawImage(this.#picture, 0, 0);
     else context.clearRect(0, 0, width, height);
-    const shown = this.#canvas.clientWidth || width;
-    over(context, Math.max(1, width / shown) * 2);
+    over(context, Math.max(1, width / (this.#seen || width)) * 2);
   }
 
   /** Says what is to be seen, for those who do not see it. */

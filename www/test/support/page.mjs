@@ -23,6 +23,9 @@ export const PHONE = { width: 390, height: 844 };
 /** How to wait: the driver would look with every frame, and so make the page draw all the time. */
 export const SELDOM = { timeout: 120_000, polling: 100 };
 
+/** The panel that is shown; those that were shown before are there, too. */
+export const SHOWN = ".panel:not(.away)";
+
 /** The panels: the address, the button of the sample. */
 export const PANELS = [
   ["text", "Read the sample"],
@@ -65,18 +68,18 @@ export async function open({ plain = false, panel = "", size = DESKTOP, colorSch
 
 /** Presses a button of the panel and waits for its end; gives what it said. */
 export async function press(page, name, state = "done") {
-  await page.locator(".panel").getByRole("button", { name, exact: true }).click();
+  await page.locator(SHOWN).getByRole("button", { name, exact: true }).click();
   return settled(page, state);
 }
 
 /** Waits until the panel has ended; gives what it said. */
 export async function settled(page, state = "done") {
   await page.waitForFunction(() => {
-    const panel = document.querySelector(".panel");
+    const panel = document.querySelector(".panel:not(.away)");
     return panel?.dataset.state !== undefined && panel.dataset.state !== "busy";
   }, undefined, SELDOM);
-  const said = await page.locator(".status-text").textContent();
-  const got = await page.locator(".panel").getAttribute("data-state");
+  const said = await page.locator(`${SHOWN} .status-text`).textContent();
+  const got = await page.locator(SHOWN).getAttribute("data-state");
   if (got !== state) throw new Error(`the panel ended as ${got}, not as ${state}: ${said}`);
   return said;
 }
@@ -84,7 +87,7 @@ export async function settled(page, state = "done") {
 /** Goes to another panel by the list. */
 export async function visit(page, panel) {
   await page.locator(`nav a[href="#${panel}"]`).click();
-  await page.waitForSelector(`#panel-${panel}`);
+  await page.waitForSelector(`#panel-${panel}:not(.away)`);
 }
 
 /** The texts of all elements that a selector finds. */
@@ -106,13 +109,14 @@ export async function everything(page) {
         return true;
       };
       const observer = new MutationObserver(look);
-      if (!look()) observer.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-state", "data-tone"] });
+      if (!look()) observer.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "data-state", "data-tone"] });
     });
     const mistakes = [];
     for (const [panel, sample] of all) {
       document.querySelector(`nav a[href="#${panel}"]`).click();
-      await until(() => document.querySelector(`#panel-${panel}`));
-      const element = document.querySelector(`#panel-${panel}`);
+      const shown = () => document.querySelector(`#panel-${panel}:not(.away)`);
+      await until(shown);
+      const element = shown();
       [...element.querySelectorAll("button")].find(({ textContent }) => textContent === sample).click();
       await until(() => element.dataset.state !== "busy");
       if (element.dataset.state !== "done") mistakes.push(`${sample}: ${element.querySelector(".status-text").textContent}`);
