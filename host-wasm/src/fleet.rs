@@ -11,11 +11,17 @@
 //!
 //! Events go in; what has to be done outside comes out as [`Command`]s and wakers, for the caller to carry out when it no
 //! longer holds the book. A worker does one thing at a time: it opens, loads a model, or runs. Workers are made when there is
-//! something to do for them, up to a limit; one that is lost is made anew when it is needed. This file does not post
-//! anything and knows nothing of tensors.
+//! something to do for them, up to a limit; one that is lost is made anew when it is needed. The engine of the page's own thread is
+//! one more of them, with rules of its own (`page.rs`). This file does not post anything and knows nothing of tensors.
+
+mod gauge;
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::{Poll, Waker};
+
+pub(crate) use page::PAGE;
+use page::{Page, Place};
 
 /// Something to do outside of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub(crate) enum Command {
     Unload { worker: u32, model: u32 },
     /// Have it run a job; [`Fleet::answer`] follows.
     Post { worker: u32, run: u32, model: u32, job: u32 },
+    /// End it: it has nothing to do any more.
+    End { worker: u32 },
     /// Tell it that nobody wants the run any more.
     Cancel { worker: u32, run: u32 },
     /// No worker can load the model: whoever waits for that is to be told.
@@ -56,6 +64,8 @@ const PATIENCE: u32 = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     workers: Vec<Worker>,
+    /// The engine of the page's thread, where it may be used.
+    page: Option<Page>,
     limit: usize,
     models: BTreeSet<u32>,
     runs: BTreeMap<u32, Run>,
@@ -107,12 +117,13 @@ impl Fleet {
         (std::mem::take(&mut self.commands), std::mem::take(&mut self.woken))
     }
 
-    /// A model that workers shall load; the first does so at once.
-    pub(crate) fn add(&mut self, model: u32) {
+    /// A model of a file of so many bytes that workers shall load; the first does so at once.
+    pub(crate) fn add(&mut self, model: u32, bytes: f64) {
         if self.closed {
             return self.commands.push(Command::Refuse { model, lost: false });
         }
         self.models.insert(model);
+        self.gauge(model, bytes);
         self.arrange();
     }
 
@@ -126,6 +137,7 @@ impl Fleet {
                 self.commands.push(Command::Unload { worker: index as u32, model });
             }
         }
+        self.leave(model);
         self.give_up(|run| run.model == model);
         self.arrange();
     }
@@ -135,6 +147,7 @@ impl Fleet {
         self.closed = true;
         self.models.clear();
         self.workers.clear();
+        self.page = None;
         self.give_up(|_| true);
     }
 
@@ -205,47 +218,56 @@ impl Fleet {
         if self.worker(worker).is_none_or(|worker| worker.doing != Doing::Loading(model)) {
             return;
         }
+        if worker == PAGE {
+            self.loaded_here(model, is_loaded);
+            return self.free(worker, Doing::Loading(model));
+        }
         self.failures = 0;
         if is_loaded && self.models.contains(&model) {
             self.workers[worker as usize].loaded.insert(model);
         } else if !is_loaded && self.models.contains(&model) && !self.is_loaded(model) {
             self.models.remove(&model);
+            self.leave(model);
             self.commands.push(Command::Refuse { model, lost: false });
             self.give_up(|run| run.model == model);
         }
         self.free(worker, Doing::Loading(model));
     }
 
-    /// A worker has answered a run.
-    pub(crate) fn answer(&mut self, worker: u32, run: u32, answer: Answer) {
+    /// A worker has answered a run, of which it is known that it took so many milliseconds.
+    pub(crate) fn answer(&mut self, worker: u32, run: u32, answer: Answer, took: Option<f64>) {
         if self.worker(worker).is_none_or(|worker| worker.doing != Doing::Running(run)) {
             return;
         }
-        self.failures = 0;
+        if worker != PAGE {
+            self.failures = 0;
+        }
+        self.measure(worker, run, took);
         self.settle(run, answer);
         self.free(worker, Doing::Running(run));
     }
 
     /// A worker is gone: it broke, it was ended, or it could not be made.
     pub(crate) fn lost(&mut self, worker: u32) {
+        if worker == PAGE {
+            return self.lost_page();
+        }
         let Some(lost) = self.workers.get_mut(worker as usize) else { return };
         let Worker { doing, loaded } = std::mem::take(lost);
         match doing {
             Doing::Gone => return,
             Doing::Opening | Doing::Loading(_) => self.failures += 1,
             Doing::Idle => {}
-            Doing::Running(run) => {
-                let was_cancelled = self.runs.get(&run).is_some_and(|run| run.cancelled);
-                self.settle(run, if was_cancelled { Answer::Cancelled } else { Answer::Lost });
-            }
+            Doing::Running(run) => self.settle_lost(run),
         }
         if self.failures >= PATIENCE && self.workers.iter().all(|worker| worker.doing == Doing::Gone) {
             self.failures = 0;
             for model in std::mem::take(&mut self.models) {
+                self.leave(model);
                 self.commands.push(Command::Refuse { model, lost: true });
             }
             self.end_all(Answer::Lost, |_| true);
-            return;
+            return self.furnish();
         }
         // What it had is there again before anybody has to wait for it.
         if !loaded.is_empty() || !self.line.is_empty() {
@@ -260,7 +282,17 @@ impl Fleet {
     }
 
     fn worker(&self, worker: u32) -> Option<&Worker> {
-        self.workers.get(worker as usize)
+        match worker {
+            PAGE => self.page.as_ref().map(|page| &page.engine),
+            worker => self.workers.get(worker as usize),
+        }
+    }
+
+    fn worker_mut(&mut self, worker: u32) -> Option<&mut Worker> {
+        match worker {
+            PAGE => self.page.as_mut().map(|page| &mut page.engine),
+            worker => self.workers.get_mut(worker as usize),
+        }
     }
 
     fn is_loaded(&self, model: u32) -> bool {
@@ -268,7 +300,7 @@ impl Fleet {
     }
 
     fn free(&mut self, worker: u32, from: Doing) {
-        if let Some(worker) = self.workers.get_mut(worker as usize)
+        if let Some(worker) = self.worker_mut(worker)
             && worker.doing == from
         {
             worker.doing = Doing::Idle;
@@ -308,15 +340,19 @@ impl Fleet {
     /// Gives idle workers something to do, and makes more when there is more.
     fn arrange(&mut self) {
         let mut starved = 0;
+        let mut ahead = self.ahead();
         for run in std::mem::take(&mut self.line) {
             let (model, job) = (self.runs[&run].model, self.runs[&run].job);
-            match self.find(|worker| worker.doing == Doing::Idle && worker.loaded.contains(&model)) {
-                Some(worker) => {
-                    self.workers[worker as usize].doing = Doing::Running(run);
+            match self.place(model, &mut ahead) {
+                Place::At(worker) => {
+                    if let Some(place) = self.worker_mut(worker) {
+                        place.doing = Doing::Running(run);
+                    }
                     self.runs.get_mut(&run).expect("it was in the line").worker = Some(worker);
                     self.commands.push(Command::Post { worker, run, model, job });
                 }
-                None => {
+                Place::Soon => self.line.push_back(run),
+                Place::Nowhere => {
                     starved += 1;
                     self.line.push_back(run);
                     self.load(model, starved);
@@ -328,6 +364,7 @@ impl Fleet {
         for (index, model) in unloaded.into_iter().enumerate() {
             self.load(model, index + 1);
         }
+        self.furnish();
     }
 
     /// Sees to it that the model is being loaded somewhere, for the `wanted`th that has to wait.
@@ -383,6 +420,8 @@ const FORGOTTEN: u32 = u32::MAX;
 mod tests {
     use super::*;
 
+    const BYTES: f64 = 1000.0;
+
     fn commands(fleet: &mut Fleet) -> Vec<Command> {
         fleet.take().0
     }
@@ -394,7 +433,7 @@ mod tests {
     /// A fleet with model 7 loaded on its first worker.
     fn loaded(limit: usize) -> Fleet {
         let mut fleet = Fleet::new(limit);
-        fleet.add(7);
+        fleet.add(7, BYTES);
         assert_eq!(commands(&mut fleet), [Command::Spawn { worker: 0 }]);
         fleet.ready(0);
         assert_eq!(commands(&mut fleet), [Command::Load { worker: 0, model: 7 }]);
@@ -409,7 +448,7 @@ mod tests {
         let run = fleet.begin(7, 70);
         assert_eq!(commands(&mut fleet), [Command::Post { worker: 0, run, model: 7, job: 70 }]);
         assert!(poll(&mut fleet, run).is_pending());
-        fleet.answer(0, run, Answer::Done);
+        fleet.answer(0, run, Answer::Done, None);
         assert_eq!(fleet.take().1.len(), 1, "whoever polled is woken");
         assert_eq!(poll(&mut fleet, run), Poll::Ready(Answer::Done));
         assert!(fleet.runs.is_empty());
@@ -428,7 +467,7 @@ mod tests {
         assert_eq!(commands(&mut fleet), [post(0, 0), Command::Spawn { worker: 1 }]);
         fleet.ready(1);
         assert_eq!(commands(&mut fleet), [Command::Load { worker: 1, model: 7 }]);
-        fleet.answer(0, runs[0], Answer::Done);
+        fleet.answer(0, runs[0], Answer::Done, None);
         assert_eq!(commands(&mut fleet), [post(0, 1)]);
         fleet.loaded(1, 7, true);
         assert_eq!(commands(&mut fleet), [post(1, 2)]);
@@ -451,7 +490,7 @@ mod tests {
         fleet.cancel(first);
         assert_eq!(commands(&mut fleet), [Command::Cancel { worker: 0, run: first }]);
         assert!(poll(&mut fleet, first).is_pending());
-        fleet.answer(0, first, Answer::Cancelled);
+        fleet.answer(0, first, Answer::Cancelled, None);
         assert_eq!(commands(&mut fleet), [Command::Post { worker: 0, run: third, model: 7, job: 3 }]);
         assert_eq!(poll(&mut fleet, first), Poll::Ready(Answer::Cancelled));
     }
@@ -464,7 +503,7 @@ mod tests {
         fleet.lost(0);
         assert_eq!(poll(&mut fleet, first), Poll::Ready(Answer::Lost));
         assert_eq!(commands(&mut fleet), [Command::Spawn { worker: 0 }]);
-        fleet.answer(0, first, Answer::Done);
+        fleet.answer(0, first, Answer::Done, None);
         fleet.ready(0);
         fleet.loaded(0, 7, true);
         let post = Command::Post { worker: 0, run: second, model: 7, job: 2 };
@@ -478,7 +517,7 @@ mod tests {
     #[test]
     fn workers_that_never_come_up_end_the_waiting() {
         let mut fleet = Fleet::new(1);
-        fleet.add(7);
+        fleet.add(7, BYTES);
         let run = fleet.begin(7, 1);
         for _ in 0..PATIENCE {
             assert_eq!(commands(&mut fleet), [Command::Spawn { worker: 0 }]);
@@ -499,7 +538,7 @@ mod tests {
         }
         assert!(!spawned(&mut fleet));
         // The first does what there is, and a success is a reason to try again.
-        fleet.answer(0, runs[0], Answer::Done);
+        fleet.answer(0, runs[0], Answer::Done, None);
         assert_eq!(commands(&mut fleet), [Command::Post { worker: 0, run: runs[1], model: 7, job: 2 }]);
         fleet.begin(7, 3);
         assert!(spawned(&mut fleet));
@@ -508,7 +547,7 @@ mod tests {
     #[test]
     fn a_model_that_cannot_be_loaded_is_refused_once() {
         let mut fleet = Fleet::new(2);
-        fleet.add(7);
+        fleet.add(7, BYTES);
         fleet.ready(0);
         let run = fleet.begin(7, 1);
         commands(&mut fleet);
@@ -522,7 +561,7 @@ mod tests {
     #[test]
     fn two_models_share_a_worker() {
         let mut fleet = loaded(1);
-        fleet.add(8);
+        fleet.add(8, BYTES);
         assert_eq!(commands(&mut fleet), [Command::Load { worker: 0, model: 8 }]);
         let run = fleet.begin(7, 1);
         assert_eq!(commands(&mut fleet), [], "it loads");
@@ -539,7 +578,7 @@ mod tests {
         fleet.forget(first);
         fleet.forget(second);
         assert_eq!(fleet.runs.len(), 1, "the worker still has one");
-        fleet.answer(0, first, Answer::Done);
+        fleet.answer(0, first, Answer::Done, None);
         assert!(fleet.runs.is_empty() && fleet.line.is_empty());
     }
 

@@ -15,9 +15,11 @@ const LIMIT = 120_000;
 
 /**
  * Who is measured. `coi`: on a page that is cross-origin isolated, and so may share memory. Without `workers` and `threads`
- * the library decides.
+ * the library decides. `auto` is what a user gets who asks for nothing: workers, and this page's thread for tiny models.
  */
 export const SIDES = {
+  auto1: { whose: "ours", executor: "auto", workers: 1 },
+  auto2: { whose: "ours", executor: "auto", workers: 1, threads: 2, coi: true },
   isolated: { whose: "ours", executor: "isolated" },
   isolated1: { whose: "ours", executor: "isolated", workers: 1 },
   isolated2: { whose: "ours", executor: "isolated", workers: 2 },
@@ -25,7 +27,6 @@ export const SIDES = {
   inline: { whose: "ours", executor: "inline" },
   shared: { whose: "ours", executor: "shared", coi: true },
   shared1: { whose: "ours", executor: "shared", workers: 1, coi: true },
-  shared2: { whose: "ours", executor: "shared", workers: 1, threads: 2, coi: true },
   main: { whose: "theirs", threads: 1, proxy: false },
   proxy: { whose: "theirs", threads: 1, proxy: true },
   main2: { whose: "theirs", threads: 2, proxy: false, coi: true },
@@ -57,7 +58,8 @@ export class Lab {
 
   /** The sides of these names that can be measured here. */
   possible(names) {
-    return names.filter((name) => this.hasShared || SIDES[name].executor !== "shared");
+    const shares = ({ whose, executor, threads = 1 }) => whose === "ours" && (executor === "shared" || threads > 1);
+    return names.filter((name) => this.hasShared || !shares(SIDES[name]));
   }
 
   /** A page with nothing in it yet. */

@@ -130,7 +130,7 @@ function load(runtime: Runtime, source: Blob, name: string, options: CompileOpti
       },
     };
     host.models.set(id, model);
-    host.raw.add(id);
+    host.raw.add(id, source.size);
   });
 }
 

@@ -16,6 +16,8 @@ export interface Job {
   readonly id: number;
   inputs: readonly WireInput[];
   transfer: readonly Transferable[];
+  /** Whether what is to be moved was the user's. */
+  readonly moves: boolean;
   readonly wanted: readonly number[] | undefined;
   outputs?: readonly (WireTensor | null)[];
   profile?: readonly NodeProfile[];
@@ -37,7 +39,7 @@ export interface JobTimes {
   ended?: number;
   /** Milliseconds in which the worker computed. */
   computed?: number;
-  worker?: number;
+  worker?: number | "page";
 }
 
 /** A model that workers load. */
@@ -67,6 +69,9 @@ export interface Hands {
   over?(job: Job, outcome: string): void;
 }
 
+/** The number that the engine of the page's own thread has among the workers. */
+const PAGE = 0xffff_ffff;
+
 /** A worker that was told to stop and does not answer for so long (milliseconds) is ended and replaced. */
 const GRACE = 1000;
 
@@ -76,22 +81,32 @@ interface Post {
   loading?: number;
 }
 
+/** What a worker is doing. */
+export type Doing = "gone" | "opening" | "loading" | "running" | "idle";
+
 /** What the module asks to be done. */
 export class Workers {
   readonly jobs = new Map<number, Job>();
   readonly models = new Map<number, Loading>();
   readonly raw: RawRuntime;
   #hands: Hands;
-  #posts: Post[] = [];
+  /** By the numbers of the workers. */
+  #posts = new Map<number, Post>();
+  /** Models that the page's own engine has. */
+  #here = new Set<number>();
   #next = 0;
-  #asked = new Map<number, (bytes: number) => void>();
+  #asked = new Map<number, { readonly post: Post; readonly resolve: (bytes: number) => void }>();
   #closed = false;
   /** Why the latest worker was lost. */
   #latest = "";
 
-  constructor(hands: Hands, limit: number) {
+  /** What the module is told that a run took, of what was measured: tests tell it what they like. */
+  took = (milliseconds: number): number => milliseconds;
+
+  /** With `page`, models whose runs are short are computed on this thread. */
+  constructor(hands: Hands, limit: number, page: boolean) {
     this.#hands = hands;
-    this.raw = new RawRuntime(this, limit);
+    this.raw = new RawRuntime(this, limit, page);
   }
 
   /** A number that no job and no model of this runtime has. */
@@ -101,8 +116,8 @@ export class Workers {
   }
 
   /** A new job. */
-  job(inputs: readonly WireInput[], transfer: readonly Transferable[], wanted: readonly number[] | undefined): Job {
-    const job: Job = { id: this.number(), inputs, transfer, wanted, times: { asked: performance.now() } };
+  job(inputs: readonly WireInput[], transfer: readonly Transferable[], moves: boolean, wanted: readonly number[] | undefined): Job {
+    const job: Job = { id: this.number(), inputs, transfer, moves, wanted, times: { asked: performance.now() } };
     this.jobs.set(job.id, job);
     return job;
   }
@@ -118,21 +133,29 @@ export class Workers {
 
   /** Bytes of memory that all workers hold. */
   async memory(): Promise<number> {
-    const agents = this.#posts.flatMap((post) => (post.agent ? [post.agent] : []));
-    const one = (agent: Agent): Promise<number> =>
+    const one = (post: Post): Promise<number> =>
       new Promise((resolve) => {
+        if (!post.agent) return resolve(0);
         const ask = this.number();
-        this.#asked.set(ask, resolve);
-        agent.channel.send({ kind: "memory", ask });
+        this.#asked.set(ask, { post, resolve });
+        post.agent.channel.send({ kind: "memory", ask });
       });
-    const each = await Promise.all(agents.map(one));
-    return this.#hands.together ? Math.max(0, ...each) : each.reduce((sum, bytes) => sum + bytes, 0);
+    const of = (workers: readonly number[]): Promise<number[]> =>
+      Promise.all(workers.map((worker) => one(this.#posts.get(worker) as Post)));
+    const numbers = [...this.#posts.keys()];
+    const [workers, page] = await Promise.all([of(numbers.filter(isWorker)), of(numbers.filter((worker) => !isWorker(worker)))]);
+    return sum(page) + (this.#hands.together ? Math.max(0, ...workers) : sum(workers));
   }
 
   /** What each worker is doing at this moment. */
-  status(): ("gone" | "opening" | "loading" | "running" | "idle")[] {
-    return this.#posts.map(({ agent, run, loading }) =>
-      !agent ? "gone" : run ? "running" : loading !== undefined ? "loading" : "idle");
+  status(): Doing[] {
+    const many = Math.max(-1, ...[...this.#posts.keys()].filter(isWorker)) + 1;
+    return Array.from({ length: many }, (_, worker) => doing(this.#posts.get(worker)));
+  }
+
+  /** Whether runs of the model are computed on this thread, as far as it is free. */
+  isHere(model: number): boolean {
+    return this.#here.has(model);
   }
 
   /** Ends all workers, and every job with the code `disposed`. */
@@ -140,27 +163,26 @@ export class Workers {
     if (this.#closed) return;
     this.#closed = true;
     this.raw.close();
-    for (const post of this.#posts) if (post) this.#end(post);
+    for (const post of this.#posts.values()) this.#end(post);
     this.#hands.ended?.();
-    for (const resolve of this.#asked.values()) resolve(0);
   }
 
   /** Ends a worker as if it had been lost: for tests, and for whoever wants its memory back. */
-  terminate(worker: number): void {
-    this.#lose(worker, "the worker was ended");
+  terminate(worker: number | "page"): void {
+    this.#lose(worker === "page" ? PAGE : worker, "the worker was ended");
   }
 
   // What the module calls.
 
   spawn(worker: number): void {
     const post: Post = {};
-    this.#posts[worker] = post;
+    this.#posts.set(worker, post);
     const gone = (message: string): void => {
-      if (this.#posts[worker] === post) this.#lose(worker, message);
+      if (this.#posts.get(worker) === post) this.#lose(worker, message);
     };
     this.#hands.spawn(worker).then(
       (agent) => {
-        if (this.#closed || this.#posts[worker] !== post) return agent.terminate();
+        if (this.#closed || this.#posts.get(worker) !== post) return agent.terminate();
         post.agent = agent;
         agent.onlost = gone;
         agent.channel.receive = (message) => this.#receive(worker, post, message);
@@ -169,8 +191,14 @@ export class Workers {
     );
   }
 
+  end(worker: number): void {
+    const post = this.#posts.get(worker);
+    if (post) this.#end(post);
+    this.#posts.delete(worker);
+  }
+
   load(worker: number, model: number): void {
-    const post = this.#posts[worker];
+    const post = this.#posts.get(worker);
     const loading = this.models.get(model);
     if (!post?.agent || !loading) return queueMicrotask(() => this.raw.loaded(worker, model, false));
     post.loading = model;
@@ -179,28 +207,30 @@ export class Workers {
   }
 
   unload(worker: number, model: number): void {
-    const post = this.#posts[worker];
+    const post = this.#posts.get(worker);
+    if (worker === PAGE) this.#here.delete(model);
     post?.agent?.channel.send({ kind: "unload", model });
     // A load that does not stop is stopped.
     if (post?.loading !== model) return;
     setTimeout(() => {
-      if (this.#posts[worker] === post && post.loading === model) this.#lose(worker, "the worker did not stop loading");
+      if (this.#posts.get(worker) === post && post.loading === model) this.#lose(worker, "the worker did not stop loading");
     }, GRACE);
   }
 
   post(worker: number, run: number, model: number, id: number): void {
-    const post = this.#posts[worker];
+    const post = this.#posts.get(worker);
     const job = this.jobs.get(id);
     if (!post?.agent || !job) return queueMicrotask(() => this.raw.failed(worker, run));
     post.run = { number: run, job };
-    const { inputs, transfer, wanted } = job;
+    const { inputs, wanted } = job;
+    const transfer = post.agent.isHere && !job.moves ? [] : [...job.transfer];
     const stop = this.#hands.stop(worker);
     if (stop) Atomics.store(stop, 0, 0);
     job.times.posted = performance.now();
-    job.times.worker = worker;
+    job.times.worker = isWorker(worker) ? worker : "page";
     job.model = this.models.get(model)?.name;
     try {
-      post.agent.channel.send({ kind: "run", run, model, inputs, ...(wanted && { wanted }) }, [...transfer]);
+      post.agent.channel.send({ kind: "run", run, model, inputs, ...(wanted && { wanted }) }, transfer);
     } catch (cause) {
       job.error = new InferError("in-use", "the data of an input was moved away by an earlier run", { cause });
       delete post.run;
@@ -210,13 +240,13 @@ export class Workers {
   }
 
   cancel(worker: number, run: number): void {
-    const post = this.#posts[worker];
+    const post = this.#posts.get(worker);
     if (!post?.agent || post.run?.number !== run) return;
     const stop = this.#hands.stop(worker);
     if (stop) Atomics.store(stop, 0, 1);
     post.agent.channel.send({ kind: "cancel", run });
     post.run.grace = setTimeout(() => {
-      if (this.#posts[worker] === post && post.run?.number === run) this.#lose(worker, "the worker did not stop");
+      if (this.#posts.get(worker) === post && post.run?.number === run) this.#lose(worker, "the worker did not stop");
     }, GRACE);
   }
 
@@ -230,7 +260,7 @@ export class Workers {
   // What workers say.
 
   #receive(worker: number, post: Post, message: FromWorker): void {
-    if (this.#posts[worker] !== post || this.#closed) return;
+    if (this.#posts.get(worker) !== post || this.#closed) return;
     switch (message.kind) {
       case "ready":
         return this.raw.ready(worker);
@@ -238,12 +268,13 @@ export class Workers {
         return this.models.get(message.model)?.progress(message);
       case "loaded":
         delete post.loading;
-        this.models.get(message.model)?.loaded(message.inputs, message.outputs);
+        if (isWorker(worker)) this.models.get(message.model)?.loaded(message.inputs, message.outputs);
+        else if (this.models.has(message.model)) this.#here.add(message.model);
         return this.raw.loaded(worker, message.model, true);
       case "not-loaded": {
         delete post.loading;
         const loading = this.models.get(message.model);
-        if (loading) loading.error = fromWire(message.error);
+        if (loading && isWorker(worker)) loading.error = fromWire(message.error);
         return this.raw.loaded(worker, message.model, false);
       }
       case "done": {
@@ -252,8 +283,10 @@ export class Workers {
         job.outputs = message.outputs;
         Object.assign(job.times, between(job.times, message.began, message.ended), { computed: message.time });
         if (message.profile) job.profile = message.profile;
-        return this.raw.done(worker, message.run);
+        return this.raw.done(worker, message.run, this.took(message.took));
       }
+      case "overrun":
+        return this.raw.overrun(worker, message.run);
       case "cancelled":
         if (this.#answered(post, message.run)) this.raw.cancelled(worker, message.run);
         return;
@@ -264,7 +297,7 @@ export class Workers {
         return this.raw.failed(worker, message.run);
       }
       case "memory":
-        this.#asked.get(message.ask)?.(message.bytes);
+        this.#asked.get(message.ask)?.resolve(message.bytes);
         this.#asked.delete(message.ask);
         return;
       case "broken":
@@ -284,16 +317,16 @@ export class Workers {
   #lose(worker: number, message: string): void {
     this.#latest = message;
     // With one memory for all, what broke is everybody's.
-    const lost = this.#hands.together ? this.#posts.keys() : [worker];
-    const ended = [...lost].filter((index) => {
-      const post = this.#posts[index];
+    const lost = this.#hands.together && isWorker(worker) ? [...this.#posts.keys()].filter(isWorker) : [worker];
+    const ended = lost.filter((index) => {
+      const post = this.#posts.get(index);
       if (!post) return false;
       if (post.run) post.run.job.error ??= new InferError("worker-lost", `the worker that ran this was lost: ${message}`);
-      this.#end(post);
-      delete this.#posts[index];
+      this.end(index);
       return true;
     });
-    if (ended.length > 0) this.#hands.ended?.();
+    if (ended.some(isWorker)) this.#hands.ended?.();
+    else this.#here.clear();
     for (const index of ended) this.raw.lost(index);
   }
 
@@ -303,7 +336,26 @@ export class Workers {
       post.agent.channel.receive = () => {};
       post.agent.terminate();
     }
+    for (const [ask, { post: asked, resolve }] of this.#asked) {
+      if (asked !== post) continue;
+      this.#asked.delete(ask);
+      resolve(0);
+    }
   }
+}
+
+/** Whether it is the number of a worker, and not of the page's own engine. */
+export function isWorker(worker: number): boolean {
+  return worker !== PAGE;
+}
+
+function doing(post: Post | undefined): Doing {
+  if (!post?.agent) return "gone";
+  return post.run ? "running" : post.loading !== undefined ? "loading" : "idle";
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
 /** The error that says most: what is known here, unless the module knows of something that came after it. */

@@ -154,10 +154,13 @@ export type FromWorker =
   | { readonly kind: "loaded"; readonly model: number; readonly inputs: readonly PortInfo[]; readonly outputs: readonly PortInfo[] }
   | { readonly kind: "not-loaded"; readonly model: number; readonly error: WireError }
   /**
-   * An output that was not wanted is `null`. `time`: milliseconds of computing. `began` and `ended`: when the inputs had been
+   * An output that was not wanted is `null`. `time`: milliseconds of computing; `took`: of that, of copying the inputs and of
+   * copying the outputs. `began` and `ended`: when the inputs had been
    * copied, and when the outputs had not yet been, in milliseconds since 1970 by the clock that pages and workers share.
    */
-  | { readonly kind: "done"; readonly run: number; readonly outputs: readonly (WireTensor | null)[]; readonly time: number; readonly began: number; readonly ended: number; readonly profile?: readonly NodeProfile[] }
+  | { readonly kind: "done"; readonly run: number; readonly outputs: readonly (WireTensor | null)[]; readonly time: number; readonly took: number; readonly began: number; readonly ended: number; readonly profile?: readonly NodeProfile[] }
+  /** An engine on the page's own thread has not come to the end of the run within a slice; it goes on. */
+  | { readonly kind: "overrun"; readonly run: number }
   | { readonly kind: "cancelled"; readonly run: number }
   | { readonly kind: "failed"; readonly run: number; readonly error: WireError }
   | { readonly kind: "memory"; readonly ask: number; readonly bytes: number }

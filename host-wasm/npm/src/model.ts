@@ -203,6 +203,11 @@ export class Model {
     return new Pipeline([this, ...stages]);
   }
 
+  /** Whether runs are computed on the calling thread at the moment, because they are shorter than the way to a worker. */
+  get onPage(): boolean {
+    return !this.#disposed && this.runtime.host.isHere(this.#id);
+  }
+
   /** How many runs of {@link Model.run} wait for a slot. */
   get queued(): number {
     return this.#disposed ? 0 : this.#queue.queued;
@@ -267,7 +272,8 @@ export class Model {
       this.images?.forget(given);
       throw error;
     }
-    return this.runtime.host.job(inputs, transfer, wanted);
+    const moves = options.transfer === true || inputs.some((input) => input.type === "image");
+    return this.runtime.host.job(inputs, transfer, moves, wanted);
   }
 
   /** @internal What is sent for an input. */

@@ -7,6 +7,8 @@ import type { Channel, FromWorker, ToWorker } from "./messages.js";
 /** A worker, whatever it is. */
 export interface Agent {
   readonly channel: Channel<FromWorker, ToWorker>;
+  /** True: it is on this thread, and buffers that nobody else has need not be moved to it. */
+  readonly isHere?: true;
   /** Called once if it ends by itself, or cannot begin. */
   onlost: (message: string) => void;
   /** Ends it at once, whatever it does. */

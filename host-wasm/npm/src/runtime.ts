@@ -5,7 +5,7 @@
 import init, { Model as RawModel } from "../wasm/inferry_wasm.js";
 import { pause } from "./engine/pause.js";
 import { InferError } from "./errors.js";
-import { Workers, type Hands, type Job } from "./host.js";
+import { Workers, isWorker, type Doing, type Hands, type Job } from "./host.js";
 import { type Flavour, type Platform, relaxed } from "./platform.js";
 import type { SharedPool } from "./shared.js";
 import { Trace } from "./trace.js";
@@ -20,7 +20,12 @@ export type Mode = "isolated" | "shared" | "inline";
 
 /** How a runtime is made. */
 export interface RuntimeOptions {
-  /** `auto` (the default) is `shared` when `threads` are asked for and the page is cross-origin isolated, else `isolated`. */
+  /**
+   * `auto` (the default) is `shared` when `threads` are asked for and the page is cross-origin isolated, else `isolated`; and a
+   * small model whose runs turn out to be shorter than the way to a worker and back (0.3 ms) is computed on the calling thread, in
+   * slices, for as long as they are. What is asked for by its name is all there is: with `isolated` or `shared`, or a
+   * `worker` of one's own, no run is ever computed on the calling thread.
+   */
   readonly executor?: "auto" | Mode;
   /** At most so many workers; by default as many as there are cores, and at most 4. They are made when they are needed. */
   readonly workers?: number;
@@ -46,7 +51,7 @@ export class Runtime {
   readonly limit: number;
   /** Threads that compute each run. */
   readonly threads: number;
-  /** The build of the engine. */
+  /** The build of the engine in workers. */
   readonly flavour: Flavour;
   /** What has happened to every run, for Perfetto and DevTools; off until {@link Trace.start}. */
   readonly trace = new Trace(() => this.host.jobs.values());
@@ -64,7 +69,8 @@ export class Runtime {
     this.limit = this.mode === "inline" ? 1 : whole("workers", options.workers, 1, 64, fitting);
     const simd = relaxed() ? "relaxed" : "simd";
     this.flavour = this.mode !== "shared" ? simd : simd === "simd" ? "threads" : "relaxed-threads";
-    this.host = new Workers(this.#hands(options), this.limit);
+    const page = (options.executor ?? "auto") === "auto" && !options.worker;
+    this.host = new Workers(this.#hands(options, simd), this.limit, page);
   }
 
   /**
@@ -95,7 +101,7 @@ export class Runtime {
   }
 
   /** What each worker is doing at this moment. */
-  status(): ("gone" | "opening" | "loading" | "running" | "idle")[] {
+  status(): Doing[] {
     return this.#disposed ? [] : this.host.status();
   }
 
@@ -130,13 +136,14 @@ export class Runtime {
     return this.host.raw.model(model);
   }
 
-  #hands(options: RuntimeOptions): Hands {
+  /** `simd` is the build of an engine with a memory of its own. */
+  #hands(options: RuntimeOptions, simd: Flavour): Hands {
     const { platform, mode } = this;
     const stops = new Map<number, Int32Array>();
     let shared: Promise<SharedPool> | undefined;
-    const hasWords = platform.shared && mode !== "inline";
+    const isHere = (worker: number): boolean => mode === "inline" || !isWorker(worker);
     const stop = (worker: number): Int32Array | undefined => {
-      if (!hasWords) return undefined;
+      if (!platform.shared || isHere(worker)) return undefined;
       let word = stops.get(worker);
       if (!word) stops.set(worker, (word = new Int32Array(new SharedArrayBuffer(4))));
       return word;
@@ -150,14 +157,15 @@ export class Runtime {
         shared = undefined;
       },
       spawn: async (worker) => {
-        const module = await platform.engine(this.flavour);
-        if (mode === "shared") {
+        const here = isHere(worker);
+        const module = await platform.engine(here ? simd : this.flavour);
+        if (mode === "shared" && !here) {
           shared ??= import("./shared.js").then(({ SharedPool }) => new SharedPool(platform, module, (this.threads - 1) * this.limit));
           return (await shared).stream(`inferry ${worker}`, SLICE.worker, stop(worker));
         }
-        const agent = mode === "inline" ? await platform.inline() : platform.worker(`inferry ${worker}`, options.worker);
+        const agent = here ? await platform.inline() : platform.worker(`inferry ${worker}`, options.worker);
         const word = stop(worker);
-        agent.channel.send({ kind: "open", module, slice: mode === "inline" ? SLICE.inline : SLICE.worker, ...(word && { stop: word }) });
+        agent.channel.send({ kind: "open", module, slice: here ? SLICE.inline : SLICE.worker, ...(word && { stop: word }) });
         return agent;
       },
     };

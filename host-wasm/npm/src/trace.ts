@@ -15,7 +15,8 @@ export interface TracedRun {
   readonly run: number;
   /** The address of the model, once the run was sent to a worker. */
   readonly model: string | undefined;
-  readonly worker: number | undefined;
+  /** `page`: it was computed on the page's thread. */
+  readonly worker: number | "page" | undefined;
   readonly asked: number;
   readonly posted: number | undefined;
   readonly answered: number | undefined;
@@ -106,7 +107,7 @@ export class Trace {
     if (this.#marked.length > MARKED) performance.clearMeasures?.(label(this.#marked.shift() as TracedRun));
     const { asked, posted, answered, settled = asked, worker } = run;
     mark(run, "requests", asked, settled);
-    if (posted !== undefined && answered !== undefined) mark(run, `worker ${worker}`, posted, answered);
+    if (posted !== undefined && answered !== undefined) mark(run, trackOf(worker), posted, answered);
   }
 
   /** Chrome's trace format: `JSON.stringify(trace)` is the text of a file that Perfetto and `chrome://tracing` open. */
@@ -140,13 +141,26 @@ function mark(run: TracedRun, track: string, start: number, end: number): void {
   }
 }
 
+/** The thread of the page's own engine: behind all that workers may have. */
+const PAGE_THREAD = 65;
+
+type Where = TracedRun["worker"];
+
+function threadOf(worker: Where): number {
+  return worker === "page" ? PAGE_THREAD : (worker ?? 0) + 1;
+}
+
+function trackOf(worker: Where): string {
+  return worker === "page" ? "page" : `worker ${worker}`;
+}
+
 /** The names of the process and its threads. */
-function names(workers: Iterable<number>): TraceEvent[] {
+function names(workers: Iterable<Where>): TraceEvent[] {
   const name = (what: string, tid: number, name: string): TraceEvent => ({ name: what, ph: "M", pid: PROCESS, tid, ts: 0, args: { name } });
   return [
     name("process_name", 0, "Inferry"),
     name("thread_name", 0, "requests"),
-    ...[...workers].sort((a, b) => a - b).map((worker) => name("thread_name", worker + 1, `worker ${worker}`)),
+    ...[...workers].sort((a, b) => threadOf(a) - threadOf(b)).map((worker) => name("thread_name", threadOf(worker), trackOf(worker))),
   ];
 }
 
@@ -155,7 +169,7 @@ function names(workers: Iterable<number>): TraceEvent[] {
  * slice of its thread. What is under way begins and does not end.
  */
 function eventsOf(traced: TracedRun): TraceEvent[] {
-  const { run, model, worker = 0, asked, posted, answered, settled, outcome, nodes } = traced;
+  const { run, model, worker, asked, posted, answered, settled, outcome, nodes } = traced;
   const args = { run, outcome, ...(model !== undefined && { model }) };
   const common = { pid: PROCESS, tid: 0, cat: "inferry" };
   const events: TraceEvent[] = [];
@@ -167,7 +181,7 @@ function eventsOf(traced: TracedRun): TraceEvent[] {
   slice("queue", asked, posted ?? settled);
   if (posted === undefined) return events;
   const end = answered ?? settled;
-  const thread = { ...common, tid: worker + 1 };
+  const thread = { ...common, tid: threadOf(worker) };
   if (end === undefined) {
     events.push({ ...thread, name: "run", ph: "B", ts: posted * 1000, args });
     return events;

@@ -25,6 +25,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn post(this: &Host, worker: u32, run: u32, model: u32, job: u32);
 
+    /// Ends a worker that has nothing to do any more.
+    #[wasm_bindgen(method)]
+    pub(crate) fn end(this: &Host, worker: u32);
+
     /// Tells a worker that nobody wants a run any more.
     #[wasm_bindgen(method)]
     pub(crate) fn cancel(this: &Host, worker: u32, run: u32);

@@ -8,7 +8,7 @@ use inferry_core::{CompiledModel, Inline, Pipeline};
 use wasm_bindgen::prelude::*;
 
 use crate::event_loop::EventLoop;
-use crate::fleet::{Answer, Command, Fleet};
+use crate::fleet::{Answer, Command, Fleet, PAGE};
 use crate::js::Host;
 use crate::table::Table;
 use crate::worker_model::WorkerModel;
@@ -56,6 +56,7 @@ impl Shared {
             Command::Spawn { worker } => host.spawn(worker),
             Command::Load { worker, model } => host.load(worker, model),
             Command::Unload { worker, model } => host.unload(worker, model),
+            Command::End { worker } => host.end(worker),
             Command::Post { worker, run, model, job } => host.post(worker, run, model, job),
             Command::Cancel { worker, run } => host.cancel(worker, run),
             Command::Refuse { model, lost } => host.refuse(model, lost),
@@ -69,16 +70,24 @@ pub struct Runtime(Rc<Shared>);
 
 #[wasm_bindgen]
 impl Runtime {
-    /// A runtime of at most `limit` workers (at least 1), which `host` makes.
+    /// A runtime of at most `limit` workers (at least 1), which `host` makes. With `page`, models whose runs are short are
+    /// computed on the page's thread: by the worker of the number [`Runtime::page`].
     #[wasm_bindgen(constructor)]
-    pub fn new(host: Host, limit: u32) -> Runtime {
-        let fleet = RefCell::new(Fleet::new(limit as usize));
+    pub fn new(host: Host, limit: u32, page: bool) -> Runtime {
+        let fleet = Fleet::new(limit as usize);
+        let fleet = RefCell::new(if page { fleet.with_page() } else { fleet });
         Runtime(FLEETS.with(|fleets| fleets.put(|number| Rc::new(Shared { number, host, fleet }))))
     }
 
-    /// Has a worker load the model of this number; the host's `refuse` or the first [`Runtime::loaded`] follows.
-    pub fn add(&self, model: u32) {
-        self.0.with(|fleet| fleet.add(model));
+    /// The number that the page's own engine has among the workers.
+    pub fn page() -> u32 {
+        PAGE
+    }
+
+    /// Has a worker load the model of this number, whose file has so many bytes; the host's `refuse` or the first
+    /// [`Runtime::loaded`] follows.
+    pub fn add(&self, model: u32, bytes: f64) {
+        self.0.with(|fleet| fleet.add(model, bytes));
     }
 
     /// Forgets a model. Runs that no worker has yet end as disposed.
@@ -101,19 +110,24 @@ impl Runtime {
         self.0.with(|fleet| fleet.loaded(worker, model, done));
     }
 
-    /// A worker has run a job to its end.
-    pub fn done(&self, worker: u32, run: u32) {
-        self.0.with(|fleet| fleet.answer(worker, run, Answer::Done));
+    /// A worker has run a job to its end, which kept it busy for so many milliseconds.
+    pub fn done(&self, worker: u32, run: u32, took: f64) {
+        self.0.with(|fleet| fleet.answer(worker, run, Answer::Done, Some(took)));
+    }
+
+    /// A worker has not come to an end of a run within one slice.
+    pub fn overrun(&self, worker: u32, run: u32) {
+        self.0.with(|fleet| fleet.overrun(worker, run));
     }
 
     /// A worker has stopped a run that nobody wants any more.
     pub fn cancelled(&self, worker: u32, run: u32) {
-        self.0.with(|fleet| fleet.answer(worker, run, Answer::Cancelled));
+        self.0.with(|fleet| fleet.answer(worker, run, Answer::Cancelled, None));
     }
 
     /// A run failed in its worker.
     pub fn failed(&self, worker: u32, run: u32) {
-        self.0.with(|fleet| fleet.answer(worker, run, Answer::Failed));
+        self.0.with(|fleet| fleet.answer(worker, run, Answer::Failed, None));
     }
 
     /// How many workers there are.

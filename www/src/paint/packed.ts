@@ -19,9 +19,9 @@ export const [DONE, CANCELLED, FAILED, PENDING] = [0, 1, 2, 3];
 /** Packs runs. */
 export function packed(runs: readonly TracedRun[]): Float64Array<ArrayBuffer> {
   const numbers = new Float64Array(runs.length * NUMBERS);
-  runs.forEach(({ asked, posted = NaN, began = NaN, ended = NaN, answered = NaN, settled = NaN, worker = NaN, outcome }, index) => {
+  runs.forEach(({ asked, posted = NaN, began = NaN, ended = NaN, answered = NaN, settled = NaN, worker, outcome }, index) => {
     const how = outcome === "done" ? DONE : outcome === "cancelled" ? CANCELLED : outcome === "pending" ? PENDING : FAILED;
-    numbers.set([asked, posted, answered, settled, began, worker, how, ended], index * NUMBERS);
+    numbers.set([asked, posted, answered, settled, began, typeof worker === "number" ? worker : NaN, how, ended], index * NUMBERS);
   });
   return numbers;
 }

@@ -35,6 +35,8 @@ globalThis.bench = {
   stops: (options) => stops(run, options),
   memory: () => library.memory(),
   workers: () => library.workers(),
+  /** Where a run is computed now. */
+  place: () => session.place(),
 
   /** Opens a library and a model and runs it, all while a timer ticks. */
   async ticks({ side, model, runs, idle }) {

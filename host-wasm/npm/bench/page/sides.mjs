@@ -21,6 +21,7 @@ async function ours({ executor, workers, threads }) {
     };
     return {
       run: async (feeds, options) => Object.values(await model.run(tensors(feeds), options)),
+      place: () => (model.onPage ? "page" : runtime.mode),
       close: () => model.dispose(),
     };
   };

@@ -5,7 +5,7 @@ import { bar, ms, plain, table } from "../table.mjs";
 
 export const title = "One Add";
 
-const OURS = ["isolated1", "inline", "isolatedWord", "shared1"];
+const OURS = ["auto1", "isolated1", "inline", "isolatedWord", "shared1"];
 const THEIRS = ["proxy", "main"];
 
 /** As often their proxy's at most. */
@@ -27,6 +27,7 @@ export async function measure(lab, { add, rounds, attempt, same }) {
 }
 
 const NAMES = {
+  auto1: "ours, by default: on the main thread when it is warm",
   isolated1: "ours, isolated worker",
   isolatedWord: "ours, isolated worker, on a cross-origin isolated page",
   shared1: "ours, shared memory",

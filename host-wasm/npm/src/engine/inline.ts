@@ -24,6 +24,7 @@ export function inlineAgent(): Agent {
     receive: () => {},
   };
   const agent: Agent = {
+    isHere: true,
     channel: {
       send: (message, transfer = []) => {
         // What is moved is taken from its owner; all else is ours already.
@@ -33,9 +34,12 @@ export function inlineAgent(): Agent {
       receive: () => {},
     },
     onlost: () => {},
-    terminate: () => turns.end(),
+    terminate: () => {
+      turns.end();
+      end();
+    },
   };
-  serve(engine);
+  const end = serve(engine, { tellsOverruns: true });
   return agent;
 }
 

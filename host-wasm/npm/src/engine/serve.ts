@@ -38,14 +38,22 @@ interface Session {
   readonly outputs: readonly PortInfo[];
 }
 
-/** Serves the page at the other end of a channel, for as long as it sends messages. */
-export function serve(channel: Channel<ToWorker, FromWorker>): void {
-  const server = new Server(channel);
+/** What the page at the other end wants to know. */
+interface Wishes {
+  /** Of every run that does not fit into a slice. */
+  readonly tellsOverruns?: boolean;
+}
+
+/** Serves the page at the other end of a channel, for as long as it sends messages; gives what ends it at once. */
+export function serve(channel: Channel<ToWorker, FromWorker>, wishes: Wishes = {}): () => void {
+  const server = new Server(channel, wishes);
   channel.receive = (message) => server.receive(message);
+  return () => server.end();
 }
 
 class Server {
   readonly #channel: Channel<ToWorker, FromWorker>;
+  readonly #tellsOverruns: boolean;
   readonly #pause = makePause();
   readonly #queue: Queued[] = [];
   readonly #sessions = new Map<number, Session>();
@@ -55,8 +63,9 @@ class Server {
   #shared = false;
   #broken = false;
 
-  constructor(channel: Channel<ToWorker, FromWorker>) {
+  constructor(channel: Channel<ToWorker, FromWorker>, wishes: Wishes) {
     this.#channel = channel;
+    this.#tellsOverruns = wishes.tellsOverruns === true;
   }
 
   receive(message: ToWorker): void {
@@ -74,6 +83,12 @@ class Server {
     }
     this.#queue.push(message);
     if (this.#job === undefined) void this.#work();
+  }
+
+  /** Stops after the slice under way: on the thread of somebody else nobody ends it from outside. */
+  end(): void {
+    if (this.#job !== undefined) this.#job.cancelled = true;
+    this.#leave();
   }
 
   /** Cancels what is being worked on, and answers what waits, if it is meant. */
@@ -129,13 +144,17 @@ class Server {
   }
 
   #break(error: unknown): void {
+    const what = this.#engine?.lastWords ?? (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    this.#leave();
+    this.#channel.send({ kind: "broken", message: what });
+  }
+
+  /** Takes no more; the engine is not to be reached any more, and free to go. */
+  #leave(): void {
     this.#broken = true;
     this.#queue.length = 0;
-    const what = this.#engine?.lastWords ?? (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-    // Not to be reached any more, and free to go.
     this.#engine = undefined;
     this.#sessions.clear();
-    this.#channel.send({ kind: "broken", message: what });
   }
 
   async #open({ module, memory, agent, helper, slice, stop }: Message<"open">): Promise<void> {
@@ -188,37 +207,42 @@ class Server {
   #run(job: Job, message: Message<"run">): Promise<void> | void {
     const engine = this.#running();
     const { request, inputs } = this.#session(message.model);
+    const received = performance.now();
     writeInputs(engine, request, inputs, message.inputs);
     engine.check(engine.exports.run_begin(request));
-    const run: Running = { request, began: clock(), time: 0 };
-    if (this.#step(engine, run) === PENDING) return this.#goOn(engine, job, message, run);
+    const began = performance.now();
+    const run: Running = { request, began, busy: began - received, time: 0, ended: began };
+    if (this.#step(engine, run, began) === PENDING) return this.#goOn(engine, job, message, run);
     this.#answer(engine, message, run);
   }
 
   async #goOn(engine: Instance, job: Job, message: Message<"run">, run: Running): Promise<void> {
+    if (this.#tellsOverruns) this.#channel.send({ kind: "overrun", run: message.run });
     do {
       await this.#pause();
+      if (this.#broken) return;
       if (job.cancelled) engine.check(engine.exports.run_cancel(run.request));
-    } while (this.#step(engine, run) === PENDING);
+    } while (this.#step(engine, run, performance.now()) === PENDING);
     this.#answer(engine, message, run);
   }
 
-  #step(engine: Instance, run: Running): number {
-    const began = performance.now();
+  #step(engine: Instance, run: Running, began: number): number {
     const status = engine.check(engine.exports.run_step(run.request, this.#slice));
-    run.time += performance.now() - began;
+    run.ended = performance.now();
+    run.time += run.ended - began;
     if (status === CANCELLED) throw cancelled();
     return status;
   }
 
-  #answer(engine: Instance, { model, run, wanted }: Message<"run">, { request, began, time }: Running): void {
-    const ended = clock();
+  #answer(engine: Instance, { model, run, wanted }: Message<"run">, { request, began, ended, busy, time }: Running): void {
     const outputs = readOutputs(engine, request, this.#session(model).outputs.length, wanted);
     engine.check(engine.exports.run_profile(request));
     const nodes = engine.said.length <= EMPTY_LIST ? [] : (engine.saidJson() as (Omit<NodeProfile, "time"> & { nanos: number })[]);
     const profile = nodes.map(({ nanos, ...node }) => ({ ...node, time: nanos / 1e6 }));
     const measured = profile.length > 0 ? { profile } : {};
-    this.#channel.send({ kind: "done", run, outputs, time, began, ended, ...measured }, buffers(outputs));
+    const took = busy + time + (performance.now() - ended);
+    const { timeOrigin } = performance;
+    this.#channel.send({ kind: "done", run, outputs, time, took, began: timeOrigin + began, ended: timeOrigin + ended, ...measured }, buffers(outputs));
   }
 
   #unload(model: number): void {
@@ -254,16 +278,13 @@ const RETRY = 5;
 /** Bytes of `[]`: the profile of a model that is not measured. */
 const EMPTY_LIST = 2;
 
-/** Milliseconds by the clock that pages and workers share. */
-function clock(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-/** A run under way. */
+/** A run under way. Times by this thread's clock. */
 interface Running {
   readonly request: number;
-  /** By the {@link clock}. */
   readonly began: number;
+  ended: number;
+  /** Milliseconds of copying the inputs. */
+  readonly busy: number;
   /** Milliseconds of computing. */
   time: number;
 }

@@ -46,6 +46,8 @@ export class Client {
 
   hear(message) {
     this.heard.push(message);
+    // No answer: one follows.
+    if (message.kind === "overrun") return;
     if (message.kind === "broken") {
       this.breaks(message.message);
       const lost = new Answered({ code: "worker-lost", message: message.message });
