@@ -16,6 +16,8 @@ export interface Job {
   readonly id: number;
   inputs: readonly WireInput[];
   transfer: readonly Transferable[];
+  /** The inputs that an engine on this thread has read: their buffers are of use to nobody else. */
+  spent?: readonly WireInput[];
   /** Whether what is to be moved was the user's. */
   readonly moves: boolean;
   readonly wanted: readonly number[] | undefined;
@@ -71,6 +73,9 @@ export interface Hands {
 
 /** The number that the engine of the page's own thread has among the workers. */
 const PAGE = 0xffff_ffff;
+
+/** When the page's clock began, by the clock that workers share. */
+const ORIGIN = performance.timeOrigin;
 
 /** A worker that was told to stop and does not answer for so long (milliseconds) is ended and replaced. */
 const GRACE = 1000;
@@ -223,7 +228,9 @@ export class Workers {
     if (!post?.agent || !job) return queueMicrotask(() => this.raw.failed(worker, run));
     post.run = { number: run, job };
     const { inputs, wanted } = job;
-    const transfer = post.agent.isHere && !job.moves ? [] : [...job.transfer];
+    const isOurs = post.agent.isHere === true && !job.moves;
+    const transfer = isOurs ? [] : [...job.transfer];
+    if (isOurs) job.spent = inputs;
     const stop = this.#hands.stop(worker);
     if (stop) Atomics.store(stop, 0, 0);
     job.times.posted = performance.now();
@@ -365,6 +372,6 @@ function why(job: Job, error: InferError): InferError {
 
 /** When a worker began and ended, by the page's clock. Clocks of two threads may differ by a little, what causes what does not. */
 function between({ posted = 0, answered = Infinity }: JobTimes, began: number, ended: number): { began: number; ended: number } {
-  const start = Math.min(Math.max(began - performance.timeOrigin, posted), answered);
-  return { began: start, ended: Math.min(Math.max(ended - performance.timeOrigin, start), answered) };
+  const start = Math.min(Math.max(began - ORIGIN, posted), answered);
+  return { began: start, ended: Math.min(Math.max(ended - ORIGIN, start), answered) };
 }

@@ -6,7 +6,7 @@ import { Jobs as RawJobs, type Model as RawModel } from "../wasm/inferry_wasm.js
 import { InferError, fromPair } from "./errors.js";
 import type { Job } from "./host.js";
 import type { ImageInputs } from "./image.js";
-import type { NodeProfile, PortInfo, WireInput } from "./messages.js";
+import type { NodeProfile, PortInfo, WireInput, WireTensor } from "./messages.js";
 import { type Items, transformOf } from "./ordered.js";
 import { Pipeline, type Stage } from "./pipeline.js";
 import { InferRequest } from "./request.js";
@@ -60,6 +60,9 @@ export interface QueueOptions {
 
 const PRIORITIES = { low: -1, normal: 0, high: 1 } as const;
 
+/** Larger buffers are not kept for the next run: they weigh more than they cost. */
+const MOST_KEPT = 65_536;
+
 /** @internal A variable with its ports. */
 export interface Variable {
   readonly input: number;
@@ -99,6 +102,8 @@ export class Model {
   readonly #initial: ReadonlyMap<string, Tensor>;
   #id: number;
   #queue: RawJobs;
+  /** For each input a buffer of an earlier run on this thread, to be filled again: a new one costs as much as a tiny model. */
+  #spare: (ArrayBuffer | undefined)[] = [];
   #pending = new Map<number, Pending>();
   #requests = new Set<WeakRef<InferRequest>>();
   #disposed = false;
@@ -142,7 +147,7 @@ export class Model {
     this.check();
     const { signal, timeout } = options;
     if (signal?.aborted) throw aborted(signal);
-    const began = performance.now();
+    const began = timeout === undefined ? 0 : performance.now();
     let given = this.named(feeds);
     const pictures = this.images?.settle(given, options.transfer === true);
     if (pictures) {
@@ -155,7 +160,7 @@ export class Model {
       const timer = timeout === undefined ? undefined : setTimeout(() => this.#stop(job, late(timeout)), left);
       const deaf = onAbort(signal, () => this.#stop(job, aborted(signal as AbortSignal)));
       const done = (): void => {
-        clearTimeout(timer);
+        if (timer !== undefined) clearTimeout(timer);
         deaf();
       };
       this.#pending.set(job.id, { job, resolve, reject, done });
@@ -278,7 +283,20 @@ export class Model {
 
   /** @internal What is sent for an input. */
   pack(port: PortInfo, index: number, feed: Feed, move: boolean): Packed {
-    return this.images?.pack(port, feed, move) ?? pack(port, index, feed, move);
+    const picture = this.images?.pack(port, feed, move);
+    if (picture) return picture;
+    const spare = this.#spare[index];
+    this.#spare[index] = undefined;
+    return pack(port, index, feed, move, spare);
+  }
+
+  /** @internal A job is over: keeps what it does not need any more. */
+  reuse({ spent }: Job): void {
+    if (!spent || this.#disposed) return;
+    for (let index = 0; index < spent.length; index++) {
+      const data = (spent[index] as WireTensor).data;
+      if (data instanceof ArrayBuffer && data.byteLength > 0 && data.byteLength <= MOST_KEPT) this.#spare[index] = data;
+    }
   }
 
   /** @internal The outputs of a job, by name. */
@@ -328,6 +346,7 @@ export class Model {
     if (!pending) return;
     this.#pending.delete(id);
     pending.done();
+    this.reuse(pending.job);
     const error = this.runtime.host.settle(pending.job, thrown);
     if (error) pending.reject(error);
     else pending.resolve(this.results(pending.job));

@@ -286,6 +286,7 @@ export class InferRequest {
   #settled(job: Job, thrown: unknown): Outputs {
     if (thrown === undefined && this.#last !== job) this.#keep(job);
     this.#jobs.splice(this.#jobs.indexOf(job), 1);
+    this.#model.reuse(job);
     const error = this.#model.runtime.host.settle(job, thrown);
     if (!error) return this.#last === job ? this.#outputs : this.#model.results(job);
     if (error.code !== "callback") throw error;

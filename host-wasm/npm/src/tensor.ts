@@ -153,10 +153,11 @@ export function fitting(port: PortInfo, index: number, feed: Feed): Tensor {
 }
 
 /**
- * Makes of what a user gave for a port what is sent to a worker: a copy, or with `move` the user's own buffer.
+ * Makes of what a user gave for a port what is sent to a worker: a copy, in `spare` if that fits, or with `move` the user's own
+ * buffer.
  * @throws InferError as {@link fitting}.
  */
-export function pack(port: PortInfo, index: number, feed: Feed, move: boolean): Packed {
+export function pack(port: PortInfo, index: number, feed: Feed, move: boolean, spare?: ArrayBuffer): Packed {
   const tensor = fitting(port, index, feed);
   const { type, dims } = tensor;
   if (type === "string") return { tensor: { type, dims, data: [...(tensor.data as string[])] }, transfer: [] };
@@ -164,7 +165,7 @@ export function pack(port: PortInfo, index: number, feed: Feed, move: boolean): 
   const whole = view.byteOffset === 0 && view.byteLength === view.buffer.byteLength;
   // A view of shared memory, or of a part of a buffer, cannot be moved alone.
   if (move && whole && view.buffer instanceof ArrayBuffer) return { tensor: { type, dims, data: view.buffer }, transfer: [view.buffer] };
-  const data = copied(view);
+  const data = spare && spare.byteLength === view.byteLength ? filled(spare, view) : copied(view);
   return { tensor: { type, dims, data }, transfer: data.byteLength < WORTH_MOVING ? [] : [data] };
 }
 
@@ -189,6 +190,11 @@ export function zeros(port: PortInfo): Tensor | undefined {
 /** A port as error messages show it. */
 export function show(side: string, index: number, port: PortInfo): string {
   return `${side} #${index} ${JSON.stringify(port.name)}`;
+}
+
+function filled(target: ArrayBuffer, { buffer, byteOffset, byteLength }: TypedArray): ArrayBuffer {
+  new Uint8Array(target).set(new Uint8Array(buffer, byteOffset, byteLength));
+  return target;
 }
 
 /** A copy of what an array shows. */
@@ -255,16 +261,15 @@ function asTensor(port: PortInfo, index: number, feed: Feed): Tensor {
 }
 
 function fit(port: PortInfo, index: number, tensor: Tensor): void {
-  const name = show("input", index, port);
-  if (tensor.type !== port.type) throw new InferError("invalid-input", `${name} takes ${port.type}, not ${tensor.type}`);
+  if (tensor.type !== port.type) throw new InferError("invalid-input", `${show("input", index, port)} takes ${port.type}, not ${tensor.type}`);
   const { dims } = port;
   const fits = dims === null || dims.length === tensor.dims.length && dims.every((extent, i) => extent === null || extent === tensor.dims[i]);
   if (!fits) {
     const wanted = dims?.map((extent) => extent ?? "?").join(", ");
-    throw new InferError("invalid-input", `${name} takes the shape [${wanted}], not [${tensor.dims.join(", ")}]`);
+    throw new InferError("invalid-input", `${show("input", index, port)} takes the shape [${wanted}], not [${tensor.dims.join(", ")}]`);
   }
   const detached = tensor.type !== "string" && (tensor.data as TypedArray).length !== arrayLength(tensor.type, tensor.dims);
-  if (detached) throw new InferError("in-use", `the data of ${name} was moved away by an earlier run`);
+  if (detached) throw new InferError("in-use", `the data of ${show("input", index, port)} was moved away by an earlier run`);
 }
 
 type Row = ArrayLike<unknown> & { [index: number]: unknown };

@@ -44,6 +44,8 @@ export class Instance {
   readonly #stackEnd: number | undefined;
   /** What was said, at the beginning of a block that is used again: most runs say that there is nothing to say. */
   #heard = new Uint8Array(64);
+  /** All of the memory, as it was when it was looked at last: a view costs as much as a small kernel. */
+  #seen = { bytes: new Uint8Array(), words: new Int32Array() };
   #saidLength = 0;
 
   static async open(module: WebAssembly.Module, lent: Lent): Promise<Instance> {
@@ -93,6 +95,21 @@ export class Instance {
     return new Uint8Array(this.#memory.buffer, at >>> 0, length >>> 0);
   }
 
+  /** Writes bytes at an address. */
+  write(at: number, bytes: Uint8Array): void {
+    this.#all((at >>> 0) + bytes.length).bytes.set(bytes, at >>> 0);
+  }
+
+  /** The words of the memory as far as `end`, an address; to be read before the next call. */
+  #all(end: number): { readonly bytes: Uint8Array; readonly words: Int32Array } {
+    // What has grown is another buffer: the old one has no length any more or, when it is shared, ends too early.
+    if (this.#seen.bytes.length < end) {
+      const { buffer } = this.#memory;
+      this.#seen = { bytes: new Uint8Array(buffer), words: new Int32Array(buffer) };
+    }
+    return this.#seen;
+  }
+
   /** As {@link bytes}, by words. */
   words(at: number, length: number): Int32Array {
     return new Int32Array(this.#memory.buffer, at >>> 0, length);
@@ -123,7 +140,9 @@ export class Instance {
 
   /** Writes extents where the engine reads shapes; gives the address. */
   shape(dims: readonly number[]): number {
-    this.words(this.#scratch, SCRATCH_WORDS).set(dims.slice(0, SCRATCH_WORDS));
+    const { words } = this.#all(this.#scratch + SCRATCH_WORDS * 4);
+    const first = this.#scratch >>> 2;
+    for (let axis = 0; axis < dims.length && axis < SCRATCH_WORDS; axis++) words[first + axis] = dims[axis] ?? 0;
     return this.#scratch;
   }
 
@@ -132,9 +151,14 @@ export class Instance {
     return this.#scratch;
   }
 
+  /** A word of what it has written there. */
+  found32(index: number): number {
+    return (this.#all(this.#scratch + SCRATCH_WORDS * 4).words[(this.#scratch >>> 2) + index] ?? 0) >>> 0;
+  }
+
   /** Throws when a status says so. */
   check(status: number): number {
-    if (this.#stackEnd !== undefined && this.words(this.#stackEnd, 1)[0] !== CANARY) {
+    if (this.#stackEnd !== undefined && this.#all(this.#stackEnd + 4).words[this.#stackEnd >>> 2] !== CANARY) {
       throw new RangeError("the stack of an agent has overflowed into the memory of others");
     }
     if (status !== FAILED) return status;

@@ -57,6 +57,8 @@ class Server {
   readonly #pause = makePause();
   readonly #queue: Queued[] = [];
   readonly #sessions = new Map<number, Session>();
+  /** Models whose nodes are measured. */
+  readonly #profiled = new Set<number>();
   #job: Job | undefined;
   #engine: Instance | undefined;
   #slice = 0;
@@ -81,8 +83,22 @@ class Server {
         this.#giveUp((queued) => (queued.kind === "run" || queued.kind === "load") && queued.model === message.model);
         break;
     }
-    this.#queue.push(message);
-    if (this.#job === undefined) void this.#work();
+    if (this.#job !== undefined) this.#queue.push(message);
+    else this.#begin(message);
+  }
+
+  /** A job without a pause is done when this returns. */
+  #begin(message: Queued): void {
+    const job = (this.#job = { message, cancelled: false });
+    let going: Promise<void> | void;
+    try {
+      going = this.#execute(job);
+    } catch (error) {
+      going = Promise.reject(error);
+    }
+    if (going !== undefined || this.#queue.length > 0) return void this.#work(job, going);
+    closeImages(message);
+    this.#job = undefined;
   }
 
   /** Stops after the slice under way: on the thread of somebody else nobody ends it from outside. */
@@ -101,12 +117,13 @@ class Server {
     }
   }
 
-  async #work(): Promise<void> {
+  /** From a job that has begun on, all that wait. */
+  async #work(job: Job, going: Promise<void> | void): Promise<void> {
     let began = performance.now();
-    for (let message = this.#queue.shift(); message !== undefined && !this.#broken; message = this.#queue.shift()) {
-      this.#job = { message, cancelled: false };
+    for (;;) {
+      const { message } = job;
       try {
-        await this.#execute(this.#job);
+        await going;
       } catch (error) {
         if (error instanceof Failure) this.#refuse(message, error);
         else this.#break(error);
@@ -116,8 +133,16 @@ class Server {
         await this.#pause();
         began = performance.now();
       }
+      const next = this.#broken ? undefined : this.#queue.shift();
+      if (next === undefined) break;
+      this.#job = job = { message: next, cancelled: false };
+      going = this.#started(job);
     }
     this.#job = undefined;
+  }
+
+  async #started(job: Job): Promise<void> {
+    await this.#execute(job);
   }
 
   /** Not async, so that a job without a pause is done when this returns. */
@@ -175,6 +200,7 @@ class Server {
 
   async #load(job: Job, { model, source, options }: Message<"load">): Promise<void> {
     const engine = this.#running();
+    if (options.profiling) this.#profiled.add(model);
     const check = () => {
       if (job.cancelled) throw cancelled();
     };
@@ -236,13 +262,9 @@ class Server {
 
   #answer(engine: Instance, { model, run, wanted }: Message<"run">, { request, began, ended, busy, time }: Running): void {
     const outputs = readOutputs(engine, request, this.#session(model).outputs.length, wanted);
-    engine.check(engine.exports.run_profile(request));
-    const nodes = engine.said.length <= EMPTY_LIST ? [] : (engine.saidJson() as (Omit<NodeProfile, "time"> & { nanos: number })[]);
-    const profile = nodes.map(({ nanos, ...node }) => ({ ...node, time: nanos / 1e6 }));
-    const measured = profile.length > 0 ? { profile } : {};
+    const measured = this.#profiled.has(model) && { profile: profileOf(engine, request) };
     const took = busy + time + (performance.now() - ended);
-    const { timeOrigin } = performance;
-    this.#channel.send({ kind: "done", run, outputs, time, took, began: timeOrigin + began, ended: timeOrigin + ended, ...measured }, buffers(outputs));
+    this.#channel.send({ kind: "done", run, outputs, time, took, began: ORIGIN + began, ended: ORIGIN + ended, ...measured }, buffers(outputs));
   }
 
   #unload(model: number): void {
@@ -250,6 +272,7 @@ class Server {
     const session = this.#sessions.get(model);
     if (session !== undefined) engine.check(engine.exports.request_close(session.request));
     this.#sessions.delete(model);
+    this.#profiled.delete(model);
     // What is not there (any more) is what was asked for.
     engine.exports.model_drop(model);
   }
@@ -275,8 +298,15 @@ class Server {
 /** Milliseconds after which an agent looks again whether another has loaded a model. */
 const RETRY = 5;
 
-/** Bytes of `[]`: the profile of a model that is not measured. */
-const EMPTY_LIST = 2;
+/** When this thread's clock began, by the clock that pages and workers share. */
+const ORIGIN = performance.timeOrigin;
+
+/** What each node did in the latest run of a request. */
+function profileOf(engine: Instance, request: number): NodeProfile[] {
+  engine.check(engine.exports.run_profile(request));
+  const nodes = engine.saidJson() as (Omit<NodeProfile, "time"> & { nanos: number })[];
+  return nodes.map(({ nanos, ...node }) => ({ ...node, time: nanos / 1e6 }));
+}
 
 /** A run under way. Times by this thread's clock. */
 interface Running {

@@ -203,25 +203,43 @@ test("an engine that does not come up on this thread harms nobody", async (t) =>
 }, { modes: ["isolated", "node"] });
 
 test("a model that is disposed of leaves this thread, and the last one takes the engine's memory with it", async (t) => {
-  const { runtime, load } = await auto(t);
+  const { constructor: Runtime, platform } = await t.inferry.createRuntime({ executor: "isolated" });
+  let engines = 0;
+  const inline = async () => {
+    const agent = await platform.inline();
+    const { terminate } = agent;
+    engines += 1;
+    agent.terminate = () => {
+      engines -= 1;
+      terminate();
+    };
+    return agent;
+  };
+  const runtime = await Runtime.create({ ...platform, inline }, { workers: 1, ...(t.mode === "shared" && { threads: 2 }) });
+  runtime.host.took = () => SHORT;
+  runtime.trace.start();
+  const load = (name) => t.inferry.compile(t.url(`small/${name}.onnx`), { runtime });
   const [one, other] = [await load("difference"), await load("both")];
   const before = await runtime.memory();
   await moved(one, pair(1));
   await moved(other, pair(1));
+  equal(engines, 1);
   ok((await runtime.memory()) > before, "it has a memory of its own");
   one.dispose();
   ok(other.onPage && !one.onPage);
   await other.run(pair(1));
   equal(runtime.trace.runs().at(-1).worker, "page");
   other.dispose();
-  while ((await runtime.memory()) > before) await turn();
+  equal(engines, 0);
   // While it moves, too.
   const late = await load("difference");
-  for (let i = 0; i < 8; i++) await late.run(pair(i));
+  while (engines === 0) await late.run(pair(1));
   late.dispose();
-  while ((await runtime.memory()) > before) await turn();
+  while (engines > 0) await turn();
+  const last = await load("difference");
+  await moved(last, pair(1));
   runtime.dispose();
-  equal(await runtime.memory(), 0);
+  equal([engines, await runtime.memory()], [0, 0]);
 }, MODES);
 
 test("a run on this thread says what its nodes took, and moves the inputs that it is given", async (t) => {
