@@ -106,11 +106,18 @@ export async function pixels(picture: ImageBitmap): Promise<ImageData> {
   return whole;
 }
 
+/** Samples that were fetched, together less than a megabyte: each fetch is the work of three threads beside the page's. */
+const samples = new Map<string, Blob>();
+
 /** A sample of this page's. */
 export async function sample(name: string, signal?: AbortSignal): Promise<Blob> {
+  const known = samples.get(name);
+  if (known) return known;
   const answer = await fetch(new URL(`samples/${name}`, document.baseURI), signal ? { signal } : {});
   if (!answer.ok) throw new Error(`the sample ${name} could not be fetched (${answer.status})`);
-  return answer.blob();
+  const blob = await answer.blob();
+  samples.set(name, blob);
+  return blob;
 }
 
 /** The way around some places, closed. */
