@@ -91,6 +91,7 @@ extern crate std;
 pub mod batch;
 pub mod choice;
 pub mod clock;
+pub mod crew;
 pub mod device;
 pub mod executor;
 pub mod jobs;

@@ -9,7 +9,8 @@
 //! thread a lock that blocks is a crash; in an interrupt one that spins can be a deadlock.
 #![allow(unsafe_code)]
 
-pub(crate) use chosen::{Arc, AtomicPtr, AtomicWord, Lock, UnsafeCell};
+pub use chosen::AtomicHalf;
+pub(crate) use chosen::{Arc, AtomicCount, AtomicPtr, AtomicWord, Lock, UnsafeCell, fence};
 pub(crate) use core::sync::atomic::Ordering;
 /// A plain flag from outside and a counter of pieces of work, which no model looks at.
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize};
@@ -24,10 +25,14 @@ pub(crate) type Word = u32;
 mod chosen {
     pub(crate) use alloc::sync::Arc;
     pub(crate) use core::sync::atomic::AtomicPtr;
+    /// A word of 32 bits, which operating systems and browsers can sleep on.
+    pub use core::sync::atomic::AtomicU32 as AtomicHalf;
     #[cfg(not(target_has_atomic = "64"))]
     pub(crate) use core::sync::atomic::AtomicU32 as AtomicWord;
     #[cfg(target_has_atomic = "64")]
     pub(crate) use core::sync::atomic::AtomicU64 as AtomicWord;
+    pub(crate) use core::sync::atomic::AtomicUsize as AtomicCount;
+    pub(crate) use core::sync::atomic::fence;
 
     /// `core`'s cell with loom's shape.
     pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
@@ -83,8 +88,11 @@ mod chosen {
 
 #[cfg(loom)]
 mod chosen {
+    pub use loom::sync::atomic::AtomicU32 as AtomicHalf;
     #[cfg(target_has_atomic = "64")]
     pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
+    pub(crate) use loom::sync::atomic::AtomicUsize as AtomicCount;
+    pub(crate) use loom::sync::atomic::fence;
     pub(crate) use loom::{
         cell::UnsafeCell,
         sync::{Arc, atomic::AtomicPtr},

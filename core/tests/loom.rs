@@ -3,6 +3,8 @@
 //! Run with `cargo xtask loom`. One function a promise, two or three threads each, no loops that wait for another thread.
 #![cfg(loom)]
 
+#[path = "loom/crew.rs"]
+mod crew;
 #[path = "loom/jobs.rs"]
 mod jobs;
 #[path = "loom/parts.rs"]

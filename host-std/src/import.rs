@@ -15,7 +15,7 @@ use crate::clock::SystemClock;
 use crate::compiled::CompiledModel;
 use crate::contents::Contents;
 use crate::devices::Over;
-use crate::fork_join::Briefly;
+use crate::loaders::Loaders;
 use crate::options::Options;
 use crate::runtime::Runtime;
 use crate::streams::ThreadError;
@@ -119,7 +119,7 @@ pub(crate) fn cpu_options(options: Options) -> inferry_cpu::Options {
     let (streams, width) = options.shape();
     let threads = streams.max(1) * width;
     inferry_cpu::Options {
-        threads: (threads > 1).then(|| Arc::new(Briefly(threads)) as _),
+        threads: (threads > 1).then(|| Arc::new(Loaders(threads)) as _),
         profile: options.profiles().then(clock),
         limits: options.limits_of_runs(),
         ..Default::default()

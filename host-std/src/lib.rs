@@ -55,7 +55,7 @@
 //! lowers it.
 //!
 //! The rooms: `runtime` and `options` (which threads), `executors`, `streams` and `trampoline` (the executors), `fork_join`
-//! (threads within a request), `devices` (models on more than one), `compiled`, `request`, `run`, `jobs`, `completion` and
+//! (threads within a request), `loaders` (threads that pack weights), `devices` (models on more than one), `compiled`, `request`, `run`, `jobs`, `completion` and
 //! `observer` (what a user holds), `import` and `cache` (compiled models as files), `wait`, `sleep` and `timer` (time), `features` and `topology` (the machine), `file` (model
 //! files). What this crate does *not* do: it knows no operator, and the protocol of a request is `inferry-core`'s.
 #![deny(unsafe_code)]
@@ -74,6 +74,7 @@ mod here;
 mod import;
 mod inputs;
 mod jobs;
+mod loaders;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod npz;

@@ -61,13 +61,13 @@ pub(crate) fn panicked(words: &[u8]) {
 
 /// Waits in the kernel until woken, unless `word` is not `value` any more. May return without cause.
 #[cfg(any(inferry_threads, test))]
-pub(crate) fn wait(word: &crate::crew::Word, value: u32) {
+pub(crate) fn wait(word: &inferry_core::crew::Word, value: u32) {
     chosen::wait(word.as_ptr(), value);
 }
 
 /// Wakes at most so many that wait for `word`.
 #[cfg(any(inferry_threads, test))]
-pub(crate) fn wake(word: &crate::crew::Word, most: u32) {
+pub(crate) fn wake(word: &inferry_core::crew::Word, most: u32) {
     chosen::wake(word.as_ptr(), most);
 }
 
