@@ -36,26 +36,43 @@ impl Parallel for Serial {
 }
 
 /// A range that several bodies work off together: each takes the next piece until none is left.
+///
+/// Every other body takes from the end. So two threads that work off one such range after the other mostly have the same half of
+/// each, and with it what they read and wrote before in their own cache.
 #[derive(Debug)]
 pub struct Pieces {
-    next: AtomicUsize,
-    end: usize,
+    /// Pieces taken from the front, and in the upper half of the word from the back.
+    taken: AtomicUsize,
+    all: Range<usize>,
     size: usize,
 }
 
+/// Bits of a count of pieces.
+const HALF: u32 = usize::BITS / 2;
+
 impl Pieces {
-    /// The range `all` in pieces of `size` (at least 1; the last may be smaller).
+    /// The range `all` in pieces of `size` (at least 1; one of them may be smaller). They are larger where there would be
+    /// too many to count: 2^16 where addresses have 32 bits.
     pub fn new(all: Range<usize>, size: usize) -> Pieces {
-        Pieces { next: AtomicUsize::new(all.start), end: all.end, size: size.max(1) }
+        let least = all.len().div_ceil((1 << HALF) - 1);
+        Pieces { taken: AtomicUsize::new(0), all, size: size.max(least).max(1) }
     }
 
-    /// The next piece, given to nobody else; `None` when all have been taken.
-    pub fn take(&self) -> Option<Range<usize>> {
-        // Relaxed: the counter only hands out numbers; what the bodies write is ordered by the join that follows. A
-        // compare-and-swap, so that latecomers cannot count past the end and wrap.
-        let step = |next: usize| (next < self.end).then(|| next.saturating_add(self.size).min(self.end));
-        let start = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
-        Some(start..start.saturating_add(self.size).min(self.end))
+    /// The next piece for the body of this number, given to nobody else; `None` when all have been taken.
+    pub fn take(&self, body: usize) -> Option<Range<usize>> {
+        let count = self.all.len().div_ceil(self.size);
+        let split = |taken: usize| (taken & ((1 << HALF) - 1), taken >> HALF);
+        let back = body % 2 == 1;
+        let step = |taken: usize| {
+            let (first, last) = split(taken);
+            (first + last < count).then(|| taken + if back { 1 << HALF } else { 1 })
+        };
+        // Relaxed: the counter only hands out numbers; what the bodies write is ordered by the join that follows.
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()?;
+        let (first, last) = split(taken);
+        let piece = if back { count - 1 - last } else { first };
+        let start = self.all.start + piece * self.size;
+        Some(start..start.saturating_add(self.size).min(self.all.end))
     }
 }
 
@@ -67,19 +84,29 @@ mod tests {
     #[test]
     fn pieces_cover_the_range_once() {
         let pieces = Pieces::new(3..14, 4);
-        let taken: Vec<_> = core::iter::from_fn(|| pieces.take()).collect();
+        let taken: Vec<_> = core::iter::from_fn(|| pieces.take(0)).collect();
         assert_eq!(taken, [3..7, 7..11, 11..14]);
-        assert_eq!(pieces.take(), None);
-        assert_eq!(Pieces::new(5..5, 1).take(), None);
+        assert_eq!(pieces.take(1), None);
+        assert_eq!(Pieces::new(5..5, 1).take(0), None);
+        let pieces = Pieces::new(3..14, 4);
+        assert_eq!([1, 0, 3, 2].map(|body| pieces.take(body)), [Some(11..14), Some(3..7), Some(7..11), None]);
+    }
+
+    #[test]
+    fn more_pieces_than_can_be_counted_are_larger() {
+        let pieces = Pieces::new(0..usize::MAX, 1);
+        let first = pieces.take(0).unwrap();
+        assert!(first.len() > 1 && first.len() <= 1 << HALF | 1);
+        assert_eq!(pieces.take(1).unwrap().end, usize::MAX);
     }
 
     #[test]
     fn pieces_taken_by_two_threads_are_disjoint() {
         let pieces = Pieces::new(0..10_000, 3);
-        let take_all = || core::iter::from_fn(|| pieces.take()).flatten().collect::<Vec<_>>();
+        let take_all = |body| core::iter::from_fn(|| pieces.take(body)).flatten().collect::<Vec<_>>();
         let (mut a, b) = std::thread::scope(|scope| {
-            let other = scope.spawn(take_all);
-            (take_all(), other.join().unwrap())
+            let other = scope.spawn(|| take_all(1));
+            (take_all(0), other.join().unwrap())
         });
         a.extend(b);
         a.sort_unstable();

@@ -65,7 +65,7 @@ impl Bound<'_> {
         let pieces = Pieces::new(tiles, piece);
         let this = &*self;
         parallel.for_each(self.width, &|thread| {
-            while let Some(tiles) = pieces.take() {
+            while let Some(tiles) = pieces.take(thread) {
                 // SAFETY: `for_each` calls each `thread` once, so its scratch is its own; each piece of tiles is taken once; the
                 // phase is not serial.
                 unsafe { this.run_as(thread, kernel, index, phase, tiles) }

@@ -41,6 +41,11 @@ pub(super) fn quantized(weights: &Tensor, taps: usize) -> bool {
     })
 }
 
+/// What transforming a channel of a tile of `side` x `side` outputs costs, one way.
+pub(super) fn transform(side: usize) -> f32 {
+    if side == 2 { 256.0 } else { 750.0 }
+}
+
 /// The cost for one image and group with tiles of `side` x `side` outputs; 1 is without transforms.
 fn cost(problem: &Problem, plane: &Plane, side: usize, isa: Isa) -> f32 {
     let lanes = Sizes::of(isa).lanes;
@@ -48,8 +53,8 @@ fn cost(problem: &Problem, plane: &Plane, side: usize, isa: Isa) -> f32 {
     let weights = (problem.depth * problem.features) as f32;
     let (products, transform) = match side {
         1 => (9.0, 0.0),
-        2 => (16.0, 256.0),
-        _ => (36.0, 750.0),
+        2 => (16.0, transform(side)),
+        _ => (36.0, transform(side)),
     };
     // Processors differ more in arithmetic than in memory.
     let byte = (gigaflops(isa) / 12 + 2) as f32;

@@ -8,8 +8,9 @@
 //!
 //! Of m x m outputs each costs (m + 2)² / m² multiplications a channel instead of 9: 4 with m = 2, 2.25 with m = 4. The
 //! transforms are additions, in vectors of channels ([`transform`]); so the image is turned to channels last on the way in
-//! and back on the way out ([`tiles`]). A kernel's tile is a block of these tiles of one image, and a run of its
-//! features. Its transformed inputs stay in scratch for the next features.
+//! and back on the way out ([`tiles`]). A kernel's tile is a block of these tiles of one image with all features, whose
+//! transformed inputs stay in the cache of who computes it. Where that would be too long a tile, or too few for two threads, all inputs
+//! are transformed in a phase ahead, and a tile is a block with a run of features.
 //!
 //! What it does *not* do: strides, dilations, weights that are computed in the run or were quantized, and convolutions where
 //! [`choice`] expects no gain. Transformed weights have 16 / 9 or 4 times the size of the weights.
@@ -98,13 +99,17 @@ fn with_side(
     let pack = |pace| weights::pack(problem.clone(), side, sizes, data, pace);
     let packed = node.packs.get(tensor, tag, parts, pack);
     let grid = Grid::new(problem, &plane, side, sizes, node.isa);
-    let phases = vec![grid.phase(problem, node.isa)];
+    let phases = grid.phases(problem, node.isa);
     let (isa, problem) = (node.isa, problem.clone());
     Ok(Box::new(Winograd { phases, isa, problem, plane, packed, left, right: [two, one], tail, grid }))
 }
 
 /// Roughly the nanoseconds of a tile. In tests small images are cut as well.
 const TILE_NS: u64 = if cfg!(test) { 50 } else { 60_000 };
+/// Up to so many nanoseconds a tile may take with all features.
+const WHOLE_NS: u64 = if cfg!(test) { 500 } else { 400_000 };
+/// Numbers that all transformed inputs of a phase ahead may have together; with more each tile transforms its own.
+const AHEAD: usize = if cfg!(test) { 200 << 10 } else { 8 << 20 };
 /// Numbers that transformed inputs may have, so that they and a panel of products stay in the second level of cache. A quarter
 /// of it took up to twice as long (weights are read for each block), four times of it up to a tenth longer.
 const TRANSFORMED: usize = if cfg!(test) { 20 << 10 } else { 128 << 10 };
@@ -136,6 +141,8 @@ struct Grid {
     /// Panels of features of a block.
     panels: usize,
     feature_blocks: usize,
+    /// Vectors of channels of a tile of the phase that transforms the inputs ahead; 0 without one.
+    ahead: usize,
     /// Numbers from one tile's transformed inputs to the next tile's.
     pitch: usize,
     /// Tiles from one of the n² products to the next.
@@ -153,7 +160,12 @@ impl Grid {
         let most = (TRANSFORMED / ((side + 2) * (side + 2) * pitch)).max(1);
         let columns = all_columns.div_ceil(all_columns.div_ceil(most));
         let rows = if columns < all_columns { 1 } else { (most / columns).clamp(1, all_rows) };
-        let rows = all_rows.div_ceil(all_rows.div_ceil(rows));
+        let row_blocks = match all_rows.div_ceil(rows) {
+            1 => 1,
+            // For two threads.
+            odd => (odd + odd % 2).min(all_rows),
+        };
+        let rows = all_rows.div_ceil(row_blocks);
         let all_panels = problem.features.div_ceil(sizes.columns());
         let grid = Grid {
             side,
@@ -161,17 +173,43 @@ impl Grid {
             columns,
             row_blocks: all_rows.div_ceil(rows),
             column_blocks: all_columns.div_ceil(columns),
-            panels: 1,
+            panels: all_panels,
             feature_blocks: 1,
+            ahead: 0,
             pitch,
             tiles: (rows * columns) | 1,
             width: sizes.columns(),
             lanes: sizes.lanes,
         };
         let panel = grid.nanoseconds(problem.depth, isa).max(1);
+        if grid.blocks(problem) > 1 && panel * all_panels as u64 <= WHOLE_NS {
+            return grid;
+        }
         let panels = usize::try_from(TILE_NS / panel).map_or(all_panels, |most| most.clamp(1, all_panels));
         let feature_blocks = all_panels.div_ceil(panels);
-        Grid { panels: all_panels.div_ceil(feature_blocks), feature_blocks, ..grid }
+        let panels = all_panels.div_ceil(feature_blocks);
+        let few = grid.blocks(problem) * grid.transformed() <= AHEAD;
+        let ahead = match feature_blocks > 1 && few {
+            true => usize::try_from(TILE_NS / grid.forward(isa).max(1)).map_or(1, |most| most.max(1)),
+            false => 0,
+        };
+        Grid { panels, feature_blocks, ahead, ..grid }
+    }
+
+    /// Blocks of all images and groups.
+    fn blocks(&self, problem: &Problem) -> usize {
+        problem.images * problem.groups * self.row_blocks * self.column_blocks
+    }
+
+    /// Tiles into which the inputs of a block are cut in the phase ahead.
+    fn parts(&self, problem: &Problem) -> usize {
+        problem.depth.div_ceil(self.lanes).div_ceil(self.ahead.max(1))
+    }
+
+    /// Roughly the nanoseconds of transforming a vector of channels of a block.
+    fn forward(&self, isa: Isa) -> u64 {
+        let multiplications = choice::transform(self.side) as usize * self.rows * self.columns * self.lanes;
+        2 * multiplications as u64 / gigaflops(isa)
     }
 
     /// Roughly what the products of one panel take.
@@ -179,10 +217,17 @@ impl Grid {
         (2 * self.products() * self.rows * self.columns * depth * self.width) as u64 / gigaflops(isa)
     }
 
-    fn phase(&self, problem: &Problem, isa: Isa) -> Phase {
-        let blocks = self.row_blocks * self.column_blocks * self.feature_blocks;
+    fn phases(&self, problem: &Problem, isa: Isa) -> Vec<Phase> {
+        let blocks = self.blocks(problem);
         let cost = self.nanoseconds(problem.depth, isa) * self.panels as u64;
-        Phase::tiles(problem.images * problem.groups * blocks, cost)
+        let products = Phase::tiles(blocks * self.feature_blocks, cost);
+        match self.ahead {
+            0 => vec![products],
+            vectors => {
+                let cost = self.forward(isa) * vectors as u64;
+                vec![Phase::tiles(blocks * self.parts(problem), cost), products]
+            }
+        }
     }
 
     /// Products of matrices: n².
@@ -191,8 +236,13 @@ impl Grid {
     }
 
     /// Numbers from one product's transformed inputs to the next one's.
-    fn transformed(&self) -> usize {
+    fn step(&self) -> usize {
         self.tiles * self.pitch
+    }
+
+    /// Numbers of a block's transformed inputs.
+    fn transformed(&self) -> usize {
+        self.products() * self.step()
     }
 
     /// Numbers from one product to the next.
@@ -214,7 +264,8 @@ impl Grid {
 
     /// The parts of scratch: transformed inputs, products, lines.
     fn scratch(&self) -> [usize; 3] {
-        [self.products() * self.transformed(), self.products() * self.product(), self.lines()]
+        let transformed = if self.ahead > 0 { 0 } else { self.transformed() };
+        [transformed, self.products() * self.product(), self.lines()]
     }
 }
 
@@ -227,10 +278,17 @@ impl Kernel for Winograd {
         self.grid.scratch().iter().sum::<usize>() * 4
     }
 
-    fn run(&self, _phase: usize, io: &mut Io<'_>) {
-        match self.grid.side {
-            2 => simd::dispatch(self.isa, tiles::Tiles::<2> { winograd: self, io }),
-            _ => simd::dispatch(self.isa, tiles::Tiles::<4> { winograd: self, io }),
+    fn workspace(&self) -> usize {
+        if self.grid.ahead > 0 { self.grid.blocks(&self.problem) * self.grid.transformed() * 4 } else { 0 }
+    }
+
+    fn run(&self, phase: usize, io: &mut Io<'_>) {
+        let ahead = phase + 1 < self.phases.len();
+        match (self.grid.side, ahead) {
+            (2, true) => simd::dispatch(self.isa, tiles::Ahead::<2> { winograd: self, io }),
+            (2, false) => simd::dispatch(self.isa, tiles::Tiles::<2> { winograd: self, io }),
+            (_, true) => simd::dispatch(self.isa, tiles::Ahead::<4> { winograd: self, io }),
+            (_, false) => simd::dispatch(self.isa, tiles::Tiles::<4> { winograd: self, io }),
         }
     }
 }

@@ -47,6 +47,25 @@ fn check(case: Case) {
 }
 
 #[test]
+fn inputs_are_transformed_ahead_where_a_tile_would_be_too_long_and_only_there() {
+    let grid = |x: &'static [usize], w: &'static [usize]| {
+        let (x, w, case) = (random(x, 1), random(w, 2), case(x, w));
+        let (shape, isa) = (case.expected(&x, &w, None).1, Isa::portable());
+        let mut found = None;
+        case.run(&[Some(&x), Some(&w), None], &shape, isa, |op, node| {
+            let mut problem = Problem::new(&op.window, op.group, node, 1).unwrap();
+            problem.check(node).unwrap();
+            let plane = Plane::new(&problem.window, &problem.input).unwrap();
+            found = Some(Grid::new(&problem, &plane, 2, Sizes::of(isa), isa));
+            build_with(2, op, node, None)
+        });
+        found.unwrap()
+    };
+    assert!(grid(&[1, 40, 14, 14], &[18, 40, 3, 3]).ahead > 0);
+    assert_eq!(grid(&[1, 3, 11, 13], &[5, 3, 3, 3]).ahead, 0);
+}
+
+#[test]
 fn odd_extents() {
     check(case(&[1, 1, 3, 3], &[1, 1, 3, 3]));
     check(case(&[1, 3, 11, 13], &[5, 3, 3, 3]));

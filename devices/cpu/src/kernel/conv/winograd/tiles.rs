@@ -35,7 +35,7 @@ impl<const M: usize> Vectorized for Tiles<'_, '_, M> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Tiles { winograd, io } = self;
-        let Winograd { problem, plane, grid, .. } = winograd;
+        let Winograd { problem, grid, .. } = winograd;
         let sizes = Sizes { rows: crate::kernel::gemm::rows::<S>(), lanes: S::LANES };
         let [transformed, products, lines] = grid.scratch();
         let (transformed, rest) = io.scratch::<f32>().split_at_mut(transformed);
@@ -44,20 +44,20 @@ impl<const M: usize> Vectorized for Tiles<'_, '_, M> {
         let size = weights::group_len(problem, M, sizes);
         let mut ready = None;
         for tile in io.tiles() {
-            let place = winograd.place(tile);
-            if ready != Some(tile / grid.feature_blocks) {
-                let len = problem.depth * plane.input();
-                let image = &io.input::<f32>(0)[place.image * len..][..len];
-                for channel in (0..problem.depth).step_by(S::LANES) {
-                    if channel == 0 {
-                        lines.fill(0.0);
-                    }
-                    simd.call(ChannelsLast { winograd, place, channel, image, lines });
-                    let to = &mut transformed[channel..];
-                    simd.call(Forward::<M> { winograd, place, lines, to });
-                }
-                ready = Some(tile / grid.feature_blocks);
+            let block = tile / grid.feature_blocks;
+            let place = winograd.place(block, tile % grid.feature_blocks);
+            if grid.ahead == 0 && ready != Some(block) {
+                let to = (transformed.as_mut_ptr(), transformed.len());
+                forward::<S, M>(simd, winograd, io, place, 0..problem.depth, (&mut *lines, to));
+                ready = Some(block);
             }
+            let transformed = if grid.ahead == 0 {
+                &*transformed
+            } else {
+                // SAFETY: only the phase ahead writes the workspace.
+                let all = unsafe { io.read_workspace::<f32>() };
+                &all[block * grid.transformed()..][..grid.transformed()]
+            };
             let group = place.image % problem.groups;
             let weights = &winograd.packed[group * size..][..size];
             let end = (place.panel + grid.panels) * grid.width;
@@ -78,12 +78,60 @@ impl<const M: usize> Vectorized for Tiles<'_, '_, M> {
     }
 }
 
+/// The inputs of a run of blocks, transformed to the workspace; `M` outputs on a side.
+pub(super) struct Ahead<'a, 'io, const M: usize> {
+    pub(super) winograd: &'a Winograd,
+    pub(super) io: &'a mut Io<'io>,
+}
+
+impl<const M: usize> Vectorized for Ahead<'_, '_, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Ahead { winograd, io } = self;
+        let Winograd { problem, grid, .. } = winograd;
+        let [_, products, lines] = grid.scratch();
+        let lines = &mut io.scratch::<f32>()[products..][..lines];
+        let (parts, channels) = (grid.parts(problem), grid.ahead * S::LANES);
+        for tile in io.tiles() {
+            let (block, first) = (tile / parts, tile % parts * channels);
+            let channels = first..(first + channels).min(problem.depth);
+            let all = io.shared_workspace::<f32>();
+            assert!((block + 1) * grid.transformed() <= all.len());
+            // Tiles of one block write different channels, vector by vector, among the same numbers.
+            let to = (all.pointer(block * grid.transformed()), grid.transformed());
+            forward::<S, M>(simd, winograd, io, winograd.place(block, 0), channels, (&mut *lines, to));
+        }
+    }
+}
+
+/// Transforms some channels of a block, of which the first begins a vector, to so many numbers from an address on.
+#[inline(always)]
+fn forward<S: Simd, const M: usize>(
+    simd: S,
+    winograd: &Winograd,
+    io: &Io<'_>,
+    place: Place,
+    channels: core::ops::Range<usize>,
+    (lines, (start, numbers)): (&mut [f32], (*mut f32, usize)),
+) {
+    let len = winograd.problem.depth * winograd.plane.input();
+    let image = &io.input::<f32>(0)[place.image * len..][..len];
+    // What no input is written to is padding.
+    lines.fill(0.0);
+    for channel in channels.step_by(S::LANES) {
+        simd.call(ChannelsLast { winograd, place, channel, image, lines });
+        let to = (start.wrapping_add(channel), numbers - channel);
+        simd.call(Forward::<M> { winograd, place, lines, to });
+    }
+}
+
 impl Winograd {
-    fn place(&self, tile: usize) -> Place {
+    fn place(&self, block: usize, features: usize) -> Place {
         let grid = &self.grid;
-        let (rest, block) = (tile / grid.feature_blocks, tile % grid.feature_blocks);
         let (rest, column) =
-            (rest / grid.column_blocks, rest % grid.column_blocks * grid.columns * grid.side);
+            (block / grid.column_blocks, block % grid.column_blocks * grid.columns * grid.side);
         let (image, row) = (rest / grid.row_blocks, rest % grid.row_blocks * grid.rows * grid.side);
         let left = |all: usize, first: usize| (all.saturating_sub(first)).div_ceil(grid.side);
         Place {
@@ -92,7 +140,7 @@ impl Winograd {
             column,
             rows: grid.rows.min(left(self.plane.rows.output, row)),
             columns: grid.columns.min(left(self.plane.columns.output, column)),
-            panel: block * grid.panels,
+            panel: features * grid.panels,
         }
     }
 
@@ -211,7 +259,8 @@ struct Forward<'a, const M: usize> {
     winograd: &'a Winograd,
     place: Place,
     lines: &'a [f32],
-    to: &'a mut [f32],
+    /// An address, and how many numbers there are: the caller's but for the channels of others.
+    to: (*mut f32, usize),
 }
 
 impl<const M: usize> Vectorized for Forward<'_, M> {
@@ -221,14 +270,14 @@ impl<const M: usize> Vectorized for Forward<'_, M> {
     fn run<S: Simd>(self, simd: S) {
         let Forward { winograd, place, lines, to } = self;
         let grid = &winograd.grid;
-        let (line, step) = (grid.line() * S::LANES, grid.transformed());
+        let (line, step) = (grid.line() * S::LANES, grid.step());
         let n = const { M + 2 };
         assert!(lines.len() >= (place.rows * M + 2) * line && place.columns <= grid.columns);
-        assert!(to.len() >= (n * n - 1) * step + (place.rows * place.columns - 1) * grid.pitch + S::LANES);
+        assert!(to.1 >= (n * n - 1) * step + (place.rows * place.columns - 1) * grid.pitch + S::LANES);
         for tile in 0..place.rows * place.columns {
             let (row, column) = (tile / place.columns, tile % place.columns);
             let from = lines[row * M * line + column * M * S::LANES..].as_ptr();
-            let to = to[tile * grid.pitch..].as_mut_ptr();
+            let to = to.0.wrapping_add(tile * grid.pitch);
             let mut rows = [[simd.zero(); MOST]; MOST];
             for row in 0..n {
                 let mut values = [simd.zero(); MOST];
@@ -245,7 +294,7 @@ impl<const M: usize> Vectorized for Forward<'_, M> {
                 }
                 let values = inputs::<S, M>(simd, values);
                 for row in 0..n {
-                    // SAFETY: the last product's last tile was checked.
+                    // SAFETY: the last product's last tile was checked; nobody else has these channels.
                     unsafe { simd.store_ptr(values[row], to.add((row * n + column) * step)) };
                 }
             }
@@ -271,7 +320,7 @@ fn multiply<S: Simd>(
     let panels = &weights[first * depth * grid.products()..][..columns * depth * grid.products()];
     let right = winograd.right[usize::from(columns == S::LANES)].as_ptr();
     for (index, panel) in panels.chunks_exact(columns * depth).enumerate() {
-        let left = &transformed[index * grid.transformed()..][..grid.transformed()];
+        let left = &transformed[index * grid.step()..][..grid.step()];
         let out = &mut products[index * grid.product()..][..grid.product()];
         for row in (0..count).step_by(height) {
             let tile = Tile {
