@@ -18,6 +18,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "core/src/sync.rs",
     "core/src/crew.rs",
     "core/tests/counting/",
+    "core/tests/loom/crew.rs",
     "tests/tests/cycles.rs",
     "tests/tests/hostile_models.rs",
     "tests/wasm/src/lib.rs",

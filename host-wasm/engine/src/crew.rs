@@ -65,12 +65,13 @@ impl Rest for Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
     use std::thread;
 
     #[test]
     fn a_helper_that_sleeps_comes_to_a_loop() {
         let (crew, over) = (Crew::<Kernel, 1>::new(Kernel), Word::new(0));
-        let load = |word: &Word| word.load(core::sync::atomic::Ordering::SeqCst);
+        let load = |word: &Word| word.load(Ordering::SeqCst);
         thread::scope(|scope| {
             scope.spawn(|| crew.serve(&|| load(&over) == 1));
             while crew.helpers() == 0 {
@@ -79,9 +80,11 @@ mod tests {
             let met = std::sync::Barrier::new(2);
             for _ in 0..3 {
                 // Returns only if both have come.
-                crew.for_each(2, &|_| drop(met.wait()));
+                crew.for_each(2, &|_| {
+                    met.wait();
+                });
             }
-            over.store(1, core::sync::atomic::Ordering::SeqCst);
+            over.store(1, Ordering::SeqCst);
             crew.ring(1);
         });
     }
