@@ -40,12 +40,16 @@ pub struct Target {
     pub element: ElementType,
 }
 
-/// `x, w, scale, bias, slope?, residual?`: convolution of bytes `[N, spatial..., C]` with weights `[M, C / group, kernel...]`, and
+/// `x, w, scale, bias, slope?, residual?, x_scale?, x_zero?`: convolution of bytes `[N, spatial..., C]` with weights `[M, C / group, kernel...]`, and
 /// what follows it, into `[N, spatial..., M]`.
 ///
 /// `v = scale[m] * sum((x - zero) * w) + bias[m]`, rounded if there is a `rounding`; negative `v` times `slope[m]`; plus the real value of
-/// the residual's byte; rounded to the `target`, or an `f32` if there is none. Weights are whole numbers without zero point, i8
-/// or, where they reach from -255 to 255, i16. `scale`, `bias` and `slope` are f32 `[M]`; a bias of i32 is added to the sum, before it is scaled.
+/// the residual's byte; rounded to the `target`, or held within the `limits` as an `f32` if there is none. Weights are whole numbers
+/// without zero point, i8 or, where they reach from -255 to 255, i16. `scale`, `bias` and `slope` are f32 `[M]`; a bias of i32 is added to
+/// the sum, before it is scaled.
+///
+/// Where only the run knows how `x` was quantised, `x_scale` (one f32) is a further factor of the sum, and `x_zero` (one number of the type
+/// of `x`) is there instead of `zero`. They come together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByteConv {
     /// Kernel, strides, dilations and padding; one number for each spatial dimension.
@@ -62,6 +66,8 @@ pub struct ByteConv {
     pub residual: (f32, i32),
     /// What the result becomes.
     pub target: Option<Target>,
+    /// The least and the greatest result, if there is no target.
+    pub limits: Option<[f32; 2]>,
 }
 
 /// What [`ByteConv`] takes for weights.
@@ -82,8 +88,16 @@ impl Op for ByteConv {
     }
 
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
-        inputs.at_most(6, 1)?;
+        inputs.at_most(8, 1)?;
         let (x, w) = (inputs.typed(0, &BYTE)?, inputs.typed(1, &WEIGHTS)?);
+        match (inputs.typed_optional(6, &FLOAT32)?, inputs.typed_optional(7, &BYTE)?) {
+            (None, None) => {}
+            (Some(_), Some(zero)) if zero.element == x.element => {}
+            (Some(_), Some(zero)) => {
+                return shape_error(format!("a zero point of {} for {}", zero.element, x.element));
+            }
+            (scale, _) => return Err(OpError::Missing { input: if scale.is_none() { 6 } else { 7 } }),
+        }
         let (Some(x), Some(w)) = (x.shape.dims(), w.shape.dims()) else {
             return rules::one(self.element(), ShapeFact::unknown());
         };
@@ -137,7 +151,7 @@ fn same(given: &ShapeFact, wanted: &ShapeFact) -> Result<(), OpError> {
     Ok(())
 }
 
-/// `x`: the largest byte in each window of `[N, spatial..., C]`, channel by channel. Padding never wins.
+/// `x`: the largest byte, or real number, in each window of `[N, spatial..., C]`, channel by channel. Padding never wins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByteMaxPool {
     /// Kernel (always given), strides, dilations and padding.
@@ -146,6 +160,12 @@ pub struct ByteMaxPool {
     pub ceil: bool,
 }
 
+/// What [`ByteMaxPool`] takes.
+const POOLED: Types = Types {
+    wanted: "u8, i8 or f32 is needed",
+    has: |element| matches!(element, ElementType::U8 | ElementType::I8 | ElementType::F32),
+};
+
 impl Op for ByteMaxPool {
     fn name(&self) -> &'static str {
         "ByteMaxPool"
@@ -153,7 +173,7 @@ impl Op for ByteMaxPool {
 
     fn infer(&self, inputs: &Inputs<'_>) -> Result<Vec<Fact>, OpError> {
         inputs.at_most(1, 1)?;
-        let x = inputs.typed(0, &BYTE)?;
+        let x = inputs.typed(0, &POOLED)?;
         let Some(dims) = x.shape.dims() else { return rules::one(x.element, ShapeFact::unknown()) };
         let [images, spatial @ .., channels] = dims else {
             return shape_error(format!("a pool of {} dimensions", dims.len()));
@@ -215,6 +235,7 @@ mod tests {
             rounding: None,
             residual: (1.0, 0),
             target: target.then_some(Target { rounding, zero: 0, element: ElementType::U8 }),
+            limits: None,
         }
     }
 
@@ -227,7 +248,10 @@ mod tests {
         check(conv(false, false), &inputs("i8[2, 6, ?, 4]"), "f32[2, 6, ?, 5]");
         check(conv(true, true), &inputs("u8[2, 4, 6, 7]"), "u8[2, 6, 7, 5]");
         let window = Window { kernel: Some(alloc::vec![2, 2]), ..Window::default() };
-        check(ByteMaxPool { window, ceil: false }, &["i8[1, 4, 5, 9]"], "i8[1, 3, 4, 9]");
+        for element in ["i8", "f32"] {
+            let (x, y) = (format!("{element}[1, 4, 5, 9]"), format!("{element}[1, 3, 4, 9]"));
+            check(ByteMaxPool { window: window.clone(), ceil: false }, &[&x], &y);
+        }
         let mean = ByteMean { scale: 1.0, zero: 0, target: conv(false, true).target.unwrap() };
         check(mean, &["i8[?, 4, 5, 9]"], "u8[?, 1, 1, 9]");
     }
@@ -241,6 +265,8 @@ mod tests {
             &["u8[1, 6, 7, 4]", WEIGHTS, "f32[5]"],
             &["u8[1, 6, 4]", WEIGHTS, "f32[5]", "f32[5]"],
             &["u8[1, 6, 7, 4]", WEIGHTS, "f32[5]", "f32[5]", "f32[5]", "u8[1, 6, 6, 5]"],
+            &["u8[1, 6, 7, 4]", WEIGHTS, "f32[5]", "f32[5]", "f32[5]", "u8[1, 6, 7, 5]", "f32[]"],
+            &["u8[1, 6, 7, 4]", WEIGHTS, "f32[5]", "f32[5]", "f32[5]", "u8[1, 6, 7, 5]", "f32[]", "i8[]"],
         ] {
             let facts: Vec<_> = inputs.iter().map(|text| fact(text)).collect();
             assert!(infer(&conv(false, true), &facts, 1).is_err(), "{inputs:?}");

@@ -191,6 +191,7 @@ impl Simd for Avx2 {
         fn sub_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi32(a, b) }
         fn mul_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_mullo_epi32(a, b) }
         fn min_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_min_epi32(a, b) }
+        fn max_bytes(a: __m256i, b: __m256i) -> __m256i { _mm256_max_epu8(a, b) }
         fn max_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_max_epi32(a, b) }
         fn and_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
         fn or_i32(a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }

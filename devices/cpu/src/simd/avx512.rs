@@ -225,6 +225,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         fn sub_i32(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi32(a, b) }
         fn mul_i32(a: __m512i, b: __m512i) -> __m512i { _mm512_mullo_epi32(a, b) }
         fn min_i32(a: __m512i, b: __m512i) -> __m512i { _mm512_min_epi32(a, b) }
+        fn max_bytes(a: __m512i, b: __m512i) -> __m512i { _mm512_max_epu8(a, b) }
         fn max_i32(a: __m512i, b: __m512i) -> __m512i { _mm512_max_epi32(a, b) }
         fn and_i32(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
         fn or_i32(a: __m512i, b: __m512i) -> __m512i { _mm512_or_si512(a, b) }

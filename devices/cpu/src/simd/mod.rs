@@ -455,6 +455,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn min_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// The larger.
     fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// The larger of each two unsigned bytes, four of which lie in a lane.
+    fn max_bytes(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// Bits of both.
     fn and_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// Bits of either.

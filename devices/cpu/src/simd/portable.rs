@@ -290,6 +290,13 @@ impl Simd for Portable {
         zip(a, b, Ord::max)
     }
     #[inline(always)]
+    fn max_bytes(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        zip(a, b, |a, b| {
+            let (a, b) = (a.to_ne_bytes(), b.to_ne_bytes());
+            i32::from_ne_bytes([a[0].max(b[0]), a[1].max(b[1]), a[2].max(b[2]), a[3].max(b[3])])
+        })
+    }
+    #[inline(always)]
     fn and_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
         zip(a, b, |a, b| a & b)
     }

@@ -258,6 +258,15 @@ fn integers<S: Simd>(simd: S) {
     check_binary_i32(simd, "mul", |a, b| simd.mul_i32(a, b), i32::wrapping_mul);
     check_binary_i32(simd, "min", |a, b| simd.min_i32(a, b), Ord::min);
     check_binary_i32(simd, "max", |a, b| simd.max_i32(a, b), Ord::max);
+    check_binary_i32(
+        simd,
+        "max_bytes",
+        |a, b| simd.max_bytes(a, b),
+        |a, b| {
+            let (a, b) = (a.to_ne_bytes(), b.to_ne_bytes());
+            i32::from_ne_bytes(core::array::from_fn(|byte| a[byte].max(b[byte])))
+        },
+    );
     check_binary_i32(simd, "and", |a, b| simd.and_i32(a, b), |a, b| a & b);
     check_binary_i32(simd, "or", |a, b| simd.or_i32(a, b), |a, b| a | b);
     check_binary_i32(simd, "xor", |a, b| simd.xor_i32(a, b), |a, b| a ^ b);

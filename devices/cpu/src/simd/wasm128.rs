@@ -181,6 +181,7 @@ impl Simd for Wasm128 {
         fn sub_i32(a: v128, b: v128) -> v128 { i32x4_sub(a, b) }
         fn mul_i32(a: v128, b: v128) -> v128 { i32x4_mul(a, b) }
         fn min_i32(a: v128, b: v128) -> v128 { i32x4_min(a, b) }
+        fn max_bytes(a: v128, b: v128) -> v128 { u8x16_max(a, b) }
         fn max_i32(a: v128, b: v128) -> v128 { i32x4_max(a, b) }
         fn and_i32(a: v128, b: v128) -> v128 { v128_and(a, b) }
         fn or_i32(a: v128, b: v128) -> v128 { v128_or(a, b) }

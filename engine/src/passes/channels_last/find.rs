@@ -6,7 +6,8 @@
 //!  Conv | Gemm | MatMul ─▶ [BatchNormalization | Add of a vector] ─▶ [Q ─▶ Dq] ─▶ [PRelu] ─▶ [Add of Dq(residual)] ─▶ [Relu | Clip] ─▶ Q
 //! ```
 //!
-//! and stops at the last QuantizeLinear that it has come to. Without any, the product alone is taken and gives real numbers.
+//! and stops at the last QuantizeLinear that it has come to. Without any, it stops where it cannot go on, and gives real numbers.
+//! What dynamic quantisation writes ([`dynamic`](super::dynamic)) begins with a few nodes more.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,8 +18,9 @@ use super::super::lift_quantize::{Grid, grid};
 use super::constants::{Order, by_channel, vector, weights};
 use crate::graph::{Dim, Graph, Node, ValueId};
 use crate::op::{
-    BatchNormalization, Binary, ByteConv, ByteMean, Clip, Conv, DequantizeLinear, Gemm, GlobalPool,
-    GlobalPoolKind, MatMul, Op, QLinearConv, QLinearMatMul, QuantizeLinear, Rounding, Target, Unary, Window,
+    BatchNormalization, Binary, ByteConv, ByteMean, Clip, Conv, ConvInteger, DequantizeLinear, Gemm,
+    GlobalPool, GlobalPoolKind, MatMul, MatMulInteger, Op, QLinearConv, QLinearMatMul, QuantizeLinear,
+    Rounding, Target, Unary, Window,
 };
 
 /// Nodes that become one.
@@ -48,7 +50,7 @@ pub(super) enum Image {
 /// The graph, and who writes and reads its values.
 pub(super) struct Search<'a> {
     pub(super) graph: &'a mut Graph,
-    writers: Vec<Option<usize>>,
+    pub(super) writers: Vec<Option<usize>>,
     /// The node that reads a value, where it is the only one and the value is no output.
     reader: Vec<Option<usize>>,
     /// For each node whether it is a member of something that was found.
@@ -56,23 +58,23 @@ pub(super) struct Search<'a> {
 }
 
 /// A convolution or product of bytes, before what follows it.
-#[derive(Clone)]
-struct Base {
-    window: Window,
-    group: usize,
-    grid: Grid,
-    x: ValueId,
-    weights: ValueId,
+pub(super) struct Base {
+    pub(super) window: Window,
+    pub(super) group: usize,
+    pub(super) grid: Grid,
+    /// A scale and a zero point that only the run knows, instead of the zero point of `grid`.
+    pub(super) run: Option<[ValueId; 2]>,
+    pub(super) x: ValueId,
+    pub(super) weights: ValueId,
     /// One real number for each unit of a channel's sums.
-    scales: Vec<f32>,
-    bias: Bias,
+    pub(super) scales: Vec<f32>,
+    pub(super) bias: Bias,
     /// Dimensions that follow the channels in the old graph.
-    behind: usize,
-    image: Image,
+    pub(super) behind: usize,
+    pub(super) image: Image,
 }
 
-#[derive(Clone)]
-enum Bias {
+pub(super) enum Bias {
     Real(Vec<f32>),
     /// In units of the sums.
     Whole(ValueId),
@@ -80,7 +82,7 @@ enum Bias {
 
 /// What follows a product, as far as it has been walked.
 #[derive(Default)]
-struct Tail {
+pub(super) struct Tail {
     members: Vec<usize>,
     rounding: Option<Rounding>,
     slope: Option<Vec<f32>>,
@@ -91,10 +93,19 @@ struct Tail {
     end: Option<End>,
 }
 
-#[derive(Clone)]
+impl Tail {
+    /// These nodes, and nothing that is done to their result yet.
+    pub(super) fn after(members: Vec<usize>) -> Tail {
+        Tail { members, ..Tail::default() }
+    }
+}
+
 struct End {
     members: usize,
-    target: Target,
+    /// `None` for real numbers.
+    target: Option<Target>,
+    /// What these are held within.
+    limits: Option<[f32; 2]>,
     output: ValueId,
     rounding: Option<Rounding>,
     slope: Option<Vec<f32>>,
@@ -122,7 +133,7 @@ impl<'a> Search<'a> {
     }
 
     /// The node that reads `value`, where it is the only one and not gone.
-    fn next(&self, value: ValueId) -> Option<usize> {
+    pub(super) fn next(&self, value: ValueId) -> Option<usize> {
         self.reader[value.index()].filter(|reader| !self.gone[*reader])
     }
 
@@ -133,6 +144,9 @@ impl<'a> Search<'a> {
         }
         if op.downcast::<QLinearMatMul>().is_some() {
             return self.qlinear(index, &Window::default(), 1, Order::FeaturesLast);
+        }
+        if op.downcast::<ConvInteger>().is_some() || op.downcast::<MatMulInteger>().is_some() {
+            return self.dynamic(index);
         }
         if let Some(pool) = op.downcast::<GlobalPool>() {
             return if pool.kind == GlobalPoolKind::Average { self.mean(index) } else { None };
@@ -190,10 +204,10 @@ impl<'a> Search<'a> {
         };
         let scales = found.scales.iter().map(|scale| scale * grid.scale).collect();
         let (weights, bias) = (found.weights, Bias::Real(bias));
-        Some(Base { window, group, grid, x, weights, scales, bias, behind, image })
+        Some(Base { window, group, grid, run: None, x, weights, scales, bias, behind, image })
     }
 
-    fn rank(&self, value: ValueId) -> Option<usize> {
+    pub(super) fn rank(&self, value: ValueId) -> Option<usize> {
         self.graph.fact(value)?.shape.rank()
     }
 
@@ -235,8 +249,9 @@ impl<'a> Search<'a> {
         };
         let image = if order == Order::FeaturesFirst { Image::ChannelsSecond } else { Image::ChannelsLast };
         let (window, weights) = (window.clone(), found.weights);
-        let base = Base { window, group, grid, x, weights, scales, bias, behind: rank - 2, image };
-        let mut tail = Tail { members: alloc::vec![index], ..Tail::default() };
+        let behind = rank - 2;
+        let base = Base { window, group, grid, run: None, x, weights, scales, bias, behind, image };
+        let mut tail = Tail::after(alloc::vec![index]);
         let next = self.quantised(&mut tail, target, output);
         self.walk(base, tail, next, output)
     }
@@ -264,27 +279,33 @@ impl<'a> Search<'a> {
     }
 
     /// Walks on from a product.
-    fn along(&mut self, index: usize, alone: Base) -> Option<Found> {
+    fn along(&mut self, index: usize, base: Base) -> Option<Found> {
         let first = self.graph.nodes[index].outputs[0]?;
-        self.walk(alone, Tail { members: alloc::vec![index], ..Tail::default() }, Some(first), first)
+        self.walk(base, Tail::after(alloc::vec![index]), Some(first), first)
     }
 
-    /// Walks on to `next` and further; `first` is what the product alone gives.
-    fn walk(
+    /// Walks on to `next` and further; `last` is what the members so far give.
+    pub(super) fn walk(
         &mut self,
-        alone: Base,
+        mut base: Base,
         mut tail: Tail,
         mut next: Option<ValueId>,
-        first: ValueId,
+        mut last: ValueId,
     ) -> Option<Found> {
-        let mut base = alone.clone();
         while let Some(value) = next {
+            last = value;
             next = self.step(&mut base, &mut tail, value);
         }
-        match tail.end.take() {
-            Some(end) => self.found(base, &tail.members[..end.members], Some(end.clone()), first),
-            None => self.found(alone, &tail.members[..1], None, first),
-        }
+        let end = tail.end.take().unwrap_or(End {
+            members: tail.members.len(),
+            target: None,
+            limits: tail.clip,
+            output: last,
+            rounding: tail.rounding,
+            slope: tail.slope,
+            residual: tail.residual,
+        });
+        self.found(base, &tail.members[..end.members], end)
     }
 
     /// Joins the node that reads `value`, if it can; what it gives.
@@ -337,7 +358,8 @@ impl<'a> Search<'a> {
         let target = target_of(grid_of, tail.clip);
         tail.end = Some(End {
             members: tail.members.len(),
-            target,
+            target: Some(target),
+            limits: None,
             output,
             rounding: tail.rounding,
             slope: tail.slope.clone(),
@@ -375,11 +397,12 @@ impl<'a> Search<'a> {
         let of = |index: usize| vector(self.graph, node, index, count);
         let (scale, shift, mean, variance) = (of(1)?, of(2)?, of(3)?, of(4)?);
         let Bias::Real(bias) = &mut base.bias else { return None };
-        for channel in 0..count {
-            let factor = scale[channel] / libm::sqrtf(variance[channel] + epsilon);
-            if !factor.is_finite() {
-                return None;
-            }
+        let factor = |channel: usize| scale[channel] / libm::sqrtf(variance[channel] + epsilon);
+        let factors: Vec<f32> = (0..count).map(factor).collect();
+        if factors.iter().any(|factor| !factor.is_finite()) {
+            return None;
+        }
+        for (channel, factor) in factors.into_iter().enumerate() {
             base.scales[channel] *= factor;
             bias[channel] = (bias[channel] - mean[channel]) * factor + shift[channel];
         }
@@ -394,7 +417,7 @@ impl<'a> Search<'a> {
     }
 
     /// The operator over bytes.
-    fn found(&mut self, base: Base, members: &[usize], end: Option<End>, first: ValueId) -> Option<Found> {
+    fn found(&mut self, base: Base, members: &[usize], end: End) -> Option<Found> {
         let count = base.scales.len();
         let mut vector = |values: &[f32]| {
             let tensor = Tensor::from_slice(values, Shape::from([count])).ok()?;
@@ -405,32 +428,33 @@ impl<'a> Search<'a> {
             Bias::Whole(value) => *value,
         };
         let scale = vector(&base.scales)?;
-        let slope = match end.as_ref().and_then(|end| end.slope.as_ref()) {
+        let slope = match &end.slope {
             Some(slope) => Some(vector(slope)?),
             None => None,
         };
-        let residual = end.as_ref().and_then(|end| end.residual);
         let op = ByteConv {
             window: base.window,
             group: base.group,
             zero: base.grid.zero,
             apart: false,
-            rounding: end.as_ref().and_then(|end| end.rounding),
-            residual: residual.map_or((1.0, 0), |(grid, _)| (grid.scale, grid.zero)),
-            target: end.as_ref().map(|end| end.target),
+            rounding: end.rounding,
+            residual: end.residual.map_or((1.0, 0), |(grid, _)| (grid.scale, grid.zero)),
+            target: end.target,
+            limits: end.limits,
         };
-        let mut inputs = [Some(base.x), Some(base.weights), Some(scale), Some(bias)].to_vec();
-        if slope.is_some() || residual.is_some() {
-            inputs.push(slope);
+        let mut inputs = [Some(base.x), Some(base.weights), Some(scale), Some(bias), slope].to_vec();
+        inputs.push(end.residual.map(|(_, bytes)| bytes));
+        inputs.extend(base.run.into_iter().flatten().map(Some));
+        while inputs.last() == Some(&None) {
+            inputs.pop();
         }
-        inputs.extend(residual.map(|(_, bytes)| Some(bytes)));
         Some(Found {
             members: members.to_vec(),
             op: Arc::new(op),
             inputs,
             images: alloc::vec![0, 5],
             image: base.image,
-            output: end.map_or(first, |end| end.output),
+            output: end.output,
             name: self.graph.nodes[members[0]].name.clone(),
         })
     }

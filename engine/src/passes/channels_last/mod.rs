@@ -8,13 +8,15 @@
 //!
 //! A product or convolution of what was dequantised, and what follows up to the next QuantizeLinear, becomes one operator over
 //! bytes ([`find`]): the sums are exact integers, and every rounding that the model asks for is still made. Pools and
-//! elementwise operators between such operators follow them. Images are transposed where they enter or leave; between these operators they are not. What
+//! elementwise operators between such operators follow them. Bytes whose scale the run computes ([`dynamic`]) become real numbers at the
+//! end of each operator, and bytes again by DynamicQuantizeLinear, with their channels innermost all the way. Images are transposed where they enter or leave; between these operators they are not. What
 //! this pass does not see stays as it was, and may be computed in floats (`lower_integer`, `pair_quantize`).
 //!
 //! For devices with fast products of bytes. Weights must still be what the model has, bytes that are dequantised: so this comes
 //! before they are folded, and after `lift_quantize` has brought quantisations to the operators that they belong to.
 
 mod constants;
+mod dynamic;
 mod find;
 
 use alloc::sync::Arc;
@@ -26,8 +28,8 @@ use super::lift_quantize::grid;
 use super::{Evaluate, Evaluation, drop_dead};
 use crate::graph::{Fact, Graph, Node, ValueId};
 use crate::op::{
-    Binary, ByteConv, ByteMaxPool, Clip, DequantizeLinear, Inputs, MaxPool, Op, QuantizeLinear, Transpose,
-    Unary,
+    Binary, ByteConv, ByteMaxPool, Clip, DequantizeLinear, DynamicQuantizeLinear, Inputs, MaxPool, Op,
+    QuantizeLinear, Transpose, Unary,
 };
 use find::{Found, Image, Search};
 
@@ -74,7 +76,7 @@ pub fn channels_last(graph: &mut Graph) {
 pub(super) fn has_bytes(graph: &Graph) -> bool {
     graph.nodes.iter().any(|node| {
         let name = node.op.name();
-        matches!(name, "QuantizeLinear" | "QLinearConv" | "QLinearMatMul")
+        matches!(name, "QuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "DynamicQuantizeLinear")
     })
 }
 
@@ -145,6 +147,9 @@ fn is_elementwise(graph: &Graph, node: &Node) -> bool {
 impl Rewrite<'_> {
     /// A node that stays, or a pool that may be over bytes.
     fn keep(&mut self, node: Node) {
+        if node.op.downcast::<DynamicQuantizeLinear>().is_some() && self.quantise_last(&node) {
+            return;
+        }
         if let Some(pool) = node.op.downcast::<MaxPool>()
             && let (Some(Some(x)), [Some(output)]) = (node.inputs.first(), &node.outputs[..])
             && let Some(last) = self.last.get(x.index()).copied().flatten()
@@ -161,6 +166,19 @@ impl Rewrite<'_> {
             self.plain(*input);
         }
         self.nodes.push(node);
+    }
+
+    /// Quantises numbers that are there with their channels innermost only, whose order changes neither scale nor zero point.
+    fn quantise_last(&mut self, node: &Node) -> bool {
+        let (Some(Some(x)), Some(Some(output))) = (node.inputs.first(), node.outputs.first()) else {
+            return false;
+        };
+        let last = self.last.get(x.index()).copied().flatten().filter(|_| self.pending[x.index()]);
+        let Some(last) = last else { return false };
+        self.write_last_of(&node.name, node.op.clone(), &[Some(last)], *output);
+        let written = self.nodes.last_mut().expect("just written");
+        written.outputs.extend(&node.outputs[1..]);
+        true
     }
 
     /// The inputs of an elementwise operator with their channels innermost, if they are there only so, or are one number. What

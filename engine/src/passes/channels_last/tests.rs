@@ -9,8 +9,8 @@ use inferry_core::ElementType;
 use super::channels_last;
 use crate::graph::{Fact, Graph, ValueId, verify};
 use crate::op::{
-    Binary, ByteConv, Conv, DequantizeLinear, Gemm, GlobalPool, GlobalPoolKind, MatMul, MaxPool, Op, Padding,
-    QLinearConv, QuantizeLinear, Unary, Window,
+    Binary, ByteConv, Cast, Conv, ConvInteger, DequantizeLinear, DynamicQuantizeLinear, Gemm, GlobalPool,
+    GlobalPoolKind, MatMul, MatMulInteger, MaxPool, Op, Padding, QLinearConv, QuantizeLinear, Unary, Window,
 };
 use crate::passes::lift_quantize;
 use crate::passes::testing::Build;
@@ -60,6 +60,40 @@ impl Sketch {
     fn conv(&mut self, x: ValueId, w: ValueId) -> ValueId {
         let padding = Padding::Explicit(alloc::vec![1; 4]);
         self.build.node(Conv { window: Window { padding, ..Window::default() }, group: 1 }, &[x, w], &IMAGE)
+    }
+
+    /// Bytes, scale and zero point of a DynamicQuantizeLinear.
+    fn dynamic(&mut self, x: ValueId, extents: &[usize]) -> [ValueId; 3] {
+        let y = self.build.node_of(
+            DynamicQuantizeLinear,
+            &[Some(x)],
+            "",
+            Some(Fact::fixed(ElementType::U8, extents)),
+        );
+        let scale = self.build.graph.add_value("", Some(Fact::fixed(ElementType::F32, &[])));
+        let zero = self.build.graph.add_value("", Some(Fact::fixed(ElementType::U8, &[])));
+        self.build.graph.nodes.last_mut().unwrap().outputs.extend([Some(scale), Some(zero)]);
+        [y, scale, zero]
+    }
+
+    /// A product of bytes with these weights as dynamic quantisation writes it, and a bias.
+    fn dynamic_product(
+        &mut self,
+        op: impl Op,
+        [x, scale, zero]: [ValueId; 3],
+        w: ValueId,
+        extents: &[usize],
+    ) -> ValueId {
+        let build = &mut self.build;
+        let (of_weights, zero_of) =
+            (build.constant("sw", &[0.25f32], []), build.constant("zw", &[120u8], []));
+        let scales = build.node(Binary::Mul, &[scale, of_weights], &[]);
+        let fact = Some(Fact::fixed(ElementType::I32, extents));
+        let sums = build.node_of(op, &[x, w, zero, zero_of].map(Some), "", fact);
+        let sums = build.node(Cast { to: ElementType::F32, saturate: true }, &[sums], extents);
+        let real = build.node(Binary::Mul, &[sums, scales], extents);
+        let bias = build.constant("b", &[1.0f32; 8], if extents.len() == 4 { [8, 1, 1] } else { [1, 1, 8] });
+        build.node(Binary::Add, &[real, bias], extents)
     }
 
     /// The operators afterwards, with how many inputs they have.
@@ -205,10 +239,10 @@ fn what_somebody_reads_in_between_is_still_there() {
     let real = sketch.build.node(Unary::Relu, &[a], &IMAGE);
     let y = sketch.quantise(real, &IMAGE);
     let (graph, shown) = sketch.after(&[y, real]);
-    let wanted =
-        ["QuantizeLinear", "Transpose", "ByteConv 4", "Relu", "QuantizeLinear", "Transpose", "Transpose"];
+    let wanted = ["QuantizeLinear", "Transpose", "ByteConv 4", "QuantizeLinear", "Transpose", "Transpose"];
     assert_eq!(shown, wanted);
-    assert!(conv_of(&graph, 2).target.is_none());
+    let conv = conv_of(&graph, 2);
+    assert!(conv.target.is_none() && conv.limits == Some([0.0, f32::INFINITY]));
 }
 
 #[test]
@@ -236,4 +270,62 @@ fn weights_that_change_from_run_to_run_stay() {
     let y = sketch.conv(x, w);
     let shown = sketch.after(&[y]).1;
     assert_eq!(shown.last().unwrap(), &Conv { window: Window::default(), group: 1 }.name());
+}
+
+#[test]
+fn what_the_run_quantises_stays_with_its_channels_innermost() {
+    let mut sketch = Sketch::new();
+    let x = sketch.build.input("x", &IMAGE);
+    let weights: Vec<u8> = (0..8 * 8 * 9).map(|index| (index % 251) as u8).collect();
+    let w = sketch.build.constant("w", &weights, [8, 8, 3, 3]);
+    let padding = Padding::Explicit(alloc::vec![1; 4]);
+    let op = ConvInteger { window: Window { padding, ..Window::default() }, group: 1 };
+    let bytes = sketch.dynamic(x, &IMAGE);
+    let y = sketch.dynamic_product(op.clone(), bytes, w, &IMAGE);
+    let y = sketch.build.node(Unary::Relu, &[y], &IMAGE);
+    let window = Window { kernel: Some(alloc::vec![2, 2]), ..Window::default() };
+    let pool = MaxPool { window, ceil: false, storage_order: 0 };
+    let y = sketch.build.node(pool, &[y], &[1, 8, 4, 4]);
+    let bytes = sketch.dynamic(y, &[1, 8, 4, 4]);
+    let y = sketch.dynamic_product(op, bytes, w, &[1, 8, 4, 4]);
+    let slope = sketch.build.constant("slope", &[0.5f32; 8], [8, 1, 1]);
+    let y = sketch.build.node(Binary::PRelu, &[y, slope], &[1, 8, 4, 4]);
+    let (graph, shown) = sketch.after(&[y]);
+    let wanted = ["DynamicQuantizeLinear", "Transpose", "ByteConv 8", "ByteMaxPool", "DynamicQuantizeLinear"];
+    assert_eq!(shown[..5], wanted);
+    assert_eq!(shown[5..], ["ByteConv 8", "Transpose"]);
+    let (first, second) = (conv_of(&graph, 2), conv_of(&graph, 5));
+    assert_eq!((first.target, first.limits), (None, Some([0.0, f32::INFINITY])));
+    assert_eq!((second.target, second.limits), (None, None));
+    assert!(graph.nodes[5].inputs[4].is_some() && graph.nodes[5].inputs[5].is_none());
+    let quantise = &graph.nodes[4].outputs;
+    assert_eq!([0, 6, 7].map(|input| graph.nodes[5].inputs[input]), [0, 1, 2].map(|output| quantise[output]));
+}
+
+#[test]
+fn several_products_share_what_the_run_quantises() {
+    let mut sketch = Sketch::new();
+    let x = sketch.build.input("x", &[2, 3, 4]);
+    let w = sketch.build.constant("w", &[200u8; 32], [4, 8]);
+    let bytes = sketch.dynamic(x, &[2, 3, 4]);
+    let (a, b) = (
+        sketch.dynamic_product(MatMulInteger, bytes, w, &[2, 3, 8]),
+        sketch.dynamic_product(MatMulInteger, bytes, w, &[2, 3, 8]),
+    );
+    let (graph, shown) = sketch.after(&[a, b]);
+    assert_eq!(shown, ["DynamicQuantizeLinear", "ByteConv 8", "ByteConv 8"]);
+    let of = |input: usize| graph.constant(graph.nodes[1].inputs[input].unwrap()).unwrap();
+    assert_eq!(of(1).to_vec::<i8>().unwrap(), [80; 32]);
+    assert_eq!(of(2).to_vec::<f32>().unwrap(), [0.25; 8]);
+}
+
+#[test]
+fn sums_that_are_wanted_as_they_are_stay_integers() {
+    let mut sketch = Sketch::new();
+    let x = sketch.build.input("x", &[2, 4]);
+    let w = sketch.build.constant("w", &[200u8; 32], [4, 8]);
+    let [x, _, zero] = sketch.dynamic(x, &[2, 4]);
+    let fact = Some(Fact::fixed(ElementType::I32, &[2, 8]));
+    let y = sketch.build.node_of(MatMulInteger, &[x, w, zero].map(Some), "", fact);
+    assert_eq!(sketch.after(&[y]).1, ["DynamicQuantizeLinear", "MatMulInteger"]);
 }

@@ -19,6 +19,7 @@ use super::finish::{Block, Finish};
 use super::geometry::Geometry;
 use super::micro::{self, MOST_PIXELS, MOST_SUMS, Tile};
 use super::pack::{NONE, Packed};
+use super::start::{Channels, Start};
 use crate::io::{Io, Shared};
 use crate::isa::{Isa, Level};
 use crate::kernel::{Kernel, Phase};
@@ -31,8 +32,7 @@ pub(super) struct Problem {
     pub(super) groups: usize,
     /// Output channels of a group.
     pub(super) features: usize,
-    /// The byte that stands for zero, and what is flipped to read bytes as products do.
-    pub(super) zero: u8,
+    /// What is flipped to read bytes as products do.
     pub(super) flip: u8,
     /// How many channels there are apart, in an image that is woven together first; the geometry then has four.
     pub(super) apart: Option<usize>,
@@ -112,8 +112,7 @@ pub(super) struct Convolution {
     /// Where the taps of each step lie from a pixel's first.
     table: Vec<u32>,
     packed: Arc<Packed>,
-    /// What sums begin with.
-    init: Vec<i32>,
+    start: Start,
     finish: Finish,
     /// Pixels of a tile, and of a block within it.
     pixels: usize,
@@ -158,13 +157,13 @@ impl Sizes {
 }
 
 impl Convolution {
-    /// The kernel for weights that are packed with `parts` bytes each; `None` where places of an image do not fit into the
+    /// The kernel for weights that look at the steps `again` once more; `None` where places of an image do not fit into the
     /// table.
     pub(super) fn build(
         problem: Problem,
-        parts: usize,
+        again: &[u32],
         packed: Arc<Packed>,
-        init: Vec<i32>,
+        start: Start,
         finish: Finish,
         isa: Isa,
     ) -> Option<Box<dyn Kernel>> {
@@ -178,9 +177,13 @@ impl Convolution {
                 let start = row * geometry.rows.dilation * pitch
                     + tap * geometry.columns.dilation * geometry.channels;
                 for step in 0..run.div_ceil(4) {
-                    table.extend(core::iter::repeat_n(u32::try_from(start + 4 * step).ok()?, parts));
+                    table.push(u32::try_from(start + 4 * step).ok()?);
                 }
             }
+        }
+        // The same bytes once more, for what is left of weights that do not fit into one.
+        for step in again {
+            table.push(table[*step as usize]);
         }
         let pixels = geometry.pixels();
         if geometry.images * groups * features * pixels == 0 {
@@ -189,7 +192,7 @@ impl Convolution {
                 problem,
                 table,
                 packed,
-                init,
+                start,
                 finish,
                 pixels,
                 block: 1,
@@ -225,7 +228,7 @@ impl Convolution {
             problem,
             table,
             packed,
-            init,
+            start,
             finish,
             pixels: tile_pixels,
             block,
@@ -241,7 +244,7 @@ impl Convolution {
         let (image, row_of) = (row / rows.reach(), row % rows.reach());
         // SAFETY: each row is one tile's.
         let to = unsafe { io.shared_workspace::<u8>().range(row * pitch..(row + 1) * pitch) };
-        let padding = self.problem.zero ^ self.problem.flip;
+        let padding = self.start.zero(io) ^ self.problem.flip;
         if let Some(channels) = self.problem.apart {
             return self.weave(io, channels, [image, row_of], to);
         }
@@ -262,7 +265,7 @@ impl Convolution {
     /// As [`Convolution::pad`], from channels that lie apart.
     fn weave(&self, io: &Io<'_>, channels: usize, [image, row]: [usize; 2], to: &mut [u8]) {
         let Geometry { rows, columns, .. } = &self.problem.geometry;
-        let padding = self.problem.zero ^ self.problem.flip;
+        let padding = self.start.zero(io) ^ self.problem.flip;
         let Some(row) = row.checked_sub(rows.begin).filter(|row| *row < rows.input) else {
             return to.fill(padding);
         };
@@ -283,7 +286,7 @@ impl Convolution {
 
     /// One tile.
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, io: &Io<'_>, start: &[u8], tile: usize, sums: &mut [i32]) {
+    fn tile<S: Simd>(&self, simd: S, io: &Io<'_>, from: Source<'_>, tile: usize, sums: &mut [i32]) {
         let Problem { geometry, groups, features, .. } = self.problem;
         let pixels = geometry.pixels();
         let (feature_blocks, pixel_blocks) = (features.div_ceil(self.features), pixels.div_ceil(self.pixels));
@@ -292,14 +295,14 @@ impl Convolution {
         let (image, group) = (rest / groups, rest % groups);
         let last_feature = (feature + self.features).min(features);
         let last_pixel = (pixel + self.pixels).min(pixels);
-        let mut from = feature;
-        while from < last_feature {
-            let two = last_feature - from > S::LANES;
+        let mut feature = feature;
+        while feature < last_feature {
+            let two = last_feature - feature > S::LANES;
             let mut places = Places::new(&self.problem, image, group, pixel);
             for first in (pixel..last_pixel).step_by(self.block) {
                 let mut block = Part {
                     group,
-                    feature: from,
+                    feature,
                     two,
                     out: image * pixels + first,
                     count: 0,
@@ -309,27 +312,27 @@ impl Convolution {
                 for offset in &mut block.offsets[..block.count] {
                     *offset = places.next();
                 }
-                self.part(simd, io, start, &block, sums);
+                self.part(simd, io, from, &block, sums);
             }
-            from += if two { 2 * S::LANES } else { S::LANES };
+            feature += if two { 2 * S::LANES } else { S::LANES };
         }
     }
 
     /// A block of pixels, for one or two vectors of channels.
     #[inline(always)]
-    fn part<S: Simd>(&self, simd: S, io: &Io<'_>, start: &[u8], part: &Part, sums: &mut [i32]) {
+    fn part<S: Simd>(&self, simd: S, io: &Io<'_>, from: Source<'_>, part: &Part, sums: &mut [i32]) {
         let Problem { groups, features, .. } = self.problem;
         let padded = features.next_multiple_of(S::LANES);
         let place = part.group * padded + part.feature;
         let tile = Tile {
-            start: start.as_ptr(),
+            start: from.image.as_ptr(),
             pixels: &part.offsets,
             table: &self.table,
             weights: self.packed[place * self.table.len() * 4..].as_ptr(),
-            init: self.init[place..].as_ptr(),
+            init: from.channels.init[place..].as_ptr(),
             sums: sums.as_mut_ptr(),
         };
-        // SAFETY: `start` is the image, or its padded copy with slack behind it, and the offsets are those of pixels whose windows
+        // SAFETY: `from.image` is the image, or its padded copy with slack behind it, and the offsets are those of pixels whose windows
         // lie within; `place` is that of a whole vector of packed weights, and of a second one if there are more channels;
         // `sums` has room for the largest tile.
         unsafe { micro::compute(simd, part.count, part.two, &tile) };
@@ -356,9 +359,16 @@ impl Convolution {
                 out_row: all,
             };
             // SAFETY: the sums were just computed, and the results belong to these pixels and channels, which are this tile's.
-            unsafe { self.finish.run(simd, &block) };
+            unsafe { self.finish.run(simd, from.channels.factor, &block) };
         }
     }
+}
+
+/// What tiles read: the image, or its padded copy, and the numbers of channels.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    image: &'a [u8],
+    channels: Channels<'a>,
 }
 
 /// A block of pixels of a tile, for one or two vectors of channels.
@@ -463,7 +473,7 @@ impl Kernel for Convolution {
     }
 
     fn scratch(&self) -> usize {
-        MOST_SUMS * size_of::<i32>()
+        (MOST_SUMS + self.start.room()) * size_of::<i32>()
     }
 
     fn run(&self, phase: usize, io: &mut Io<'_>) {
@@ -476,14 +486,15 @@ impl Kernel for Convolution {
             #[inline(always)]
             fn run<S: Simd>(self, simd: S) {
                 let Tiles(convolution, io) = self;
-                let sums = &mut io.scratch::<i32>()[..MOST_SUMS];
-                let start = match convolution.problem.in_place() {
+                let (sums, room) = io.scratch::<i32>().split_at_mut(MOST_SUMS);
+                let channels = convolution.start.channels(io, &convolution.finish.factor, room);
+                let image = match convolution.problem.in_place() {
                     true => io.input::<u8>(0),
                     // SAFETY: the phase before wrote it, this one reads it only.
                     false => unsafe { io.read_workspace::<u8>() },
                 };
                 for tile in io.tiles() {
-                    convolution.tile(simd, io, start, tile, sums);
+                    convolution.tile(simd, io, Source { image, channels }, tile, sums);
                 }
             }
         }

@@ -20,6 +20,7 @@ use super::conv::{Problem, Sizes, products_a_nanosecond};
 use super::finish::{Block, Finish};
 use super::micro::MOST_PIXELS;
 use super::pack::{NONE, Packed};
+use super::start::{Channels, Start};
 use crate::io::{Io, Shared};
 use crate::isa::Isa;
 use crate::kernel::{Kernel, Phase};
@@ -35,7 +36,7 @@ pub(super) struct Depthwise {
     phases: [Phase; 1],
     problem: Problem,
     packed: Arc<Packed>,
-    init: Vec<i32>,
+    start: Start,
     finish: Finish,
     /// Rows of outputs of a tile, and vectors of channels.
     rows: usize,
@@ -65,7 +66,7 @@ impl Depthwise {
     pub(super) fn build(
         problem: Problem,
         packed: Arc<Packed>,
-        init: Vec<i32>,
+        start: Start,
         finish: Finish,
         isa: Isa,
     ) -> Box<dyn Kernel> {
@@ -89,7 +90,7 @@ impl Depthwise {
             geometry.images * geometry.rows.output.div_ceil(rows) * all.div_ceil(vectors)
         };
         let phases = [Phase::tiles(tiles, (rows * row_ns(vectors)).max(1) as u64)];
-        Box::new(Depthwise { phases, problem, packed, init, finish, rows, vectors, lanes, isa })
+        Box::new(Depthwise { phases, problem, packed, start, finish, rows, vectors, lanes, isa })
     }
 
     /// Woven columns of a vector of channels.
@@ -98,8 +99,13 @@ impl Depthwise {
         geometry.rows.kernel.div_ceil(WOVEN) * geometry.columns.reach()
     }
 
+    /// Elements of scratch for woven columns and sums.
+    fn own(&self) -> usize {
+        self.woven() * self.lanes + MOST_PIXELS * MOST_LANES
+    }
+
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, io: &Io<'_>, tile: usize, scratch: &mut [i32]) {
+    fn tile<S: Simd>(&self, simd: S, io: &Io<'_>, channels: Channels<'_>, tile: usize, scratch: &mut [i32]) {
         let geometry = &self.problem.geometry;
         let all = self.problem.groups.div_ceil(S::LANES);
         let (vector_blocks, row_blocks) =
@@ -111,7 +117,7 @@ impl Depthwise {
         for row in row..last_row {
             for vector in vector..(vector + self.vectors).min(all) {
                 self.weave(simd, io, [image, row, vector], woven);
-                self.row(simd, io, [image, row, vector], woven, sums);
+                self.row(simd, io, channels, [image, row, vector], woven, sums);
             }
         }
     }
@@ -119,7 +125,8 @@ impl Depthwise {
     /// Weaves the rows of the image that a row of outputs looks at.
     #[inline(always)]
     fn weave<S: Simd>(&self, simd: S, io: &Io<'_>, [image, row, vector]: [usize; 3], woven: &mut [i32]) {
-        let Problem { geometry, groups: channels, zero, flip, .. } = self.problem;
+        let Problem { geometry, groups: channels, flip, .. } = self.problem;
+        let zero = self.start.zero(io);
         let x = io.input::<u8>(0);
         let channel = vector * S::LANES;
         let count = S::LANES.min(channels - channel);
@@ -177,6 +184,7 @@ impl Depthwise {
         &self,
         simd: S,
         io: &Io<'_>,
+        numbers: Channels<'_>,
         [image, row, vector]: [usize; 3],
         woven: &[i32],
         sums: &mut [i32],
@@ -188,7 +196,7 @@ impl Depthwise {
         let steps = geometry.rows.kernel.div_ceil(WOVEN) * columns.kernel;
         let weights: &[i32] =
             bytemuck::cast_slice(&self.packed[vector * S::LANES * steps * 4..][..S::LANES * steps * 4]);
-        let init = simd.load_i32(&self.init[channel..]);
+        let init = simd.load_i32(&numbers.init[channel..]);
         let reach = columns.reach();
         let first_out = (image * geometry.pixels() + row * columns.output) * channels + channel;
         let to: Shared<'_, u8> = io.shared(0);
@@ -243,7 +251,7 @@ impl Depthwise {
                 out_row: channels,
             };
             // SAFETY: the sums were just computed, and the results belong to this row and these channels, which are this tile's.
-            unsafe { self.finish.run(simd, &block) };
+            unsafe { self.finish.run(simd, numbers.factor, &block) };
         }
     }
 }
@@ -267,7 +275,7 @@ impl Kernel for Depthwise {
     }
 
     fn scratch(&self) -> usize {
-        (self.woven() * self.lanes + MOST_PIXELS * MOST_LANES) * size_of::<i32>()
+        (self.own() + self.start.room()) * size_of::<i32>()
     }
 
     fn run(&self, _phase: usize, io: &mut Io<'_>) {
@@ -277,9 +285,10 @@ impl Kernel for Depthwise {
             #[inline(always)]
             fn run<S: Simd>(self, simd: S) {
                 let Tiles(depthwise, io) = self;
-                let scratch = io.scratch::<i32>();
+                let (scratch, room) = io.scratch::<i32>().split_at_mut(depthwise.own());
+                let channels = depthwise.start.channels(io, &depthwise.finish.factor, room);
                 for tile in io.tiles() {
-                    depthwise.tile(simd, io, tile, scratch);
+                    depthwise.tile(simd, io, channels, tile, scratch);
                 }
             }
         }

@@ -25,6 +25,8 @@ pub(super) struct Finish {
     rounding: Option<Held>,
     residual: Option<Addend>,
     end: Option<End>,
+    /// What real results are held within.
+    limits: Option<[f32; 2]>,
 }
 
 /// A rounding in between: the limits, and what brings it to the scale of the result.
@@ -83,6 +85,7 @@ impl Finish {
         rounding: Option<Rounding>,
         residual: Option<(f32, i32, ElementType)>,
         target: Option<Target>,
+        limits: Option<[f32; 2]>,
     ) -> Finish {
         let unit = target.map_or(1.0, |target| target.rounding.scale);
         let first = rounding.map_or(unit, |rounding| rounding.scale);
@@ -100,6 +103,7 @@ impl Finish {
                 let flip = flip(element);
                 End { low, high, zero: raised(zero, flip), flip }
             }),
+            limits,
         }
     }
 
@@ -115,46 +119,65 @@ impl Finish {
         if self.end.is_some() { 1 } else { size_of::<f32>() }
     }
 
-    /// True when sums become unsigned bytes with nothing in between, as most do.
+    /// True when sums become real numbers or unsigned bytes with at most a slope in between, as most do.
     #[inline]
     fn is_plain(&self) -> bool {
-        let between = self.rounding.is_some() || self.residual.is_some() || !self.slope.is_empty();
-        !between && self.end.as_ref().is_some_and(|end| end.flip == 0)
+        let between = self.rounding.is_some() || self.residual.is_some();
+        !between && self.end.as_ref().is_none_or(|end| end.flip == 0)
     }
 
-    /// As [`Finish::run`], for whole vectors where nothing comes in between.
+    /// As [`Finish::run`], for whole vectors where at most a slope comes in between.
     ///
     /// # Safety
     /// As there.
     #[inline(always)]
-    unsafe fn run_plain<S: Simd>(&self, simd: S, block: &Block, factor: S::F32, offset: S::F32) {
-        let Some(end) = &self.end else { return };
-        let (low, high, zero) = (simd.splat(end.low), simd.splat(end.high), simd.splat_i32(end.zero));
+    unsafe fn run_plain<S: Simd, const SLOPE: bool, const REAL: bool>(
+        &self,
+        simd: S,
+        block: &Block,
+        [factor, offset, slope]: [S::F32; 3],
+    ) {
+        let (low, high, zero) = match &self.end {
+            Some(end) => (end.low, end.high, end.zero),
+            None => {
+                let [low, high] = self.limits.unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
+                (low, high, 0)
+            }
+        };
+        let (low, high, zero) = (simd.splat(low), simd.splat(high), simd.splat_i32(zero));
         let (mut sums, mut out, mut row) = (block.sums, block.out, 0);
         while row < block.rows {
             // SAFETY: as this function.
             unsafe {
-                let value = simd.fma(simd.to_f32(simd.load_ptr_i32(sums)), factor, offset);
-                let value = simd.min(simd.max(value, low), high);
-                simd.store_ptr_u8(simd.add_i32(simd.to_i32_round(value), zero), out);
+                let mut value = simd.fma(simd.to_f32(simd.load_ptr_i32(sums)), factor, offset);
+                if SLOPE {
+                    value = simd.select(simd.lt(value, simd.zero()), simd.mul(value, slope), value);
+                }
+                // In this order, what is no number stays so.
+                value = simd.min(high, simd.max(low, value));
+                if REAL {
+                    simd.store_ptr(value, out.cast());
+                } else {
+                    simd.store_ptr_u8(simd.add_i32(simd.to_i32_round(value), zero), out);
+                }
             }
             sums = sums.wrapping_add(block.pitch);
-            out = out.wrapping_add(block.out_row);
+            out = out.wrapping_add(block.out_row * if REAL { size_of::<f32>() } else { 1 });
             row += 1;
         }
     }
 
-    /// Finishes a block.
+    /// Finishes a block; `factors` are those of all channels.
     ///
     /// # Safety
     /// The sums and, if something is added, the residual can be read, the results written, and nobody else touches these now.
     /// The place of the block is that of a whole vector.
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self, simd: S, block: &Block) {
-        debug_assert!(block.place + S::LANES <= self.factor.len());
+    pub(super) unsafe fn run<S: Simd>(&self, simd: S, factors: &[f32], block: &Block) {
+        debug_assert!(block.place + S::LANES <= factors.len().min(self.offset.len()));
         // SAFETY: the place is that of a whole vector; the caller vouches for the rest of the memory.
         unsafe {
-            let factor = simd.load_ptr(self.factor.as_ptr().add(block.place));
+            let factor = simd.load_ptr(factors.as_ptr().add(block.place));
             let offset = simd.load_ptr(self.offset.as_ptr().add(block.place));
             let slope = match self.slope.is_empty() {
                 true => simd.splat(1.0),
@@ -162,7 +185,13 @@ impl Finish {
             };
             let whole = block.count == S::LANES;
             if whole && self.is_plain() {
-                return self.run_plain(simd, block, factor, offset);
+                let numbers = [factor, offset, slope];
+                return match (!self.slope.is_empty(), self.end.is_none()) {
+                    (false, false) => self.run_plain::<S, false, false>(simd, block, numbers),
+                    (false, true) => self.run_plain::<S, false, true>(simd, block, numbers),
+                    (true, false) => self.run_plain::<S, true, false>(simd, block, numbers),
+                    (true, true) => self.run_plain::<S, true, true>(simd, block, numbers),
+                };
             }
             for row in 0..block.rows {
                 let sum = simd.load_ptr_i32(block.sums.add(row * block.pitch));
@@ -197,6 +226,9 @@ impl Finish {
                         }
                     }
                     None => {
+                        if let Some([low, high]) = self.limits {
+                            value = simd.min(simd.splat(high), simd.max(simd.splat(low), value));
+                        }
                         let to = block.out.cast::<f32>().add(row * block.out_row);
                         if whole {
                             simd.store_ptr(value, to);

@@ -114,10 +114,4 @@ impl Geometry {
     pub(super) fn pixels(&self) -> usize {
         self.rows.output * self.columns.output
     }
-
-    /// Taps of the window.
-    #[inline]
-    pub(super) fn taps(&self) -> usize {
-        self.rows.kernel * self.columns.kernel
-    }
 }

@@ -3,13 +3,17 @@
 //! ```text
 //!  ByteConv ─┬─ one channel in and out a group ─▶ depthwise (vectors along channels)
 //!            └─ else ──────────────────────────▶ conv (pixels x channels, four taps a lane)
-//!  ByteMaxPool, ByteMean ──────────────────────▶ pool
+//!  ByteMaxPool ────────────────────────────────▶ pool
+//!  ByteMean ───────────────────────────────────▶ mean
 //! ```
 //!
 //! Products of bytes are added up in `i32`, exactly; [`finish`] turns sums into bytes again, so that between layers a quarter
 //! of the memory goes to and fro. Signed images are read with their highest bit flipped, which adds 128 to them and to their
 //! zero point; what the zero point adds to a sum depends only on the channel and is taken off beforehand. Where products read
 //! bytes as signed ones ([`dots`]), it is unsigned images that are flipped.
+//!
+//! Where the run quantises dynamically, its scale and zero point are inputs ([`start`]) and results are real numbers, of which [`pool`] takes the
+//! largest as it does of bytes.
 //!
 //! The pass `channels_last` makes these operators where [`pays`] says so. In browsers they are compiled with relaxed SIMD only:
 //! without it products of bytes are several instructions, and the float kernels are there anyway.
@@ -24,9 +28,11 @@
 //! | ResNet-18, Q/DQ | 26.6 | 5.1 to 5.4 | 5.8 | 5.1 |
 //! | MobileNetV2, Q/DQ | 8.5 | 1.8 to 2.0 | 2.2 | (wrong) |
 //! | MTCNN O-Net, Q/DQ, 8 images | 2.3 | 0.47 | 2.7 | 0.80 |
+//! | the same, dynamic | 2.2 | 0.46 | 4.2 | 3.5 |
 //!
 //! In V8 with relaxed SIMD where its products are `vpdpbusd` (processor time, beside onnxruntime-web 1.30): ResNet-18 from 135 to 40 ms
 //! (62), MobileNetV2 from 45 to 16 (61), O-Net with one image from 2.1 to 1.2 (1.4).
+//! O-Net quantised dynamically, eight images: from 14.9 to 3.8 (5.5).
 //!
 //! Natively that is 0.7 Top/s over all of ResNet-18; floats reach 0.24 at most. What made the difference: a broadcast and its two products
 //! as one block of assembly (without it LLVM loads all pixels of a tile first and keeps the sums in memory: ResNet-18 took
@@ -41,13 +47,16 @@ mod conv;
 mod depthwise;
 mod finish;
 mod geometry;
+mod mean;
 mod micro;
 mod pack;
 mod pool;
+mod start;
 #[cfg(test)]
 mod tests;
 
-pub(super) use pool::{max_pool, mean};
+pub(super) use mean::mean;
+pub(super) use pool::max_pool;
 
 use alloc::format;
 use alloc::sync::Arc;
@@ -65,7 +74,8 @@ use conv::{Convolution, Problem, Sizes, WOVEN};
 use depthwise::Depthwise;
 use finish::{Finish, flip, raised};
 use geometry::Geometry;
-use pack::{Layout, Packed, pack, parts};
+use pack::{Layout, Packed, again, pack};
+use start::Start;
 
 /// Whether quantised models are faster with these kernels than with floats.
 pub(crate) fn pays(isa: Isa) -> bool {
@@ -97,38 +107,33 @@ pub(super) fn byte_conv(op: &ByteConv, node: &Builder<'_>) -> Built {
     }
     let dots = dots(node.isa).ok_or_else(|| form("bytes whose products are not exact here"))?;
     let signed = if dots == Dots::Signed { 0x80 } else { 0 };
-    // What the zero point is once bytes are flipped and read.
-    let center = raised(op.zero, flip(x.element)) - i32::from(signed);
-    let flip = flip(x.element) ^ signed;
-    let zero = u8::try_from(op.zero & 0xff).expect("masked");
     let problem = Problem {
         geometry,
         groups,
         features: features / groups,
-        zero,
-        flip,
+        flip: flip(x.element) ^ signed,
         apart: op.apart.then_some(channels),
     };
     let weights =
-        Weights::new(w.constant.ok_or_else(|| form("weights of bytes that change from run to run"))?)?;
-    let depthwise = depthwise::suits(&problem) && weights.parts == 1;
-    let layout = match depthwise {
+        Weights::new(w.constant.ok_or_else(|| form("weights of bytes that change from run to run"))?);
+    let mut layout = weights.layout(&problem, node.isa);
+    let depthwise = depthwise::suits(&problem) && layout.again.is_empty();
+    if depthwise {
         // As one group, whose channels fill vectors.
-        true => Layout {
-            groups: 1,
-            features: *features,
-            places: depthwise::places(&problem),
-            ..weights.layout(&problem, node.isa)
-        },
-        false => weights.layout(&problem, node.isa),
-    };
+        (layout.groups, layout.features) = (1, *features);
+        layout.places = depthwise::places(&problem);
+    }
     let packed = weights.packed(&layout, node);
     let padded = layout.padded();
     let channels = Channels { groups: layout.groups, features: layout.features, padded };
-    let mut init = channels.integers(node, 3)?;
-    for (init, sum) in init.iter_mut().zip(&packed.sums) {
-        *init = init.wrapping_sub(sum.wrapping_mul(center));
-    }
+    let init = channels.integers(node, 3)?;
+    let start = if of_run(node)? {
+        Start::of_run(init, packed.clone(), flip(x.element), i32::from(signed))
+    } else {
+        // What the zero point is once bytes are flipped and read.
+        let center = raised(op.zero, flip(x.element)) - i32::from(signed);
+        Start::constant(init, &packed, center, u8::try_from(op.zero & 0xff).expect("masked"))
+    };
     let slope = if node.optional(4).is_some() { channels.floats(node, 4)? } else { Vec::new() };
     let residual = node.optional(5).map(|operand| (op.residual.0, op.residual.1, operand.element));
     if let Some(operand) = node.optional(5)
@@ -137,11 +142,21 @@ pub(super) fn byte_conv(op: &ByteConv, node: &Builder<'_>) -> Built {
         return Err(form(format!("a residual of {} {}", operand.element, operand.shape)));
     }
     let vectors = [channels.floats(node, 2)?, channels.floats(node, 3)?, slope];
-    let finish = Finish::new(vectors, op.rounding, residual, op.target);
+    let finish = Finish::new(vectors, op.rounding, residual, op.target, op.limits);
     if depthwise {
-        return Ok(Depthwise::build(problem, packed, init, finish, node.isa));
+        return Ok(Depthwise::build(problem, packed, start, finish, node.isa));
     }
-    Convolution::build(problem, weights.parts, packed, init, finish, node.isa).ok_or_else(misfit)
+    Convolution::build(problem, &layout.again, packed, start, finish, node.isa).ok_or_else(misfit)
+}
+
+/// Whether the run brings the scale and the zero point of the image.
+fn of_run(node: &Builder<'_>) -> Result<bool, BuildError> {
+    let (Some(scale), Some(zero)) = (node.optional(6), node.optional(7)) else { return Ok(false) };
+    let fits = scale.element == ElementType::F32 && zero.element == node.input(0)?.element;
+    match fits && scale.shape.count() == 1 && zero.shape.count() == 1 {
+        true => Ok(true),
+        false => Err(form(format!("bytes of scale {} and zero point {}", scale.shape, zero.shape))),
+    }
 }
 
 /// The shape of an image with its channels woven together.
@@ -154,35 +169,23 @@ fn woven(x: &Shape) -> Option<Shape> {
 /// The weights of a convolution.
 struct Weights<'a> {
     tensor: &'a Tensor,
-    /// How many bytes each is the sum of.
-    parts: usize,
+    /// Of an output channel.
     taps: usize,
 }
 
 impl<'a> Weights<'a> {
-    fn new(tensor: &'a Tensor) -> Result<Weights<'a>, BuildError> {
-        let taps = tensor.shape()[1..].iter().product();
-        let parts = match tensor.element() {
-            ElementType::I8 => 1,
-            _ => {
-                let values = tensor.to_vec::<i16>().map_err(|error| form(format!("{error}")))?;
-                let range =
-                    values.iter().fold((0, 0), |(least, most), value| (least.min(*value), most.max(*value)));
-                parts(i32::from(range.0), i32::from(range.1))
-            }
-        };
-        Ok(Weights { tensor, parts, taps })
+    fn new(tensor: &'a Tensor) -> Weights<'a> {
+        Weights { tensor, taps: tensor.shape()[1..].iter().product() }
     }
 
     fn layout(&self, problem: &Problem, isa: Isa) -> Layout {
-        Layout {
-            groups: problem.groups,
-            features: problem.features,
-            taps: self.taps,
-            lanes: Sizes::of(isa).lanes,
-            places: problem.places(),
-            parts: self.parts,
-        }
+        let places = problem.places();
+        let again = match Numbers::<i16>::of(self.tensor) {
+            Some(values) => again(values.iter().copied().map(i32::from), self.taps, &places),
+            None => Vec::new(),
+        };
+        let (groups, features, lanes) = (problem.groups, problem.features, Sizes::of(isa).lanes);
+        Layout { groups, features, taps: self.taps, lanes, places, again }
     }
 
     /// Packed once for all plans and requests: the layout hangs on the lanes, the groups, and on which weights are
@@ -191,7 +194,7 @@ impl<'a> Weights<'a> {
         let sizes = [layout.lanes as u32, layout.groups as u32];
         let parts = sizes.iter().chain(&layout.places);
         let tag =
-            parts.fold(0x6279_7465, |tag: u64, part| tag.wrapping_mul(0x100_0000_01b3) ^ u64::from(*part));
+            parts.fold(0x6279_7466, |tag: u64, part| tag.wrapping_mul(0x100_0000_01b3) ^ u64::from(*part));
         let lens = || layout.lens().to_vec();
         node.packs.get(self.tensor, tag, lens, |pace| {
             let (bytes, pairs) = (Numbers::<i8>::of(self.tensor), Numbers::<i16>::of(self.tensor));

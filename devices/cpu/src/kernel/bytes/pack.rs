@@ -5,8 +5,9 @@
 //! ```
 //!
 //! A step of the table stands for four bytes that lie together in the image: taps of a row of the window, channels innermost.
-//! What is missing to fours, and channels missing to whole vectors, are zeros. Weights that do not fit into a byte are sums of
-//! several, in as many steps that look at the same taps.
+//! What is missing to fours, and channels missing to whole vectors, are zeros. What is left of a weight that does not fit into a byte
+//! lies in a further step at the end, which looks at the same taps. Unsigned weights whose zero point is not 128 have a few such
+//! weights in a layer (MTCNN O-Net: one to three of up to 300,000), so there is a step more or two, and not twice as many.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -73,8 +74,8 @@ pub(super) struct Layout {
     pub(super) lanes: usize,
     /// For each byte of each step of the table the place of its weight among those of a channel, or [`NONE`].
     pub(super) places: Vec<u32>,
-    /// How many bytes a weight is the sum of.
-    pub(super) parts: usize,
+    /// Steps that are looked at once more, for what does not fit into a byte; twice if that is too much again.
+    pub(super) again: Vec<u32>,
 }
 
 /// A byte of a step without a weight.
@@ -88,7 +89,7 @@ impl Layout {
 
     /// Steps of the table.
     pub(super) fn steps(&self) -> usize {
-        self.places.len() / 4 * self.parts
+        self.places.len() / 4 + self.again.len()
     }
 
     /// Bytes of the packed weights, in whole lines, and of their sums.
@@ -98,10 +99,30 @@ impl Layout {
     }
 }
 
-/// How many bytes weights between these are the sum of.
-pub(super) fn parts(least: i32, most: i32) -> usize {
+/// How many bytes a weight is the sum of.
+#[inline]
+fn parts(weight: i32) -> usize {
     let needed = |size: i32, room: u32| (size.max(0) as u32).div_ceil(room).max(1) as usize;
-    needed(-least, 128).max(needed(most, 127))
+    needed(-weight, 128).max(needed(weight, 127))
+}
+
+/// The steps of `places` that are looked at again for weights which do not fit into a byte. Of an output channel there are `taps` of them.
+pub(super) fn again(weights: impl Iterator<Item = i32>, taps: usize, places: &[u32]) -> Vec<u32> {
+    let mut of_tap = vec![1; taps];
+    for (index, weight) in weights.enumerate() {
+        if i8::try_from(weight).is_err() {
+            let most = &mut of_tap[index % taps];
+            *most = parts(weight).max(*most);
+        }
+    }
+    let of_step = |places: &[u32]| {
+        places.iter().filter(|place| **place != NONE).map(|place| of_tap[*place as usize]).max().unwrap_or(1)
+    };
+    let most = of_tap.iter().copied().max().unwrap_or(1);
+    let all = (1..most).flat_map(|part| {
+        places.chunks_exact(4).enumerate().filter(move |(_, places)| of_step(places) > part)
+    });
+    all.map(|(step, _)| step as u32).collect()
 }
 
 /// Packs weights, whose numbers `weight` gives.
@@ -120,13 +141,18 @@ pub(super) async fn pack<W: Fn(usize) -> i32>(layout: Layout, weight: W, mut pac
             let value = weight(channel * taps + *place as usize);
             sum = sum.wrapping_add(value);
             let (step, byte) = (index / 4, index % 4);
-            let mut rest = value;
-            for part in 0..layout.parts {
-                let held = rest.clamp(-128, 127);
-                rest -= held;
-                bytes[vector + (step * layout.parts + part) * lanes * 4 + byte] = held as i8 as u8;
+            let mut put = |step: usize, value: i32| {
+                let held = value.clamp(-128, 127);
+                bytes[vector + step * lanes * 4 + byte] = held as i8 as u8;
+                value - held
+            };
+            let mut rest = put(step, value);
+            if rest != 0 {
+                for (more, _) in layout.again.iter().enumerate().filter(|(_, of)| **of as usize == step) {
+                    rest = put(layout.places.len() / 4 + more, rest);
+                }
             }
-            debug_assert_eq!(rest, 0, "as many parts as the largest weight needs");
+            debug_assert_eq!(rest, 0, "as many steps as the largest weight needs");
         }
         sums[group * padded + block] = sum;
         pace.spend(2 * taps as u64).await;

@@ -65,6 +65,9 @@ struct Form {
     slope: bool,
     residual: Option<ElementType>,
     target: Option<ElementType>,
+    limits: Option<[f32; 2]>,
+    /// Scale and zero point of the image come with the run.
+    of_run: bool,
 }
 
 use ElementType::{I8, U8};
@@ -77,7 +80,12 @@ const PLAIN: Form = Form {
     slope: false,
     residual: None,
     target: Some(U8),
+    limits: None,
+    of_run: false,
 };
+
+/// As dynamic quantisation has it.
+const DYNAMIC: Form = Form { of_run: true, target: None, ..PLAIN };
 
 const FORMS: &[Form] = &[
     PLAIN,
@@ -86,6 +94,10 @@ const FORMS: &[Form] = &[
     Form { rounding: true, residual: Some(U8), ..PLAIN },
     Form { x: I8, slope: true, residual: Some(I8), target: Some(I8), ..PLAIN },
     Form { target: None, slope: true, ..PLAIN },
+    DYNAMIC,
+    Form { weights: 150, slope: true, ..DYNAMIC },
+    Form { x: I8, weights: 255, limits: Some([0.0, 6.0]), ..DYNAMIC },
+    Form { x: I8, whole_bias: true, residual: Some(U8), target: Some(I8), ..DYNAMIC },
 ];
 
 /// Numbers between `low` and `high` that look random, both among them.
@@ -213,18 +225,21 @@ impl Case {
         let op = ByteConv {
             window: self.window(),
             group: self.group,
-            zero: zero as i32,
+            // What the run brings counts.
+            zero: if form.of_run { 5 } else { zero as i32 },
             apart,
             rounding: form.rounding.then_some(Rounding { scale: 2.0, low: -130.0, high: 125.0 }),
             residual: residual.as_ref().map_or((1.0, 0), |(_, _, scale, zero)| (*scale, *zero as i32)),
             target: form.target.map(grid),
+            limits: form.limits,
         };
         let real = |index: usize| {
             let feature = index % features;
             let sum = self.sum(index, |at, weight| (x[at] - zero) * w[weight]);
+            let scale = f64::from(scale[feature]) * if form.of_run { 0.5 } else { 1.0 };
             let mut value = match form.whole_bias {
-                true => (sum + bias[feature]) as f64 * f64::from(scale[feature]),
-                false => sum as f64 * f64::from(scale[feature]) + bias[feature] as f64 / 4.0,
+                true => (sum + bias[feature]) as f64 * scale,
+                false => sum as f64 * scale + bias[feature] as f64 / 4.0,
             };
             let round = |value: f64, to: Rounding| {
                 let whole = (value / f64::from(to.scale)).round_ties_even();
@@ -238,6 +253,9 @@ impl Case {
             }
             if let Some((_, bytes, scale, zero)) = &residual {
                 value += (bytes[index] - zero) as f64 * f64::from(*scale);
+            }
+            if let Some([low, high]) = op.limits {
+                value = value.clamp(f64::from(low), f64::from(high));
             }
             op.target.map_or(value, |target| round(value, target.rounding) + f64::from(target.zero))
         };
@@ -254,8 +272,11 @@ impl Case {
         let slope = form.slope.then(|| tensor(&slope, [features]));
         let residual = residual.map(|(element, values, ..)| bytes(element, &values, &output));
         let image = if apart { self.apart(form.x, &x) } else { bytes(form.x, &x, self.x) };
-        let inputs =
-            [Some(image), Some(weights), Some(tensor(&scale, [features])), Some(bias), slope, residual];
+        let of_run = form.of_run.then(|| [tensor(&[0.5f32], []), bytes(form.x, &[zero], &[])]);
+        let mut inputs =
+            [Some(image), Some(weights), Some(tensor(&scale, [features])), Some(bias), slope, residual]
+                .to_vec();
+        inputs.extend(of_run.into_iter().flatten().map(Some));
         let element = form.target.unwrap_or(ElementType::F32);
         let portable = Isa::portable();
         for (isa, signed) in
@@ -301,6 +322,8 @@ fn channels_of_an_image_may_lie_apart() {
     for case in CASES.iter().filter(|case| case.channels() <= 4 && case.group == 1 && case.x.len() > 2) {
         case.check(PLAIN, true);
         case.check(FORMS[1], true);
+        case.check(DYNAMIC, true);
+        case.check(Form { x: I8, ..DYNAMIC }, true);
     }
 }
 
@@ -314,14 +337,23 @@ fn an_output_without_elements_needs_no_work() {
 #[test]
 fn the_largest_bytes_of_windows_are_found() {
     for (x, kernel, strides, pads, ceil) in [
-        (&[1, 6, 7, 5][..], &[2, 3][..], &[][..], &[][..], false),
+        (&[1, 5, 5, 3][..], &[1, 1][..], &[2, 2][..], &[][..], false),
+        (&[1, 3, 9, 7], &[4, 5], &[1, 2], &[3, 4, 2, 4], false),
+        (&[1, 6, 7, 5], &[2, 3], &[], &[], false),
         (&[2, 8, 9, 64], &[3, 3], &[2, 2], &[1, 1, 1, 1], false),
         (&[1, 5, 6, 35], &[2, 2], &[2, 2], &[], true),
         (&[3, 11, 18], &[4], &[3], &[2, 1], false),
     ] {
-        for element in [U8, I8] {
+        for element in [U8, I8, ElementType::F32] {
             let (low, high) = range(element);
             let numbers = numbers(count(x), low, high, 8);
+            let image = match element {
+                ElementType::F32 => {
+                    let real: Vec<f32> = numbers.iter().map(|number| *number as f32).collect();
+                    tensor(&real, Shape::new(x).unwrap())
+                }
+                _ => bytes(element, &numbers, x),
+            };
             let padding = Padding::Explicit(pads.to_vec());
             let window = Window {
                 kernel: Some(kernel.to_vec()),
@@ -351,8 +383,7 @@ fn the_largest_bytes_of_windows_are_found() {
             let op = ByteMaxPool { window, ceil };
             for isa in Isa::detect_for_tests() {
                 let output = (element, Shape::new(&shape).unwrap());
-                let results =
-                    run_with_constants(&op, &[Some(bytes(element, &numbers, x))], &[], &[output], isa);
+                let results = run_with_constants(&op, &[Some(image.clone())], &[], &[output], isa);
                 assert_eq!(values(&results[0]), wanted, "{:?} {x:?}", isa.level());
             }
         }
@@ -395,6 +426,7 @@ fn what_does_not_fit_is_refused() {
         rounding: None,
         residual: (1.0, 0),
         target: None,
+        limits: None,
     };
     let vector = tensor(&[1.0f32; 2], [2]);
     let x = bytes(U8, &[0; 12], &[1, 2, 2, 3]);
