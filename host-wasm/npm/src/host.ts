@@ -7,7 +7,7 @@
 
 import { Runtime as RawRuntime } from "../wasm/inferry_wasm.js";
 import { InferError, fromPair, fromWire } from "./errors.js";
-import type { FromWorker, LoadOptions, NodeProfile, PortInfo, WireInput, WireTensor } from "./messages.js";
+import type { Doing, FromWorker, LoadOptions, NodeProfile, PortInfo, WireInput, WireTensor } from "./messages.js";
 import type { Agent } from "./platform.js";
 import { letGo } from "./tensor.js";
 
@@ -85,9 +85,6 @@ interface Post {
   run?: { readonly number: number; readonly job: Job; grace?: ReturnType<typeof setTimeout> };
   loading?: number;
 }
-
-/** What a worker is doing. */
-export type Doing = "gone" | "opening" | "loading" | "running" | "idle";
 
 /** What the module asks to be done. */
 export class Workers {

@@ -98,6 +98,9 @@ export interface NodeProfile {
   readonly time: number;
 }
 
+/** What a worker is doing. */
+export type Doing = "gone" | "opening" | "loading" | "running" | "idle";
+
 /** Phases of a compilation that happen in a worker, in their order. `done` of `total` counts bytes or nodes and never falls. */
 export type EnginePhase = "parse" | "optimise" | "pack" | "warm-up";
 

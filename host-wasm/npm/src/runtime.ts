@@ -5,7 +5,8 @@
 import init, { Model as RawModel } from "../wasm/inferry_wasm.js";
 import { pause } from "./engine/pause.js";
 import { InferError } from "./errors.js";
-import { Workers, isWorker, type Doing, type Hands, type Job } from "./host.js";
+import { Workers, isWorker, type Hands, type Job } from "./host.js";
+import type { Doing } from "./messages.js";
 import { type Flavour, type Platform, relaxed } from "./platform.js";
 import type { SharedPool } from "./shared.js";
 import { Trace } from "./trace.js";

@@ -33,7 +33,9 @@
 //! the way in and the way out take a fifth each, mostly for writing to and reading from 36 places that the first level of cache does not hold.
 //!
 //! In V8 (relaxed SIMD, processor time in turns on a busy machine): ResNet-18 from 164 to 82 ms, M-LSD from 287 to 175; built for size
-//! (level "s") it lost to the other ways.
+//! (level "s") it lost to the other ways. There each call for a few of a block's features transformed the block's inputs anew; since that is
+//! done once, by long tiles or ahead, ResNet-18 takes 60 ms of processor time instead of 75, and with two threads 41 ms on the clock
+//! (77 of processor time) instead of 79 (131).
 #![allow(unsafe_code)]
 
 mod choice;
