@@ -48,6 +48,7 @@ impl<const M: usize> Vectorized for Tiles<'_, '_, M> {
             let place = winograd.place(block, tile % grid.feature_blocks);
             if grid.ahead == 0 && ready != Some(block) {
                 let to = (transformed.as_mut_ptr(), transformed.len());
+                lines.fill(0.0);
                 forward::<S, M>(simd, winograd, io, place, 0..problem.depth, (&mut *lines, to));
                 ready = Some(block);
             }
@@ -94,8 +95,13 @@ impl<const M: usize> Vectorized for Ahead<'_, '_, M> {
         let [_, products, lines] = grid.scratch();
         let lines = &mut io.scratch::<f32>()[products..][..lines];
         let (parts, channels) = (grid.parts(problem), grid.ahead * S::LANES);
+        let mut cleared = None;
         for tile in io.tiles() {
             let (block, first) = (tile / parts, tile % parts * channels);
+            // Each tile of a block writes the same inputs and leaves the same padding.
+            if cleared.replace(block) != Some(block) {
+                lines.fill(0.0);
+            }
             let channels = first..(first + channels).min(problem.depth);
             let all = io.shared_workspace::<f32>();
             assert!((block + 1) * grid.transformed() <= all.len());
@@ -106,7 +112,8 @@ impl<const M: usize> Vectorized for Ahead<'_, '_, M> {
     }
 }
 
-/// Transforms some channels of a block, of which the first begins a vector, to so many numbers from an address on.
+/// Transforms some channels of a block, of which the first begins a vector, to so many numbers from an address on. What no input is
+/// written to in `lines` is padding, and zero before.
 #[inline(always)]
 fn forward<S: Simd, const M: usize>(
     simd: S,
@@ -118,8 +125,6 @@ fn forward<S: Simd, const M: usize>(
 ) {
     let len = winograd.problem.depth * winograd.plane.input();
     let image = &io.input::<f32>(0)[place.image * len..][..len];
-    // What no input is written to is padding.
-    lines.fill(0.0);
     for channel in channels.step_by(S::LANES) {
         simd.call(ChannelsLast { winograd, place, channel, image, lines });
         let to = (start.wrapping_add(channel), numbers - channel);
