@@ -28,8 +28,9 @@ pub use crate::sync::AtomicHalf as Word;
 
 /// How threads of a host rest.
 pub trait Rest: Sync {
-    /// Looks whether `done`, again and again, for about as long as it takes to wake a thread; true when it came about.
-    fn look(&self, done: &dyn Fn() -> bool) -> bool;
+    /// Looks whether `done`, again and again, for about as long as it takes to wake a thread when that is expected `soon`, and
+    /// hardly at all when not; true when it came about.
+    fn look(&self, done: &dyn Fn() -> bool, soon: bool) -> bool;
 
     /// Sleeps until woken, unless `word` is not `value` any more. May return without cause.
     fn sleep(&self, word: &Word, value: u32);
@@ -50,6 +51,8 @@ pub struct Crew<R, const JOBS: usize> {
     /// Changes whenever a job opens.
     bell: Word,
     helpers: Word,
+    /// Helpers that look for a job: they come without being woken.
+    looking: Word,
     /// Helpers that sleep, or are about to.
     asleep: Word,
 }
@@ -80,26 +83,30 @@ impl<R: Rest, const JOBS: usize> Crew<R, JOBS> {
     #[cfg(not(loom))]
     pub const fn new(rest: R) -> Self {
         let jobs = [const { Job::new() }; JOBS];
-        Crew { rest, jobs, bell: Word::new(0), helpers: Word::new(0), asleep: Word::new(0) }
+        let [bell, helpers, looking, asleep] = [const { Word::new(0) }; 4];
+        Crew { rest, jobs, bell, helpers, looking, asleep }
     }
 
     /// A crew without helpers.
     #[cfg(loom)]
     pub fn new(rest: R) -> Self {
         let jobs = core::array::from_fn(|_| Job::new());
-        Crew { rest, jobs, bell: Word::new(0), helpers: Word::new(0), asleep: Word::new(0) }
+        let [bell, helpers, looking, asleep] = core::array::from_fn(|_| Word::new(0));
+        Crew { rest, jobs, bell, helpers, looking, asleep }
     }
 
-    /// Computes bodies on this thread until `dismissed`, which is asked when there is nothing to do and after each ring.
+    /// Computes bodies on this thread until `dismissed`, which is asked again and again, and after whatever ends a sleep.
     pub fn serve(&self, dismissed: &dyn Fn() -> bool) {
         self.helpers.fetch_add(1, Ordering::Relaxed);
+        let mut before = None;
         while !dismissed() {
             // Acquire: a job that this ring was for is open.
             let heard = self.bell.load(Ordering::Acquire);
-            for job in &self.jobs {
-                job.help(&self.rest);
-            }
-            self.rest(heard, dismissed);
+            let helped = self.jobs.iter().fold(false, |helped, job| job.help(&self.rest) || helped);
+            // Who forks forks again, also when the job was over before we came.
+            let soon = helped || before.is_some_and(|before| before != heard);
+            self.rest(heard, soon, dismissed);
+            before = Some(heard);
         }
         self.helpers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -109,26 +116,38 @@ impl<R: Rest, const JOBS: usize> Crew<R, JOBS> {
         self.helpers.load(Ordering::Relaxed) as usize
     }
 
-    /// Has at most so many helpers look up: at a new job, or at what would dismiss them.
+    /// How threads of this crew rest.
+    pub fn resting(&self) -> &R {
+        &self.rest
+    }
+
+    /// Has so many helpers look up, or all there are: at a new job, or at what would dismiss them. Those that look already are not
+    /// woken but counted.
     pub fn ring(&self, most: usize) {
         self.bell.fetch_add(1, Ordering::Release);
         // See `rest`.
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) > 0 {
-            self.rest.wake(&self.bell, u32::try_from(most).unwrap_or(u32::MAX));
+        let missing = most.saturating_sub(self.looking.load(Ordering::Relaxed) as usize);
+        if missing > 0 && self.asleep.load(Ordering::Relaxed) > 0 {
+            self.rest.wake(&self.bell, u32::try_from(missing).unwrap_or(u32::MAX));
         }
     }
 
-    /// Until the bell is not what was heard, or without cause.
-    fn rest(&self, heard: u32, dismissed: &dyn Fn() -> bool) {
-        if self.rest.look(&|| self.bell.load(Ordering::Relaxed) != heard) {
+    /// Until the bell is not what was heard, until dismissed, or without cause.
+    fn rest(&self, heard: u32, soon: bool, dismissed: &dyn Fn() -> bool) {
+        let rang = || self.bell.load(Ordering::Relaxed) != heard;
+        self.looking.fetch_add(1, Ordering::Relaxed);
+        let done = self.rest.look(&|| rang() || dismissed(), soon);
+        if done {
+            self.looking.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        // The owner rings and then looks who sleeps; we say that we sleep and then look at the bell. Of the two fences one is
-        // first, so one of the two sees the other.
+        // The owner rings and then counts who looks and who sleeps; we say that we sleep and look no more, and then look at the
+        // bell once more. Of the two fences one is first, so one of the two sees the other.
         self.asleep.fetch_add(1, Ordering::Relaxed);
+        self.looking.fetch_sub(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.bell.load(Ordering::Relaxed) == heard && !dismissed() {
+        if !rang() && !dismissed() {
             self.rest.sleep(&self.bell, heard);
         }
         self.asleep.fetch_sub(1, Ordering::Relaxed);
@@ -222,7 +241,7 @@ impl Job {
         let inside = self.inside.fetch_and(!OPEN, Ordering::AcqRel) & !OPEN;
         // Acquire: what the helpers wrote is seen.
         let left = || self.inside.load(Ordering::Acquire) & !AWAITED == 0;
-        if inside == 0 || rest.look(&left) {
+        if inside == 0 || rest.look(&left, true) {
             return;
         }
         self.inside.fetch_or(AWAITED, Ordering::Relaxed);
@@ -235,11 +254,11 @@ impl Job {
         }
     }
 
-    /// A helper comes by.
-    fn help(&self, rest: &dyn Rest) {
+    /// A helper comes by; true when it was let in.
+    fn help(&self, rest: &dyn Rest) -> bool {
         let enter = |inside: u32| (inside & OPEN != 0).then(|| inside + 1);
         if self.inside.fetch_update(Ordering::Acquire, Ordering::Relaxed, enter).is_err() {
-            return;
+            return false;
         }
         let leaving = Leaving { job: self, rest };
         // SAFETY: written before the job was opened, and not written again while we are counted inside.
@@ -248,6 +267,7 @@ impl Job {
             self.work(unsafe { &*body });
         }
         drop(leaving);
+        true
     }
 
     /// Calls the body with numbers that nobody else has, until there are none left.
@@ -277,8 +297,8 @@ mod tests {
     struct Restless(Mutex<()>, Condvar);
 
     impl Rest for Restless {
-        fn look(&self, done: &dyn Fn() -> bool) -> bool {
-            (0..10).any(|_| done())
+        fn look(&self, done: &dyn Fn() -> bool, soon: bool) -> bool {
+            (0..if soon { 10 } else { 1 }).any(|_| done())
         }
 
         fn sleep(&self, word: &Word, value: u32) {

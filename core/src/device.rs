@@ -95,13 +95,6 @@ pub trait CompiledModel: Send + Sync {
         None
     }
 
-    /// Whether a run is likely to be faster on several threads. A host may compute one that is not on its caller's, which
-    /// saves the way to another and back; being wrong costs time and nothing else. Asked before runs, so it may change with the
-    /// shapes that were seen, and must not take long.
-    fn forks(&self) -> bool {
-        true
-    }
-
     /// Writes all that the device needs to make this model again without compiling it, piece after piece, to `write`. The
     /// device says what these bytes are and how they are read; they hold everything, and refer to no other file.
     ///

@@ -11,8 +11,14 @@ use crate::sync::{AtomicUsize, Ordering};
 
 /// Runs a counted loop of independent bodies and returns when every one has returned.
 pub trait Parallel: Sync {
-    /// How many bodies can run at the same time; at least 1.
+    /// How many bodies can run at the same time at this moment; at least 1.
     fn width(&self) -> usize;
+
+    /// The most that [`width`](Parallel::width) will ever be. Who keeps memory for each thread keeps it for so many, and then needs
+    /// none later.
+    fn max_width(&self) -> usize {
+        self.width()
+    }
 
     /// Calls `body(0)`, …, `body(count - 1)`, each exactly once, in any order, on any of the threads behind `self`, and
     /// returns when all have returned. `body` must not wait for another body. A panic in a body is raised again here.

@@ -232,10 +232,6 @@ impl CompiledModel for Stateful {
         self.model.stages()
     }
 
-    fn forks(&self) -> bool {
-        self.model.forks()
-    }
-
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
         self.model.prepare()
     }

@@ -9,6 +9,7 @@ use inferry_core::request::InferError;
 use inferry_core::{Executor, InferErrorKind, Pipeline, Trace};
 
 use crate::clock::SystemClock;
+use crate::fork_join::ForkJoin;
 use crate::here::{self, Id};
 use crate::streams::{Streams, ThreadError};
 use crate::trampoline;
@@ -70,13 +71,9 @@ impl Place {
         (0..stages.len()).filter(is_new).count()
     }
 
-    /// True when a blocking `infer` may compute on its caller's stack: nothing would be faster elsewhere.
-    pub(crate) fn infers_on_callers_stack(&self) -> bool {
-        match &self.compute {
-            None => true,
-            // On a stream's own thread it would wait for itself.
-            Some(compute) => compute.width() == 1 || compute.is_here(),
-        }
+    /// The threads that may compute with a thread that runs a request of this place on its own stack.
+    pub(crate) fn fork_join(&self) -> Option<&ForkJoin> {
+        self.compute.as_ref().map(|compute| compute.fork_join())
     }
 
     /// Starts the threads of callbacks, which would otherwise start with the first one.

@@ -14,10 +14,11 @@ use inferry_core::request::{
     self as core_request, BindError, BoxError, Canceller, InferError, Next, Outcome, Outputs, PrepareError,
     Quiet, StartError, Status, Verdict,
 };
-use inferry_core::{CompiledModel, NodeProfile, Pipeline, Port, PortKey, Serial, Tensor, Value};
+use inferry_core::{CompiledModel, NodeProfile, Parallel, Pipeline, Port, PortKey, Serial, Tensor, Value};
 
 use crate::clock::{self, SystemClock};
 use crate::completion::{Completion, marked};
+use crate::fork_join::ForkJoin;
 use crate::here::Id;
 use crate::observer::{Observer, Watch};
 use crate::place::Place;
@@ -42,9 +43,9 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Whether the calling thread may wait for a run of this request, which calls the callback or not.
-    pub(crate) fn may_wait(&self, calls_back: bool) -> Result<(), InferError> {
-        self.place.may_wait(self.id, calls_back && self.has_callback)
+    /// Whether the calling thread may wait for a run of this request.
+    pub(crate) fn may_wait(&self) -> Result<(), InferError> {
+        self.place.may_wait(self.id, self.has_callback)
     }
 }
 
@@ -68,8 +69,8 @@ impl Request {
 
     /// Runs and waits. The callback is not called.
     ///
-    /// Where each stream has one thread, or the model is too small to be spread over several, the calling thread computes,
-    /// without any change of threads; else a stream does. Another thread can stop it through a [`Canceller`].
+    /// The calling thread computes, without any change of threads; streams that have nothing to do compute with it where the model
+    /// is worth that. Another thread can stop it through a [`Canceller`].
     pub fn infer(&mut self) -> Result<Outputs<'_>, InferError> {
         self.infer_until(None)
     }
@@ -81,20 +82,16 @@ impl Request {
     }
 
     fn infer_until(&mut self, deadline: Option<Instant>) -> Result<Outputs<'_>, InferError> {
-        if !self.host.place.infers_on_callers_stack() && self.model().forks() {
-            let run = Run::silent(self.core.start_silently()?, &self.host);
-            return match deadline {
-                Some(deadline) => run.deadline(deadline).wait(),
-                None => run.wait(),
-            };
-        }
         let canceller = self.core.canceller();
         // With a deadline the stages give the thread back when it has come, to be told that they should stop.
         let budget = match deadline {
             Some(deadline) => Budget::Nanos { clock: &SystemClock, length: clock::nanos_until(deadline) },
             None => Budget::Unlimited,
         };
-        let mut infer = self.core.infer(Lend { parallel: &Serial, budget });
+        let fork_join = self.host.place.fork_join();
+        let _busy = fork_join.map(ForkJoin::busy);
+        let parallel: &dyn Parallel = fork_join.map_or(&Serial, |fork_join| fork_join);
+        let mut infer = self.core.infer(Lend { parallel, budget });
         let has_passed = || deadline.is_some_and(|deadline| deadline <= Instant::now());
         let mut timed = poll_fn(|cx| {
             if has_passed() {
@@ -268,7 +265,7 @@ impl Request {
     /// Only where the wait could never end; see [`Run::wait`](crate::Run::wait).
     pub fn wait_quiet(&mut self) -> Result<Option<Verdict>, InferError> {
         let host = &self.host;
-        match wait(&mut self.core.quiet(), None, || host.may_wait(true))? {
+        match wait(&mut self.core.quiet(), None, || host.may_wait())? {
             Poll::Ready(verdict) => Ok(verdict),
             Poll::Pending => unreachable!("there was no limit"),
         }

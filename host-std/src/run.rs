@@ -19,8 +19,6 @@ use crate::wait::wait;
 pub struct Run<'a> {
     core: core_request::Run<'a>,
     host: &'a Host,
-    /// The callback is not called for this run, so its threads are not needed.
-    silent: bool,
     deadline: Option<Note>,
 }
 
@@ -36,11 +34,7 @@ pub enum Waited<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(core: core_request::Run<'a>, host: &'a Host) -> Run<'a> {
-        Run { core, host, silent: false, deadline: None }
-    }
-
-    pub(crate) fn silent(core: core_request::Run<'a>, host: &'a Host) -> Run<'a> {
-        Run { silent: true, ..Run::new(core, host) }
+        Run { core, host, deadline: None }
     }
 
     /// Blocks the calling thread until the run is over: the outputs can be read, and the callback has returned.
@@ -111,8 +105,8 @@ impl<'a> Run<'a> {
     }
 
     fn block(&mut self, until: Option<Instant>) -> Result<Poll<<Self as Future>::Output>, InferError> {
-        let (host, silent) = (self.host, self.silent);
-        wait(self, until, || host.may_wait(!silent))
+        let host = self.host;
+        wait(self, until, || host.may_wait())
     }
 }
 

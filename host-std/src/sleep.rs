@@ -20,7 +20,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// How long a thread yields before it sleeps.
-const SHORTLY: Duration = Duration::from_micros(4);
+pub(crate) const SHORTLY: Duration = Duration::from_micros(4);
 
 /// Looking again and again, while others may have the processor.
 #[derive(Debug, Default)]
@@ -102,6 +102,11 @@ impl Sleeper {
             }
         }
         true
+    }
+
+    /// True when there is a wake that [`sleep`](Sleeper::sleep) will take.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
     }
 
     /// Takes a wake, if there was one.

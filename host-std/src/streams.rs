@@ -4,8 +4,8 @@
 //! bound to a stream as late as possible, and tasks begin in the order in which they came:
 //!
 //! ```text
-//!  start, a hop, a wake ─▶ queue ─▶ stream 0 ─ fork-join over its own threads
-//!                            │  └─▶ stream 1 ─ …
+//!  start, a hop, a wake ─▶ queue ─▶ stream 0 ─┐ fork-join: a stream without a task
+//!                            │  └─▶ stream 1 ─┘ computes with one that has some
 //!                            └─ withdraw: a cancelled run that has not begun leaves the queue and ends at once
 //! ```
 //!
@@ -20,12 +20,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use inferry_core::executor::{Budget, Lend};
 use inferry_core::request::TaskId;
-use inferry_core::{Executor, Parallel, Serial, Submitted, Task};
+use inferry_core::{Executor, Parallel, Submitted, Task};
 
 use crate::fork_join::ForkJoin;
 use crate::here::{self, Id};
@@ -36,7 +37,8 @@ pub(crate) struct Streams {
     id: Id,
     name: String,
     count: usize,
-    width: usize,
+    /// Of the streams, and of the helpers that only compute with them.
+    all_threads: usize,
     shared: Arc<Shared>,
     threads: OnceLock<Result<Vec<JoinHandle<()>>, ThreadError>>,
 }
@@ -52,7 +54,12 @@ pub struct ThreadError {
 }
 
 /// What the streams and those who submit share.
-struct Shared(Mutex<Queue>);
+struct Shared {
+    queue: Mutex<Queue>,
+    fork_join: ForkJoin,
+    /// As the queue's, for helpers.
+    closed: AtomicBool,
+}
 
 struct Queue {
     /// The oldest first.
@@ -63,23 +70,20 @@ struct Queue {
 }
 
 impl Streams {
-    /// `count` streams (at least 1), each of which can fork over `width` threads, itself included. No thread starts yet.
+    /// `count` streams (at least 1), with so many threads for each that compute with them. No thread starts yet.
     pub(crate) fn new(name: impl Into<String>, count: usize, width: usize) -> Streams {
+        let count = count.max(1);
+        let all_threads = count.saturating_mul(width.max(1));
         let queue =
             Queue { tasks: VecDeque::with_capacity(16), idle: Vec::with_capacity(count), closed: false };
-        Streams {
-            id: Id::unique(),
-            name: name.into(),
-            count: count.max(1),
-            width: width.max(1),
-            shared: Arc::new(Shared(Mutex::new(queue))),
-            threads: OnceLock::new(),
-        }
+        let (queue, closed) = (Mutex::new(queue), AtomicBool::new(false));
+        let shared = Arc::new(Shared { queue, fork_join: ForkJoin::new(all_threads), closed });
+        Streams { id: Id::unique(), name: name.into(), count, all_threads, shared, threads: OnceLock::new() }
     }
 
-    /// How many threads each stream can fork over.
-    pub(crate) fn width(&self) -> usize {
-        self.width
+    /// The threads that have nothing to do, to compute with the calling one.
+    pub(crate) fn fork_join(&self) -> &ForkJoin {
+        &self.shared.fork_join
     }
 
     /// Starts the threads, unless they have been started, and waits until they are ready to run tasks.
@@ -96,26 +100,25 @@ impl Streams {
 
     fn spawn_all(&self) -> io::Result<Vec<JoinHandle<()>>> {
         let (ready, all_ready) = mpsc::channel();
-        let threads =
-            (0..self.count).map(|stream| self.spawn(stream, ready.clone())).collect::<io::Result<_>>()?;
+        let threads = (0..self.all_threads).map(|thread| self.spawn(thread, ready.clone()));
+        let threads = threads.collect::<io::Result<_>>()?;
         drop(ready);
-        all_ready.iter().collect::<io::Result<()>>()?;
+        all_ready.iter().for_each(drop);
         Ok(threads)
     }
 
-    fn spawn(&self, stream: usize, ready: mpsc::Sender<io::Result<()>>) -> io::Result<JoinHandle<()>> {
-        let (shared, id, width) = (self.shared.clone(), self.id, self.width);
-        let name = format!("{}-{stream}", self.name);
-        let thread = thread::Builder::new().name(name.clone());
-        thread.spawn(move || {
+    /// The streams come first, and then the helpers.
+    fn spawn(&self, thread: usize, ready: mpsc::Sender<()>) -> io::Result<JoinHandle<()>> {
+        let (shared, id, is_stream) = (self.shared.clone(), self.id, thread < self.count);
+        let named = thread::Builder::new().name(format!("{}-{thread}", self.name));
+        named.spawn(move || {
             here::become_thread_of(id);
-            let fork_join = (width > 1).then(|| ForkJoin::here(&name, width)).transpose();
-            let state = fork_join.as_ref().map(|_| ()).map_err(|error| io::Error::other(error.to_string()));
-            let _ = ready.send(state);
+            let me = Arc::new(Sleeper::here());
             drop(ready);
-            let Ok(fork_join) = fork_join else { return };
-            let parallel: &dyn Parallel = fork_join.as_ref().map_or(&Serial, |fork_join| fork_join);
-            shared.run_stream(&Lend { parallel, budget: Budget::Unlimited });
+            match is_stream {
+                true => shared.run_stream(&me),
+                false => shared.fork_join.serve(&|| shared.closed.load(Ordering::Acquire)),
+            }
         })
     }
 }
@@ -166,12 +169,11 @@ impl Drop for Streams {
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // A panic while the lock is held, of which none is known, would leave nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs tasks until the queue is closed and empty.
-    fn run_stream(&self, lend: &Lend<'_>) {
-        let me = Arc::new(Sleeper::here());
+    fn run_stream(&self, me: &Arc<Sleeper>) {
         loop {
             let mut queue = self.queue();
             let task = queue.tasks.pop_front();
@@ -184,12 +186,23 @@ impl Shared {
             drop(queue);
             match task {
                 // What panics in a run is caught by the core; this is for wakers and destructors of others.
-                Some(task) => drop(catch_unwind(AssertUnwindSafe(|| task.run(lend)))),
-                None => {
-                    me.sleep(None);
-                }
+                Some(task) => drop(catch_unwind(AssertUnwindSafe(|| self.run(task)))),
+                None => self.idle(me),
             }
         }
+    }
+
+    fn run(&self, task: Task) {
+        let _busy = self.fork_join.busy();
+        task.run(&Lend { parallel: &self.fork_join, budget: Budget::Unlimited });
+    }
+
+    /// Until somebody wakes us, who has taken us off the list of those who are idle.
+    fn idle(&self, me: &Sleeper) {
+        if self.fork_join.max_width() > 1 {
+            self.fork_join.serve(&|| me.is_woken());
+        }
+        me.sleep(None);
     }
 
     fn close(&self) {
@@ -198,5 +211,7 @@ impl Shared {
         let idle = std::mem::take(&mut queue.idle);
         drop(queue);
         idle.iter().for_each(|stream| stream.wake());
+        self.closed.store(true, Ordering::Release);
+        self.fork_join.ring();
     }
 }

@@ -12,10 +12,10 @@ use std::thread::{self, ThreadId};
 
 use inferry::device::{CompiledModel as Compiled, Device, StageInfo, StageKind, Work};
 use inferry::{
-    CompiledModel, ElementType, Executor, Executors, InferErrorKind, Next, Options, Pipeline, Port,
-    PrepareError, Request, Runtime, run_and_wait,
+    CompiledModel, ElementType, Executor, Executors, InferErrorKind, Next, Pipeline, Port, PrepareError,
+    Request, Runtime, run_and_wait,
 };
-use inferry_behaviour::native::{place, within_a_minute};
+use inferry_behaviour::native::within_a_minute;
 use inferry_behaviour::world::{Log, numbers, values};
 use inferry_core::port::Side;
 use inferry_core::request::{Bindings, Failure};
@@ -327,8 +327,6 @@ struct Brightest {
     outputs: [Port; 1],
     /// Which thread ran which stage.
     seen: Log<(usize, ThreadId)>,
-    /// Whether it says that several threads would be faster.
-    forks: bool,
 }
 
 struct BrightestWork {
@@ -357,7 +355,6 @@ impl Brightest {
             inputs: [port(Side::Input, "frame", ElementType::U8, pixels)],
             outputs: [port(Side::Output, "pixel", ElementType::U32, 1)],
             seen: Log::default(),
-            forks: true,
         }
     }
 }
@@ -373,10 +370,6 @@ impl Compiled for Brightest {
 
     fn stages(&self) -> &[StageInfo] {
         Brightest::STAGES
-    }
-
-    fn forks(&self) -> bool {
-        self.forks
     }
 
     fn prepare(&self) -> Result<Box<dyn Work>, PrepareError> {
@@ -461,22 +454,6 @@ fn infer_runs_the_stages_of_such_a_pipeline_on_its_callers_stack() {
     assert_eq!(outputs.get(0).unwrap().to_vec::<u32>().unwrap(), [2]);
     let me = thread::current().id();
     assert_eq!(device.seen.entries(), [(0, me), (1, me), (2, me)]);
-}
-
-/// A stream of several threads is for models that are faster on several: to others it is only a detour.
-#[test]
-fn infer_takes_a_model_that_does_not_fork_to_no_other_thread() {
-    let runtime = Runtime::new().unwrap();
-    let me = thread::current().id();
-    for forks in [true, false] {
-        let device = Arc::new(Brightest { forks, ..Brightest::new(4) });
-        let model = place(&runtime, Options::latency().threads(2), "wide", device.clone());
-        let mut request = model.request().unwrap();
-        request.set_input(0, frame()).unwrap();
-        assert_eq!(request.infer().unwrap().get(0).unwrap().to_vec::<u32>().unwrap(), [2]);
-        let elsewhere = device.seen.entries().iter().filter(|(_, thread)| *thread != me).count();
-        assert_eq!(elsewhere, if forks { 3 } else { 0 });
-    }
 }
 
 /// A pipeline of another length is refused with both numbers.

@@ -112,13 +112,6 @@ impl Request {
         Ok(Run::new(self, run))
     }
 
-    /// As [`Request::start`], but the callback is not called for this run: for hosts whose blocking `infer` computes on the
-    /// executors. While a callback is being called this is [`StartError::Busy`].
-    pub fn start_silently(&mut self) -> Result<Run<'_>, StartError> {
-        let run = self.begin_on_executors(Route::Silent, &Lend::SERIAL)?;
-        Ok(Run::new(self, run))
-    }
-
     /// Runs all stages on the stack of whoever polls the future that this gives, and does not call the callback.
     ///
     /// Nothing happens before the first poll. The future is pending only while a stage waits for something, or has used up

@@ -13,7 +13,7 @@ use super::parts::model;
 struct Tired(Mutex<()>, Condvar);
 
 impl Rest for Tired {
-    fn look(&self, done: &dyn Fn() -> bool) -> bool {
+    fn look(&self, done: &dyn Fn() -> bool, _: bool) -> bool {
         done()
     }
 

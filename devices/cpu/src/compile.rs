@@ -203,10 +203,6 @@ impl CompiledModel for Compiled {
         &self.0.outputs
     }
 
-    fn forks(&self) -> bool {
-        self.0.plans.fork()
-    }
-
     #[cfg(feature = "export")]
     fn export(&self, write: &mut dyn FnMut(&[u8]) -> Result<(), BoxError>) -> Result<(), ExportError> {
         crate::export::export(&self.0, write)
@@ -366,16 +362,6 @@ mod tests {
         assert!(Arc::ptr_eq(&a, &plan(&shared, 1)) && Arc::ptr_eq(&c, &plan(&shared, 3)));
         assert!(!Arc::ptr_eq(&b, &plan(&shared, 2)));
         assert_eq!(shared.plans.count(), 2);
-    }
-
-    #[test]
-    fn a_model_forks_as_long_as_the_latest_shape_was_worth_it() {
-        let compiled = Compiled(Arc::new(shared(2)));
-        assert!(compiled.forks(), "nothing is known yet");
-        plan(&compiled.0, 3);
-        assert!(!compiled.forks());
-        plan(&compiled.0, 1 << 20);
-        assert!(compiled.forks());
     }
 
     #[test]

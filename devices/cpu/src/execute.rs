@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use inferry_core::{Parallel, Turn};
 
-use crate::arena::{Bound, Lent, Meter, OutOfMemory, Workspace};
+use crate::arena::{Bound, Lent, Meter, OutOfMemory, Width, Workspace};
 use crate::compile::Shared;
 use crate::kernel::fault::Fault;
 use crate::kernel::{Kernel, Phase};
@@ -147,7 +147,7 @@ pub(crate) fn advance(
     turn: &Turn<'_>,
 ) -> Result<Progress, Halt> {
     let parallel = turn.parallel();
-    let mut pace = Pace { turn, parallel, width: parallel.width().max(1), first: true };
+    let mut pace = Pace { turn, parallel, most: parallel.max_width().max(1), first: true };
     run(machine, position, lent, &mut pace)
 }
 
@@ -289,24 +289,21 @@ impl Frame {
 pub(crate) struct Pace<'a> {
     turn: &'a Turn<'a>,
     parallel: &'a dyn Parallel,
-    width: usize,
+    /// How many threads there will be at most.
+    most: usize,
     /// No block has run in this turn yet: one does, however short the slice.
     first: bool,
 }
 
 impl Pace<'_> {
-    /// For how many threads a kernel's operands have to be bound.
+    /// For how many threads a kernel's operands have to be bound: threads come and go from kernel to kernel.
     #[inline]
-    fn width_for(&self, kernel: &dyn Kernel) -> usize {
-        match self.width > 1 && kernel.phases().iter().any(|phase| self.forks(phase, phase.tiles)) {
-            true => self.width,
-            false => 1,
+    fn width_for(&self, kernel: &dyn Kernel) -> Width {
+        let forks = |phase: &Phase| worth_a_fork(phase, phase.tiles);
+        match self.most > 1 && kernel.phases().iter().any(forks) {
+            true => Width { now: self.parallel.width().clamp(1, self.most), most: self.most },
+            false => Width::ONE,
         }
-    }
-
-    /// True when so many tiles are worth spreading over the threads.
-    fn forks(&self, phase: &Phase, tiles: usize) -> bool {
-        self.width > 1 && worth_a_fork(phase, tiles)
     }
 
     /// Runs a kernel on from where the frame stands, up to phase `until`.
@@ -325,7 +322,7 @@ impl Pace<'_> {
                     return Ok(Progress::Paused);
                 }
                 let left = phase.tiles - frame.tile;
-                let fork = width > 1 && self.forks(phase, left);
+                let fork = width > 1 && worth_a_fork(phase, left);
                 // Most phases of small models have one tile: no need to divide.
                 let tiles = if left == 1 { 1 } else { block(phase, if fork { width } else { 1 }).min(left) };
                 let end = frame.tile + tiles;

@@ -37,11 +37,6 @@ impl Plans {
         self.kept.lock().first().cloned()
     }
 
-    /// Whether the plan that was used last may be worth several threads; true before there is one.
-    pub(crate) fn fork(&self) -> bool {
-        self.kept.lock().first().is_none_or(|kept| kept.plan.forks)
-    }
-
     /// The plan for inputs of these shapes, if it is kept. It counts as used.
     pub(crate) fn find<'s>(&self, shapes: impl Iterator<Item = &'s Shape> + Clone) -> Option<Kept> {
         let mut plans = self.kept.lock();

@@ -46,7 +46,7 @@ struct Kernel;
 
 #[cfg(any(inferry_threads, test))]
 impl Rest for Kernel {
-    fn look(&self, done: &dyn Fn() -> bool) -> bool {
+    fn look(&self, done: &dyn Fn() -> bool, _: bool) -> bool {
         (0..LOOKS).any(|_| {
             core::hint::spin_loop();
             done()

@@ -233,26 +233,6 @@ fn infer_does_not_call_the_callback_and_the_next_start_does() {
 }
 
 #[test]
-fn a_silent_start_runs_on_the_executors_and_does_not_call_the_callback() {
-    let (mut request, executor) = by_hand(&Script::new(2));
-    let (seen, log) = log();
-    request
-        .set_callback(move |_| {
-            log.lock().unwrap().push(());
-            Ok(Next::Rest)
-        })
-        .unwrap();
-    let run = request.start_silently().unwrap();
-    assert_eq!(executor.len(), 1);
-    executor.drain();
-    ready(run).unwrap();
-    assert!(seen.lock().unwrap().is_empty());
-    request.start().unwrap().detach();
-    executor.drain();
-    assert_eq!(seen.lock().unwrap().len(), 1);
-}
-
-#[test]
 fn a_start_during_the_callback_is_remembered() {
     let model = Script::new(1);
     let (compute, delivery) = (Arc::new(ByHand::default()), Arc::new(ByHand::default()));

@@ -21,6 +21,20 @@ pub(crate) enum Workspace {
     Side(usize),
 }
 
+/// For how many threads the operands of a step are bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Width {
+    /// Threads that compute this step.
+    pub(crate) now: usize,
+    /// Threads that may compute it in a later run, for which there is room from now on.
+    pub(crate) most: usize,
+}
+
+impl Width {
+    /// The calling thread alone, now and later.
+    pub(crate) const ONE: Width = Width { now: 1, most: 1 };
+}
+
 /// The operands of one step, ready to run its kernel on.
 pub(crate) struct Bound<'a> {
     pub(super) operands: Operands<'a>,

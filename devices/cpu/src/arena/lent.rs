@@ -12,7 +12,9 @@ use inferry_core::Shape;
 use super::bound::check_apart;
 use super::buffer::Buffer;
 use super::item::{Item, Object};
-use super::{ALIGNMENT, Aside, Bound, Constant, Memory, Meter, OutOfMemory, Place, Region, Slot, Workspace};
+use super::{
+    ALIGNMENT, Aside, Bound, Constant, Memory, Meter, OutOfMemory, Place, Region, Slot, Width, Workspace,
+};
 use crate::io::{Operands, Shelf, Span};
 
 /// The memory of one turn.
@@ -167,10 +169,10 @@ impl Lent<'_> {
         writes: impl Iterator<Item = Place>,
         workspace: Workspace,
         scratch: usize,
-        width: usize,
+        width: Width,
     ) -> Result<Bound<'_>, OutOfMemory> {
         let scratch = scratch.next_multiple_of(ALIGNMENT);
-        self.memory.scratch.grow(scratch.saturating_mul(width))?;
+        self.memory.scratch.grow(scratch.saturating_mul(width.most.max(width.now)))?;
         let workspace = match workspace {
             Workspace::Planned(Place { len: 0, .. }) | Workspace::Side(0) => Span::EMPTY,
             Workspace::Planned(place) => self.writable(place),
@@ -189,12 +191,12 @@ impl Lent<'_> {
             let span = self.writable(place);
             self.memory.writes.push(span);
         }
-        let all_scratch = self.memory.scratch.span(0..scratch * width);
+        let all_scratch = self.memory.scratch.span(0..scratch * width.now);
         let (Memory { reads, writes, .. }, Aside { faults, texts }) = (&*self.memory, &mut *self.aside);
         check_apart(reads, writes, workspace);
         let texts = Shelf::new(texts);
         let operands = Operands { inputs: reads, outputs: writes, workspace, faults, texts };
-        Ok(Bound { operands, scratch: all_scratch, each: scratch, width })
+        Ok(Bound { operands, scratch: all_scratch, each: scratch, width: width.now })
     }
 
     fn readable(&mut self, place: Place) -> Span {

@@ -15,7 +15,7 @@ mod buffer;
 mod item;
 mod lent;
 
-pub(crate) use bound::{Bound, Workspace};
+pub(crate) use bound::{Bound, Width, Workspace};
 pub(crate) use buffer::{Meter, can_be_had};
 pub(crate) use item::{Item, Object};
 pub(crate) use lent::Lent;
@@ -314,7 +314,7 @@ mod tests {
             memory.lend(&mut aside, &[], inputs.into_iter().map(Some), outputs.into_iter().map(Some));
         lent.resize_slot(0, &Shape::from([64]), 64).unwrap();
         let reads = reads.iter().copied().map(Some);
-        lent.bind(reads, writes.iter().copied(), Workspace::Planned(workspace), 0, 1).unwrap();
+        lent.bind(reads, writes.iter().copied(), Workspace::Planned(workspace), 0, Width::ONE).unwrap();
     }
 
     const NONE: Place = Place { region: Region::Arena, start: 0, len: 0 };
@@ -387,7 +387,13 @@ mod tests {
             let mut lent = memory.lend(&mut aside, &[], core::iter::empty(), core::iter::empty());
             let output = place(Region::Arena, 0, 8000);
             let mut bound = lent
-                .bind([].into_iter(), [output].into_iter(), Workspace::Side(0), kernel.scratch(), width)
+                .bind(
+                    [].into_iter(),
+                    [output].into_iter(),
+                    Workspace::Side(0),
+                    kernel.scratch(),
+                    Width { now: width, most: 3 },
+                )
                 .unwrap();
             bound.fork(&*kernel, (0, kernel.phases()[0]), 0..1000, 7, parallel);
             // 100 bytes of scratch, to the next line.

@@ -84,8 +84,7 @@ pub(super) async fn finish(draft: Draft, pace: &mut Pace) -> Result<Plan, PlanEr
         .collect();
     let (slots, objects) = (slots as usize, objects as usize);
     let room = Room { arena: layout.arena, slots, objects, operands: operands.unwrap_or(0) };
-    let forks = blocks.iter().any(Block::forks);
-    Ok(Plan { blocks, constants, inputs, outputs, room, lates, loops, object_steps, depth, forks })
+    Ok(Plan { blocks, constants, inputs, outputs, room, lates, loops, object_steps, depth })
 }
 
 /// For each object: the step that reads it once, and after which nobody does. None for an output, which is read when the run

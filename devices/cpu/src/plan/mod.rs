@@ -38,7 +38,6 @@ use inferry_engine::op::OpError;
 pub(crate) use alias::keeps_bytes;
 
 use crate::arena::{Constant, OutOfMemory, Place, Room, can_be_had};
-use crate::execute::worth_a_fork;
 use crate::isa::Isa;
 use crate::kernel::{BuildError, Kernel};
 use crate::late::LateStep;
@@ -63,8 +62,6 @@ pub(crate) struct Plan {
     pub(crate) object_steps: usize,
     /// How deep blocks nest; at least 1.
     pub(crate) depth: usize,
-    /// Whether any of it may be worth spreading over several threads.
-    pub(crate) forks: bool,
 }
 
 /// Where a graph output comes from.
@@ -98,23 +95,6 @@ pub(crate) enum Step {
     Loop(LoopStep),
     /// Reads or makes a sequence or an optional.
     Object(Box<ObjectStep>),
-}
-
-impl Step {
-    /// Whether it may be worth spreading over several threads. What is built in the run may be anything.
-    fn forks(&self) -> bool {
-        match self {
-            Step::Kernel(step) => step.kernel.phases().iter().any(|phase| worth_a_fork(phase, phase.tiles)),
-            Step::Branch(_) | Step::Object(_) => false,
-            Step::Late(_) | Step::Loop(_) => true,
-        }
-    }
-}
-
-impl Block {
-    fn forks(&self) -> bool {
-        self.steps.iter().any(Step::forks)
-    }
 }
 
 /// A kernel and its operands.
