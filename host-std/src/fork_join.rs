@@ -29,7 +29,7 @@ use std::time::Duration;
 use inferry_core::Parallel;
 use inferry_core::crew::{Crew, Rest, Word};
 
-use crate::sleep::{SHORTLY, Yields};
+use crate::sleep::Yields;
 
 /// How long a thread looks for the next part, or for those who are still at the last.
 const LONG: Duration = Duration::from_micros(100);
@@ -41,16 +41,17 @@ const LOOPS: usize = 16;
 /// The threads that compute one request together. See the [module](self).
 pub(crate) struct ForkJoin {
     crew: Crew<Bed, LOOPS>,
+    /// Those that serve when they have nothing else to do.
     threads: usize,
-    /// Threads that run requests.
-    busy: AtomicUsize,
+    /// Other threads that run requests.
+    guests: AtomicUsize,
 }
 
 impl ForkJoin {
-    /// For at most so many threads at a time, which serve by and by.
+    /// For so many threads, each of which serves unless it runs a request; no more compute at a time.
     pub(crate) fn new(threads: usize) -> ForkJoin {
         let bed = Bed { parked: Mutex::new(Vec::with_capacity(threads)), yields: Yields::default() };
-        ForkJoin { crew: Crew::new(bed), threads, busy: AtomicUsize::new(0) }
+        ForkJoin { crew: Crew::new(bed), threads, guests: AtomicUsize::new(0) }
     }
 
     /// Computes with whoever forks until `dismissed`; who says so to a thread that sleeps unparks it, or [rings](ForkJoin::ring).
@@ -63,23 +64,25 @@ impl ForkJoin {
         self.crew.ring(usize::MAX);
     }
 
-    /// The calling thread runs a request until the result is dropped.
-    pub(crate) fn busy(&self) -> impl Drop {
-        struct Busy<'a>(&'a AtomicUsize);
-        impl Drop for Busy<'_> {
+    /// The calling thread, which is none of these, runs a request until the result is dropped.
+    pub(crate) fn guest(&self) -> impl Drop {
+        struct Guest<'a>(&'a AtomicUsize);
+        impl Drop for Guest<'_> {
             fn drop(&mut self) {
                 self.0.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(&self.busy)
+        self.guests.fetch_add(1, Ordering::Relaxed);
+        Guest(&self.guests)
     }
 }
 
 impl Parallel for ForkJoin {
     fn width(&self) -> usize {
-        let busy = self.busy.load(Ordering::Relaxed).max(1);
-        1 + self.crew.helpers().min(self.threads.saturating_sub(busy)) / busy
+        // Counted by who does not serve: a stream that runs short requests writes nothing that others read.
+        let helpers = self.crew.helpers();
+        let busy = (self.threads.saturating_sub(helpers) + self.guests.load(Ordering::Relaxed)).max(1);
+        1 + helpers.min(self.threads.saturating_sub(busy)) / busy
     }
 
     fn max_width(&self) -> usize {
@@ -109,7 +112,7 @@ struct Bed {
 impl Rest for Bed {
     fn look(&self, done: &dyn Fn() -> bool, soon: bool) -> bool {
         if !soon {
-            return self.yields.look(SHORTLY, done);
+            return done();
         }
         let spins = (0..SPINS).any(|_| {
             spin_loop();
@@ -161,7 +164,7 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::AtomicBool;
 
-    /// Calls `use_it` with so many threads that serve.
+    /// Calls `use_it` with so many threads that serve, of one more.
     fn with_helpers(helpers: usize, use_it: impl FnOnce(&ForkJoin) + Send) {
         let (fork_join, over) = (ForkJoin::new(helpers + 1), AtomicBool::new(false));
         thread::scope(|scope| {
@@ -210,15 +213,13 @@ mod tests {
     #[test]
     fn the_threads_that_no_request_has_are_shared_out() {
         with_helpers(3, |fork_join| {
-            assert_eq!(fork_join.max_width(), 4);
-            let one = fork_join.busy();
-            assert_eq!(fork_join.width(), 4);
-            let two = fork_join.busy();
+            // One of four threads does not serve: it runs a request.
+            assert_eq!((fork_join.max_width(), fork_join.width()), (4, 4));
+            let one = fork_join.guest();
             assert_eq!(fork_join.width(), 2, "two threads are left for two requests");
-            drop(one);
-            let (_three, _four, _five) = (fork_join.busy(), fork_join.busy(), fork_join.busy());
+            let (_two, _three, _four) = (fork_join.guest(), fork_join.guest(), fork_join.guest());
             assert_eq!(fork_join.width(), 1, "more requests than threads");
-            drop(two);
+            drop(one);
         });
     }
 

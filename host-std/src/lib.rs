@@ -38,7 +38,7 @@
 //! - **Callbacks** ([`Request::set_callback`]) come once a run, never two of one request at a time, and may restart it.
 //! - **Variables** ([`CompiledModel::with_variables`]) are what a request remembers from run to run. Only a run that is done
 //!   changes them.
-//! - **Blocking** ([`Request::infer`]) computes on the caller's own thread where that is fastest.
+//! - **Blocking** ([`Request::infer`]) computes on the caller's own thread; streams that have nothing to do help.
 //! - **Dropping** never waits. A dropped run is cancelled; [`Run::detach`] lets it go on; [`Request::stop_and_wait`] waits.
 //! - **Panics** in stages and callbacks end their run, and nothing else.
 //! - **Memory** for a run is taken when its request is made: a warm run of a model of fixed shapes takes none.
@@ -50,7 +50,7 @@
 //! [cache](Runtime::cached) does both by itself, so that only the first start of a program compiles.
 //!
 //! How many threads compute is said by [`Options`]: [`latency`](Options::latency) gives one request all cores,
-//! [`throughput`](Options::throughput) gives each core a request. The instruction set is chosen when the program runs; the
+//! [`throughput`](Options::throughput) gives each core a request, and a request that is alone all of them. The instruction set is chosen when the program runs; the
 //! environment variable `INFERRY_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`, `neon`, `neoni8mm`)
 //! lowers it.
 //!

@@ -7,8 +7,8 @@ use crate::topology;
 
 /// How a compiled model is run. Begin with [`Options::latency`] or [`Options::throughput`].
 ///
-/// A *stream* is a thread that runs requests one after the other; with more threads than streams, each stream forks the
-/// kernels of its request over its share of the threads.
+/// A *stream* is a thread that runs requests one after the other. The kernels of a request are forked over its share of the
+/// threads that have no request: over all of them when it is alone, over none when every thread has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     streams: Count,
@@ -34,7 +34,7 @@ pub(crate) enum Callbacks {
 }
 
 impl Options {
-    /// One stream over all cores: each request is computed as fast as possible, one after the other.
+    /// One stream over all cores: requests that are started are computed one after the other, each as fast as possible.
     pub fn latency() -> Options {
         Options {
             streams: Count::Fixed(1),
@@ -46,8 +46,9 @@ impl Options {
         }
     }
 
-    /// As many streams as cores, each of one thread: the most requests a second, when enough are in flight
-    /// ([`CompiledModel::optimal_requests`](crate::CompiledModel::optimal_requests)).
+    /// As many streams as cores: the most requests a second, when enough are in flight
+    /// ([`CompiledModel::optimal_requests`](crate::CompiledModel::optimal_requests)). A request that is alone is computed by all
+    /// of them.
     pub fn throughput() -> Options {
         Options { streams: Count::AsThreads, ..Options::latency() }
     }

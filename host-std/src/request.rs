@@ -89,7 +89,7 @@ impl Request {
             None => Budget::Unlimited,
         };
         let fork_join = self.host.place.fork_join();
-        let _busy = fork_join.map(ForkJoin::busy);
+        let _guest = fork_join.map(ForkJoin::guest);
         let parallel: &dyn Parallel = fork_join.map_or(&Serial, |fork_join| fork_join);
         let mut infer = self.core.infer(Lend { parallel, budget });
         let has_passed = || deadline.is_some_and(|deadline| deadline <= Instant::now());

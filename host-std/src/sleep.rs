@@ -20,7 +20,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// How long a thread yields before it sleeps.
-pub(crate) const SHORTLY: Duration = Duration::from_micros(4);
+const SHORTLY: Duration = Duration::from_micros(4);
 
 /// Looking again and again, while others may have the processor.
 #[derive(Debug, Default)]
@@ -88,8 +88,7 @@ impl Sleeper {
 
     /// Sleeps until woken, at most until `until`; true when it was woken. Only for the thread it belongs to.
     pub(crate) fn sleep(&self, until: Option<Instant>) -> bool {
-        debug_assert_eq!(thread::current().id(), self.thread.id(), "a thread sleeps for itself");
-        if self.yields.look(SHORTLY, &|| self.was_woken()) {
+        if self.doze() {
             return true;
         }
         // The thread's own token may be left over from a wake that was seen without parking, or be somebody else's: only
@@ -102,6 +101,12 @@ impl Sleeper {
             }
         }
         true
+    }
+
+    /// Yields, but does not sleep; true when it was woken. Only for the thread it belongs to.
+    pub(crate) fn doze(&self) -> bool {
+        debug_assert_eq!(thread::current().id(), self.thread.id(), "a thread sleeps for itself");
+        self.yields.look(SHORTLY, &|| self.was_woken())
     }
 
     /// True when there is a wake that [`sleep`](Sleeper::sleep) will take.

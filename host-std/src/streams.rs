@@ -174,6 +174,7 @@ impl Shared {
 
     /// Runs tasks until the queue is closed and empty.
     fn run_stream(&self, me: &Arc<Sleeper>) {
+        let lend = Lend { parallel: &self.fork_join, budget: Budget::Unlimited };
         loop {
             let mut queue = self.queue();
             let task = queue.tasks.pop_front();
@@ -186,23 +187,20 @@ impl Shared {
             drop(queue);
             match task {
                 // What panics in a run is caught by the core; this is for wakers and destructors of others.
-                Some(task) => drop(catch_unwind(AssertUnwindSafe(|| self.run(task)))),
+                Some(task) => drop(catch_unwind(AssertUnwindSafe(|| task.run(&lend)))),
                 None => self.idle(me),
             }
         }
     }
 
-    fn run(&self, task: Task) {
-        let _busy = self.fork_join.busy();
-        task.run(&Lend { parallel: &self.fork_join, budget: Budget::Unlimited });
-    }
-
     /// Until somebody wakes us, who has taken us off the list of those who are idle.
     fn idle(&self, me: &Sleeper) {
-        if self.fork_join.max_width() > 1 {
+        if self.fork_join.max_width() == 1 {
+            me.sleep(None);
+        } else if !me.doze() {
             self.fork_join.serve(&|| me.is_woken());
+            me.sleep(None);
         }
-        me.sleep(None);
     }
 
     fn close(&self) {

@@ -48,6 +48,44 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         by: Models,
+        name: "a loop ends while a helper is inside",
+        file: "core/src/crew.rs",
+        from: "if inside == 0 || rest.look(&left, true) {",
+        to: "if inside <= 1 || rest.look(&left, true) {",
+    },
+    Mutant {
+        by: Models,
+        name: "the last helper wakes nobody",
+        file: "core/src/crew.rs",
+        from: "if inside == AWAITED | 1 {",
+        to: "if inside == AWAITED {",
+    },
+    Mutant {
+        by: Models,
+        name: "a helper that falls asleep is counted as one that looks",
+        file: "core/src/crew.rs",
+        from: "self.looking.fetch_sub(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if !rang() && !dismissed() {
+            self.rest.sleep(&self.bell, heard);
+        }",
+        to: "fence(Ordering::SeqCst);
+        if !rang() && !dismissed() {
+            self.rest.sleep(&self.bell, heard);
+        }
+        self.looking.fetch_sub(1, Ordering::Relaxed);",
+    },
+    Mutant {
+        by: Models,
+        name: "who rings counts sleepers before the ring can be seen",
+        file: "core/src/crew.rs",
+        from: "        // See `rest`.
+        fence(Ordering::SeqCst);
+",
+        to: "",
+    },
+    Mutant {
+        by: Models,
         name: "a waiter looks first and registers afterwards",
         file: "core/src/request/ledger.rs",
         from: "Slot::Settled(outcome) => Answer::Ready(outcome.clone()),
