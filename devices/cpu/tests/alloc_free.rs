@@ -10,16 +10,20 @@ use inferry_core::{ElementType, Parallel, Serial, Slice, Stop, Tensor};
 use inferry_cpu::Options;
 use inferry_engine::Model;
 use inferry_engine::op::{
-    self, Cast, Concat, Flatten, Pad, PadMode, Reshape, ShapeOf, Squeeze, StringConcat, Tile, Transpose,
-    Unsqueeze,
+    self, Cast, Concat, Flatten, Pad, PadMode, Reshape, ShapeOf, Squeeze, StringConcat, Tile, TopK,
+    Transpose, Unsqueeze,
 };
 use support::*;
 
-/// Two threads' worth of bodies, one after the other on this thread.
-struct Pretend;
+/// So many of two threads' worth of bodies, one after the other on this thread.
+struct Pretend(usize);
 
 impl Parallel for Pretend {
     fn width(&self) -> usize {
+        self.0
+    }
+
+    fn max_width(&self) -> usize {
         2
     }
 
@@ -76,6 +80,7 @@ fn a_warm_run_of_a_repeated_shape_takes_no_memory() {
 
 fn warm_runs() {
     numbers();
+    threads_that_come_later();
     strings();
 }
 
@@ -92,7 +97,7 @@ fn numbers() {
             counting::taken() - before
         };
         let wide: [(Slice<'_>, &dyn Parallel); 3] =
-            [(Slice::Unlimited, &Serial), (Slice::Looks(1), &Serial), (Slice::Looks(2), &Pretend)];
+            [(Slice::Unlimited, &Serial), (Slice::Looks(1), &Serial), (Slice::Looks(2), &Pretend(2))];
         // Both branches and all widths once, to get warm; the late output changes its shape with the branch, which a fresh
         // tensor has to hold, so only runs of the same branch are compared.
         for condition in &conditions {
@@ -105,6 +110,22 @@ fn numbers() {
             }
         }
     }
+}
+
+/// Each thread has scratch of its own, and there is some for all that may come before they do.
+fn threads_that_come_later() {
+    let mut sketch = Sketch::new();
+    let x = sketch.input("x", ElementType::F32, &[400, 300]);
+    let k = sketch.constant(&[5i64], &[1]);
+    let largest = sketch.op(TopK { axis: 1, largest: true }, &[x, k]);
+    let mut runner = Runner::new(&compile(&sketch.model(&[largest])));
+    runner.set(0, count(&[400, 300]));
+    let taken = [1, 1, 2].map(|threads| {
+        let before = counting::taken();
+        runner.run_with(Slice::Unlimited, &Pretend(threads), Stop::never()).unwrap();
+        counting::taken() - before
+    });
+    assert!(taken[0] > 0 && taken[1..] == [0; 2], "{taken:?}");
 }
 
 /// Strings as inputs, made, and as outputs: the table of a run and the strings of an output keep their room.
