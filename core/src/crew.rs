@@ -102,7 +102,7 @@ impl<R: Rest, const JOBS: usize> Crew<R, JOBS> {
         while !dismissed() {
             // Acquire: a job that this ring was for is open.
             let heard = self.bell.load(Ordering::Acquire);
-            let helped = self.jobs.iter().fold(false, |helped, job| job.help(&self.rest) || helped);
+            let helped = self.jobs.iter().filter(|job| job.help(&self.rest)).count() > 0;
             // Who forks forks again, also when the job was over before we came.
             let soon = helped || before.is_some_and(|before| before != heard);
             self.rest(heard, soon, dismissed);

@@ -86,7 +86,9 @@ fn a_lone_request_is_computed_by_all_threads() {
                 assert_eq!(turn.parallel().max_width(), threads);
                 wait_for_width(turn, threads);
                 // Returns only if every thread has come.
-                turn.parallel().for_each(threads, &|_| drop(met.wait()));
+                turn.parallel().for_each(threads, &|_| {
+                    met.wait();
+                });
             });
             let model = place(&Runtime::new().unwrap(), options, "forking", model);
             let mut request = model.request().unwrap();
