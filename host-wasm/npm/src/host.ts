@@ -91,6 +91,8 @@ export class Workers {
   readonly jobs = new Map<number, Job>();
   readonly models = new Map<number, Loading>();
   readonly raw: RawRuntime;
+  /** The number of the engine on this thread, once there has been one. */
+  own: number | undefined;
   #hands: Hands;
   /** By the numbers of the workers. */
   #posts = new Map<number, Post>();
@@ -127,14 +129,15 @@ export class Workers {
   /** A job that is done when this returns, on this thread. `undefined`: nothing has happened, it has to be asked for. */
   atOnce(model: number, inputs: readonly Tensor[], wanted: readonly number[] | undefined): Job | undefined {
     const asked = performance.now();
-    const outputs = this.#posts.get(PAGE)?.agent?.atOnce?.(model, inputs, wanted);
+    const { own = PAGE } = this;
+    const outputs = this.#posts.get(own)?.agent?.atOnce?.(model, inputs, wanted);
     if (!outputs) return undefined;
     const answered = performance.now();
     const computed = answered - asked;
     this.raw.ran_at_once(model, this.took(computed));
     const job: Job = {
       id: this.number(), inputs: [], transfer: [], moves: false, wanted, outputs, model: this.models.get(model)?.name,
-      times: { asked, posted: asked, answered, began: asked, ended: answered, computed, worker: "page" },
+      times: { asked, posted: asked, answered, began: asked, ended: answered, computed, worker: isWorker(own) ? own : "page" },
     };
     this.jobs.set(job.id, job);
     return job;
@@ -202,6 +205,7 @@ export class Workers {
       (agent) => {
         if (this.#closed || this.#posts.get(worker) !== post) return agent.terminate();
         post.agent = agent;
+        if (agent.isHere) this.own = worker;
         agent.onlost = gone;
         agent.channel.receive = (message) => this.#receive(worker, post, message);
       },

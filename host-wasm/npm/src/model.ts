@@ -284,13 +284,13 @@ export class Model {
   }
 
   /**
-   * @internal A job that is done when this returns, if its model is on this thread and nothing is in the way: see
+   * @internal A job that is done when this returns, if an engine on this thread has the model and nothing is in the way: see
    * `engine/once.ts`. `undefined`: it takes the ordinary way, which finds out whatever is wrong.
    */
   atOnce(given: Feeds | readonly Feed[] | ReadonlyMap<string, Feed>, states: ReadonlyMap<string, Tensor>, options: RunOptions): Job | undefined {
     const { host } = this.runtime;
     try {
-      if (!host.isHere(this.#id) || !this.#isPlain || options.transfer || this.stopped(options.signal)) return undefined;
+      if (host.own === undefined || !this.#isPlain || options.transfer || this.stopped(options.signal)) return undefined;
       const map = given instanceof Map ? given : undefined;
       const list = Array.isArray(given);
       if ((map ? map.size : (list ? given : Object.keys(given)).length) !== this.inputs.length) return undefined;
