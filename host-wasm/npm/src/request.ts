@@ -100,12 +100,12 @@ export class InferRequest {
    * In the callback, the run begins when that has returned. Else a start while a run is under way is rejected with `busy`.
    */
   startAsync(options: StartOptions = {}): Promise<Outputs> {
-    const isFree = !(this.#disposed || this.#callback || this.#preparing) && this.#jobs.length === 0;
+    const isFree = !this.#disposed && !this.#preparing && this.#jobs.length === 0;
     const job = isFree ? this.#model.atOnce(this.#inputs, this.#states, options) : undefined;
     if (!job) return this.#start(options);
     this.#jobs.push(job);
     this.#once = "running";
-    const run = NOW.then(() => this.#settled(job, job.error ?? this.#model.stopped(options.signal)));
+    const run = NOW.then(() => this.#end(job, job.error ?? this.#model.stopped(options.signal)));
     this.#latest = run;
     return run;
   }
@@ -185,6 +185,8 @@ export class InferRequest {
   setCallback(callback: Callback | null): void {
     this.#alive();
     this.#callback = callback;
+    // The function that the module calls is the same for all.
+    if (this.#calling) return;
     const wanted = callback !== null || this.#model.states.length > 0;
     try {
       this.#raw.set_callback(wanted ? this.#delivered : undefined);
@@ -300,8 +302,20 @@ export class InferRequest {
     }
   }
 
+  /** A run that was computed at once is over, as the module would have it: the callback is called before the promise settles. */
+  #end(job: Job, error: InferError | undefined): Outputs {
+    this.#once = "delivering";
+    if (this.#callback && this.#delivered(error)) {
+      error ??= new InferError("callback", "the callback threw");
+      // The run that it has asked for does not begin.
+      for (const next of this.#jobs) this.#told.add(next);
+      this.#raw.cancel();
+    }
+    if (this.#once) this.#once = !error ? "done" : error.code === "cancelled" ? "cancelled" : error.code === "timeout" ? "timed-out" : "failed";
+    return this.#settled(job, error);
+  }
+
   #settled(job: Job, thrown: unknown): Outputs {
-    if (this.#once) this.#once = !thrown ? "done" : (thrown as InferError).code === "timeout" ? "timed-out" : "cancelled";
     if (thrown === undefined && this.#last !== job) this.#keep(job);
     this.#jobs.splice(this.#jobs.indexOf(job), 1);
     this.#model.reuse(job);

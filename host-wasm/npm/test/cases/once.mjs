@@ -30,8 +30,11 @@ async function here(t, name, feeds, options) {
     ok(runs < 100_000, "it never moves");
   }
   const messages = () => count;
-  /** Begins runs until one is computed at once, and then does what is done `meanwhile`; gives the promise of that run, in an object. */
-  const begun = async (begin, meanwhile) => {
+  /**
+   * Begins runs until one is computed at once, and then does what is done `meanwhile`; gives the promise of that run, in an object.
+   * After one that was not, there is what is waited for in `between`.
+   */
+  const begun = async (begin, meanwhile, between = () => {}) => {
     for (let tries = 0; tries < 10_000; tries++) {
       const before = count;
       const run = begin();
@@ -41,6 +44,7 @@ async function here(t, name, feeds, options) {
         return { run };
       }
       await run.catch(() => {});
+      await between();
       await turn();
     }
     throw new Error("no run is computed at once");
@@ -127,6 +131,56 @@ test("a request whose run is computed at once is busy until it settles, and can 
   await rejects(ended.run, "disposed");
   await rejects(request.startAsync(), "disposed");
   ok(messages() > 0);
+  runtime.dispose();
+}, MODES);
+
+test("the callback of a run that is computed at once may do what any may", async (t) => {
+  const { runtime, model, begun } = await here(t, "difference", pair(1));
+  const request = model.createInferRequest();
+  for (const [name, tensor] of Object.entries(pair(5))) request.setTensor(name, tensor);
+  let events = [];
+  // What is heard of a run that is computed at once, and of the one that its callback has asked for.
+  const heard = async (callback, meanwhile) => {
+    let second;
+    const again = () => (second = request.startAsync().then(() => events.push("second"), ({ code }) => events.push(`second ${code}`)));
+    const begin = () => {
+      [second, events] = [undefined, []];
+      request.setCallback((error) => {
+        events.push(error ? error.code : "done");
+        if (!second) callback(again);
+      });
+      const run = request.startAsync();
+      run.then(() => events.push("first"), ({ code }) => events.push(`first ${code}`));
+      return run;
+    };
+    await begun(begin, meanwhile, () => request.wait());
+    await request.wait();
+    await second;
+    return events;
+  };
+  equal(await heard(() => equal(request.status, "delivering")), ["done", "first"]);
+  equal(await heard(() => {}, () => request.cancel()), ["cancelled", "first cancelled"]);
+  equal(request.status, "cancelled");
+  equal(await heard((again) => void again()), ["done", "first", "done", "second"], "it is called for both");
+  equal(request.status, "done");
+  equal(await heard((again) => { again(); throw new Error("of the user's own"); }), ["done", "first callback", "second cancelled"]);
+  equal(await heard(() => { throw new Error("again"); }), ["done", "first callback"]);
+  equal(request.status, "failed");
+  // Another callback in its place hears of the run that was begun before.
+  let others = [];
+  await heard((again) => {
+    again();
+    others = [];
+    request.setCallback((error) => others.push(error));
+  });
+  equal(others, [null]);
+  request.setTensor("x", floats(9, 9));
+  request.setCallback((_, request) => request.setTensor("x", floats(3, 3)));
+  equal([...(await request.startAsync()).z.data], [8, 7]);
+  equal([...(await request.startAsync()).z.data], [2, 1]);
+  request.setCallback((_, request) => request.dispose());
+  equal([...(await request.startAsync()).z.data], [2, 1]);
+  await rejects(request.startAsync(), "disposed");
   runtime.dispose();
 }, MODES);
 
