@@ -9,7 +9,7 @@ import { Runtime as RawRuntime } from "../wasm/inferry_wasm.js";
 import { InferError, fromPair, fromWire } from "./errors.js";
 import type { Doing, FromWorker, LoadOptions, NodeProfile, PortInfo, WireInput, WireTensor } from "./messages.js";
 import type { Agent } from "./platform.js";
-import { letGo } from "./tensor.js";
+import { type Tensor, letGo } from "./tensor.js";
 
 /** One run's way: what goes to the worker, and what comes back. */
 export interface Job {
@@ -21,7 +21,7 @@ export interface Job {
   /** Whether what is to be moved was the user's. */
   readonly moves: boolean;
   readonly wanted: readonly number[] | undefined;
-  outputs?: readonly (WireTensor | null)[];
+  outputs?: readonly (WireTensor | Tensor | null)[];
   profile?: readonly NodeProfile[];
   /** The name of its model, once it is sent. */
   model?: string | undefined;
@@ -91,6 +91,8 @@ export class Workers {
   readonly jobs = new Map<number, Job>();
   readonly models = new Map<number, Loading>();
   readonly raw: RawRuntime;
+  /** The number of the engine on this thread, once there has been one. */
+  own: number | undefined;
   #hands: Hands;
   /** By the numbers of the workers. */
   #posts = new Map<number, Post>();
@@ -120,6 +122,23 @@ export class Workers {
   /** A new job. */
   job(inputs: readonly WireInput[], transfer: readonly Transferable[], moves: boolean, wanted: readonly number[] | undefined): Job {
     const job: Job = { id: this.number(), inputs, transfer, moves, wanted, times: { asked: performance.now() } };
+    this.jobs.set(job.id, job);
+    return job;
+  }
+
+  /** A job that is done when this returns, on this thread. `undefined`: nothing has happened, it has to be asked for. */
+  atOnce(model: number, inputs: readonly Tensor[], wanted: readonly number[] | undefined): Job | undefined {
+    const asked = performance.now();
+    const { own = PAGE } = this;
+    const outputs = this.#posts.get(own)?.agent?.atOnce?.(model, inputs, wanted);
+    if (!outputs) return undefined;
+    const answered = performance.now();
+    const computed = answered - asked;
+    this.raw.ran_at_once(model, this.took(computed));
+    const job: Job = {
+      id: this.number(), inputs: [], transfer: [], moves: false, wanted, outputs, model: this.models.get(model)?.name,
+      times: { asked, posted: asked, answered, began: asked, ended: answered, computed, worker: isWorker(own) ? own : "page" },
+    };
     this.jobs.set(job.id, job);
     return job;
   }
@@ -186,6 +205,7 @@ export class Workers {
       (agent) => {
         if (this.#closed || this.#posts.get(worker) !== post) return agent.terminate();
         post.agent = agent;
+        if (agent.isHere) this.own = worker;
         agent.onlost = gone;
         agent.channel.receive = (message) => this.#receive(worker, post, message);
       },

@@ -60,6 +60,9 @@ export interface QueueOptions {
 
 const PRIORITIES = { low: -1, normal: 0, high: 1 } as const;
 
+/** @internal A promise's reaction comes soonest, and still after whoever is at it now. */
+export const NOW = Promise.resolve();
+
 /** Larger buffers are not kept for the next run: they weigh more than they cost. */
 const MOST_KEPT = 65_536;
 
@@ -100,11 +103,17 @@ export class Model {
   readonly raw: RawModel;
   /** The variables as a run of {@link Model.run} begins. */
   readonly #initial: ReadonlyMap<string, Tensor>;
+  /** For each input the name of its variable, if it is one. */
+  readonly #variables: readonly (string | undefined)[];
+  /** Whether all that goes in and out is numbers. */
+  readonly #isPlain: boolean;
   #id: number;
   #queue: RawJobs;
   /** For each input a buffer of an earlier run on this thread, to be filled again: a new one costs as much as a tiny model. */
   #spare: (ArrayBuffer | undefined)[] = [];
   #pending = new Map<number, Pending>();
+  /** How many runs were computed at once and have not settled. */
+  #once = 0;
   #requests = new Set<WeakRef<InferRequest>>();
   #disposed = false;
   #owned: boolean;
@@ -124,7 +133,9 @@ export class Model {
     this.outputs = outputs.filter((_, index) => this.states.every((state) => state.output !== index));
     this.variables = this.states.map((state) => state.name);
     this.#initial = new Map(this.states.map((state) => [state.name, state.initial]));
+    this.#variables = inputs.map((_, index) => this.states.find((state) => state.input === index)?.name);
     this.images = options.images;
+    this.#isPlain = !this.images && [...inputs, ...outputs].every((port) => port.type !== "string");
     this.#id = id;
     this.#owned = options.owned;
     this.raw = runtime.raw(id);
@@ -143,7 +154,19 @@ export class Model {
    * The inputs are copied before this returns; a picture that the browser copies later is taken as it is now. The promise is rejected with an {@link InferError}; one run's error is nobody
    * else's.
    */
-  async run(feeds: Feeds | readonly Feed[], options: RunOptions = {}): Promise<Outputs> {
+  run(feeds: Feeds | readonly Feed[], options: RunOptions = {}): Promise<Outputs> {
+    const job = this.#pending.size > 0 ? undefined : this.atOnce(feeds, this.#initial, options);
+    if (!job) return this.#enqueue(feeds, options);
+    this.#once++;
+    return NOW.then(() => {
+      this.#once--;
+      const error = this.runtime.host.settle(job, this.stopped(options.signal));
+      if (error) throw error;
+      return this.results(job);
+    });
+  }
+
+  async #enqueue(feeds: Feeds | readonly Feed[], options: RunOptions): Promise<Outputs> {
     this.check();
     const { signal, timeout } = options;
     if (signal?.aborted) throw aborted(signal);
@@ -220,7 +243,7 @@ export class Model {
 
   /** How many runs of {@link Model.run} have not settled. */
   get pending(): number {
-    return this.#pending.size;
+    return this.#pending.size + this.#once;
   }
 
   /** Frees the model in all workers. What is pending is rejected with the code `disposed`. */
@@ -248,6 +271,42 @@ export class Model {
   check(): void {
     if (this.#disposed) throw new InferError("disposed", "the model was disposed");
     if (this.runtime.disposed) throw new InferError("disposed", "the runtime was disposed");
+  }
+
+  /** @internal Why a run that nothing else stands in the way of should not end as done, if so. */
+  stopped(signal: AbortSignal | undefined): InferError | undefined {
+    try {
+      this.check();
+      return signal?.aborted ? aborted(signal) : undefined;
+    } catch (error) {
+      return error as InferError;
+    }
+  }
+
+  /**
+   * @internal A job that is done when this returns, if an engine on this thread has the model and nothing is in the way: see
+   * `engine/once.ts`. `undefined`: it takes the ordinary way, which finds out whatever is wrong.
+   */
+  atOnce(given: Feeds | readonly Feed[] | ReadonlyMap<string, Feed>, states: ReadonlyMap<string, Tensor>, options: RunOptions): Job | undefined {
+    const { host } = this.runtime;
+    try {
+      if (host.own === undefined || !this.#isPlain || options.transfer || this.stopped(options.signal)) return undefined;
+      const map = given instanceof Map ? given : undefined;
+      const list = Array.isArray(given);
+      if ((map ? map.size : (list ? given : Object.keys(given)).length) !== this.inputs.length) return undefined;
+      const inputs: Tensor[] = [];
+      const { inputs: ports } = this.ports;
+      let next = 0;
+      for (let index = 0; index < ports.length; index++) {
+        const port = ports[index]!;
+        const variable = this.#variables[index];
+        const feed = variable !== undefined ? states.get(variable) : map ? map.get(port.name) : (given as Feeds)[list ? next++ : port.name];
+        inputs.push(fitting(port, index, feed as Feed));
+      }
+      return host.atOnce(this.#id, inputs, this.#wanted(options.outputs));
+    } catch {
+      return undefined;
+    }
   }
 
   /** @internal What was given, by the names of the inputs. */
@@ -326,13 +385,10 @@ export class Model {
 
   /** While pictures were copied, things may have changed. */
   #still(given: ReadonlyMap<string, Feed>, signal: AbortSignal | undefined): void {
-    try {
-      this.check();
-      if (signal?.aborted) throw aborted(signal);
-    } catch (error) {
-      this.images?.forget(given);
-      throw error;
-    }
+    const error = this.stopped(signal);
+    if (!error) return;
+    this.images?.forget(given);
+    throw error;
   }
 
   #stop(job: Job, error: InferError): void {

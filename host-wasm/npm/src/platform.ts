@@ -3,12 +3,18 @@
  */
 
 import type { Channel, FromWorker, ToWorker } from "./messages.js";
+import type { Tensor } from "./tensor.js";
 
 /** A worker, whatever it is. */
 export interface Agent {
   readonly channel: Channel<FromWorker, ToWorker>;
   /** True: it is on this thread, and buffers that nobody else has need not be moved to it. */
   readonly isHere?: true;
+  /**
+   * Computes a run before it returns, if it is on this thread, has nothing else to do, and that takes a moment only; the inputs fit
+   * the ports and are no strings. `undefined`: nothing has happened, and the run takes a message.
+   */
+  readonly atOnce?: (model: number, inputs: readonly Tensor[], wanted: readonly number[] | undefined) => (Tensor | null)[] | undefined;
   /** Called once if it ends by itself, or cannot begin. */
   onlost: (message: string) => void;
   /** Ends it at once, whatever it does. */

@@ -6,7 +6,7 @@ import { Request as RawRequest } from "../wasm/inferry_wasm.js";
 import { InferError, fromPair } from "./errors.js";
 import type { Job } from "./host.js";
 import type { NodeProfile, PortInfo } from "./messages.js";
-import { type Feeds, type Model, type Outputs, type RunOptions, unknown } from "./model.js";
+import { type Feeds, type Model, NOW, type Outputs, type RunOptions, unknown } from "./model.js";
 import { aborted, late, onAbort } from "./stop.js";
 import { type Feed, type Tensor, fitting, unpack } from "./tensor.js";
 
@@ -34,7 +34,10 @@ export class InferRequest {
   #jobs: Job[] = [];
   /** Stops a run whose pictures are being copied. */
   #preparing: AbortController | undefined;
+  /** May reject. */
   #latest: Promise<unknown> | undefined;
+  /** What became of the latest run, if that was computed at once: the module knows nothing of it. */
+  #once: RequestStatus | undefined;
   #last: Job | undefined;
   /** What the callback threw, for the run that it was called for. */
   #thrown: unknown;
@@ -55,7 +58,7 @@ export class InferRequest {
 
   /** What it is doing at this moment. */
   get status(): RequestStatus {
-    return this.#preparing ? "queued" : (this.#raw.status as RequestStatus);
+    return this.#preparing ? "queued" : (this.#once ?? (this.#raw.status as RequestStatus));
   }
 
   /** The model. */
@@ -96,7 +99,18 @@ export class InferRequest {
    *
    * In the callback, the run begins when that has returned. Else a start while a run is under way is rejected with `busy`.
    */
-  async startAsync(options: StartOptions = {}): Promise<Outputs> {
+  startAsync(options: StartOptions = {}): Promise<Outputs> {
+    const isFree = !this.#disposed && !this.#preparing && this.#jobs.length === 0;
+    const job = isFree ? this.#model.atOnce(this.#inputs, this.#states, options) : undefined;
+    if (!job) return this.#start(options);
+    this.#jobs.push(job);
+    this.#once = "running";
+    const run = NOW.then(() => this.#end(job, job.error ?? this.#model.stopped(options.signal)));
+    this.#latest = run;
+    return run;
+  }
+
+  async #start(options: StartOptions): Promise<Outputs> {
     this.#alive();
     const { signal } = options;
     if (signal?.aborted) throw aborted(signal);
@@ -104,7 +118,7 @@ export class InferRequest {
     const pictures = this.#model.images?.settle(this.#inputs, options.transfer === true);
     if (!pictures) return this.#begin(this.#inputs, options);
     const whole = this.#prepare(pictures, options);
-    this.#latest = whole.catch(() => undefined);
+    this.#latest = whole;
     return whole;
   }
 
@@ -139,6 +153,7 @@ export class InferRequest {
       throw fromPair(thrown);
     }
     this.#jobs.push(job);
+    this.#once = undefined;
     const stop = (error: InferError): void => {
       // One that a callback follows with the next run is over but for its promise; a cancel would hit the next.
       if (this.#jobs.at(-1) !== job) return;
@@ -156,7 +171,7 @@ export class InferRequest {
       clearTimeout(timer);
       deaf();
     });
-    this.#latest = both.catch(() => undefined);
+    this.#latest = both;
     return both;
   }
 
@@ -170,6 +185,8 @@ export class InferRequest {
   setCallback(callback: Callback | null): void {
     this.#alive();
     this.#callback = callback;
+    // The function that the module calls is the same for all.
+    if (this.#calling) return;
     const wanted = callback !== null || this.#model.states.length > 0;
     try {
       this.#raw.set_callback(wanted ? this.#delivered : undefined);
@@ -180,7 +197,7 @@ export class InferRequest {
 
   /** Waits until no run is under way, those that callbacks began included. Never rejects. */
   async wait(): Promise<void> {
-    while (this.#preparing || this.#jobs.length > 0) await this.#latest;
+    while (this.#preparing || this.#jobs.length > 0) await this.#latest?.catch(() => undefined);
   }
 
   /** Waits so many milliseconds at most. */
@@ -198,8 +215,10 @@ export class InferRequest {
   /** Stops the run under way. True when it will end as cancelled; then it never ends as done. */
   cancel(): boolean {
     if (this.#disposed) return false;
-    if (!this.#preparing) return this.#raw.cancel();
-    this.#preparing.abort(new InferError("cancelled", "the request was cancelled"));
+    const error = new InferError("cancelled", "the request was cancelled");
+    if (this.#preparing) this.#preparing.abort(error);
+    else if (this.#once === "running") (this.#jobs[0] as Job).error ??= error;
+    else return this.#raw.cancel();
     return true;
   }
 
@@ -241,7 +260,7 @@ export class InferRequest {
     this.#raw.cancel();
     this.#raw.stop();
     if (this.#jobs.length === 0) this.#raw.free();
-    else void this.#latest?.then(() => this.#raw.free());
+    else void this.#latest?.catch(() => undefined).then(() => this.#raw.free());
   }
 
   [Symbol.dispose](): void {
@@ -281,6 +300,19 @@ export class InferRequest {
       const wire = job.outputs?.[state.output];
       if (wire) this.#states.set(state.name, unpack(wire));
     }
+  }
+
+  /** A run that was computed at once is over, as the module would have it: the callback is called before the promise settles. */
+  #end(job: Job, error: InferError | undefined): Outputs {
+    this.#once = "delivering";
+    if (this.#callback && this.#delivered(error)) {
+      error ??= new InferError("callback", "the callback threw");
+      // The run that it has asked for does not begin.
+      for (const next of this.#jobs) this.#told.add(next);
+      this.#raw.cancel();
+    }
+    if (this.#once) this.#once = !error ? "done" : error.code === "cancelled" ? "cancelled" : error.code === "timeout" ? "timed-out" : "failed";
+    return this.#settled(job, error);
   }
 
   #settled(job: Job, thrown: unknown): Outputs {

@@ -44,7 +44,8 @@ export type TypedArray =
   | Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | BigInt64Array
   | Uint8Array | Uint8ClampedArray | Uint16Array | Uint32Array | BigUint64Array;
 
-const ARRAYS = {
+/** @internal The array that holds the elements of each type. */
+export const ARRAYS = {
   float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array,
   int8: Int8Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array, bool: Uint8Array,
@@ -73,12 +74,21 @@ export class Tensor<T extends ElementType = ElementType> {
    * A tensor over `data`; without `dims`, of one dimension, and of an even number of elements where two share a byte.
    * @throws InferError `invalid-input` when the data does not fit the type or the extents.
    */
-  constructor(type: T, data: TypedArray | readonly (number | bigint | boolean | string)[], dims?: readonly number[]) {
+  constructor(type: T, data: TypedArray | readonly (number | bigint | boolean | string)[], dims?: readonly number[]);
+  /** @internal With `isSound`, of extents that are frozen and data that is known to fit them. */
+  constructor(type: T, data: unknown, dims: readonly number[] | undefined, isSound: boolean);
+  constructor(type: T, data: unknown, dims?: readonly number[], isSound = false) {
+    if (isSound) {
+      this.type = type;
+      this.dims = dims as readonly number[];
+      this.data = data as ElementArrays[T];
+      return;
+    }
     if (type !== "string" && !(type in ARRAYS)) {
       throw new InferError("invalid-input", `no element type is named ${JSON.stringify(type)}`);
     }
     this.type = type;
-    this.data = elements(type, data) as ElementArrays[T];
+    this.data = elements(type, data as TypedArray | readonly unknown[]) as ElementArrays[T];
     this.dims = Object.freeze([...(dims ?? [this.data.length * (isPacked(type) ? 2 : 1)])]);
     if (!this.dims.every((extent) => Number.isSafeInteger(extent) && extent >= 0)) {
       throw new InferError("invalid-input", `extents are whole numbers from 0 on, not [${this.dims}]`);
@@ -123,7 +133,9 @@ export type Feed = Tensor | TypedArray | readonly string[] | ImageFeed;
 
 /** Product of the extents. */
 export function count(dims: readonly number[]): number {
-  return dims.reduce((product, extent) => product * extent, 1);
+  let product = 1;
+  for (let axis = 0; axis < dims.length; axis++) product *= dims[axis]!;
+  return product;
 }
 
 /** Whether two elements share a byte. */
@@ -175,7 +187,8 @@ export function letGo(inputs: readonly WireInput[]): void {
 }
 
 /** A tensor that arrived. */
-export function unpack(wire: WireTensor): Tensor {
+export function unpack(wire: WireTensor | Tensor): Tensor {
+  if (wire instanceof Tensor) return wire;
   if (wire.type === "string") return new Tensor("string", wire.data as readonly string[], wire.dims);
   return new Tensor(wire.type, new ARRAYS[wire.type](wire.data as ArrayBuffer) as TypedArray, wire.dims);
 }
@@ -263,7 +276,8 @@ function asTensor(port: PortInfo, index: number, feed: Feed): Tensor {
 function fit(port: PortInfo, index: number, tensor: Tensor): void {
   if (tensor.type !== port.type) throw new InferError("invalid-input", `${show("input", index, port)} takes ${port.type}, not ${tensor.type}`);
   const { dims } = port;
-  const fits = dims === null || dims.length === tensor.dims.length && dims.every((extent, i) => extent === null || extent === tensor.dims[i]);
+  let fits = dims === null || dims.length === tensor.dims.length;
+  for (let i = 0; fits && dims && i < dims.length; i++) fits = dims[i] === null || dims[i] === tensor.dims[i];
   if (!fits) {
     const wanted = dims?.map((extent) => extent ?? "?").join(", ");
     throw new InferError("invalid-input", `${show("input", index, port)} takes the shape [${wanted}], not [${tensor.dims.join(", ")}]`);

@@ -94,6 +94,16 @@ impl Fleet {
         }
     }
 
+    /// The page has computed a run of the model within the call that asked for it, which this book never saw, in so many
+    /// milliseconds.
+    pub(crate) fn ran_at_once(&mut self, model: u32, took: f64) {
+        let Some(page) = &mut self.page else { return };
+        if page.gauges.get_mut(&model).is_some_and(|gauge| gauge.ran_here(took)) {
+            page.unload(model, &mut self.commands);
+            self.arrange();
+        }
+    }
+
     /// The page has loaded the model, or could not: then it stays in workers. One that is not wanted any more is being unloaded.
     pub(super) fn loaded_here(&mut self, model: u32, is_loaded: bool) {
         let Some(page) = &mut self.page else { return };
@@ -285,6 +295,27 @@ mod tests {
         // It may come again, after more of short ones.
         assert_eq!(prove(&mut fleet, 7), [Command::Spawn { worker: PAGE }]);
         assert_eq!(fleet.len(), 1, "the page's engine is no worker");
+    }
+
+    #[test]
+    fn runs_that_are_computed_at_once_count_as_the_page_s_own() {
+        let mut fleet = moved(1);
+        fleet.ran_at_once(8, LONG);
+        for _ in 0..10 {
+            fleet.ran_at_once(7, LONG);
+            fleet.ran_at_once(7, SHORT);
+            fleet.ran_at_once(7, SHORT);
+        }
+        assert_eq!(commands(&mut fleet), [], "each was forgiven");
+        fleet.ran_at_once(7, LONG);
+        fleet.ran_at_once(7, LONG);
+        assert_eq!(
+            commands(&mut fleet),
+            [Command::Unload { worker: PAGE, model: 7 }, Command::End { worker: PAGE }]
+        );
+        fleet.ran_at_once(7, LONG);
+        assert_eq!(run(&mut fleet, 7, LONG), 0, "it is gone");
+        assert_eq!(commands(&mut fleet), []);
     }
 
     #[test]

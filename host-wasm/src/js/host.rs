@@ -1,6 +1,6 @@
 //! What the facade does for this module: the only calls out.
 
-use js_sys::Function;
+use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -37,20 +37,27 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn refuse(this: &Host, model: u32, lost: bool);
 
-    #[wasm_bindgen(js_name = queueMicrotask)]
-    fn queue_microtask(task: &Function);
+    #[wasm_bindgen(extends = js_sys::Object)]
+    type Resolved;
+
+    /// What it gives is of no use to anybody, and so never comes here.
+    #[wasm_bindgen(method)]
+    fn then(this: &Resolved, task: &Function);
 }
 
 /// Calls `run` when whatever runs now has returned to the event loop.
 pub(crate) fn microtask(run: fn()) {
     thread_local! {
-        static RUN: std::cell::OnceCell<(fn(), Function)> = const { std::cell::OnceCell::new() };
+        static RUN: std::cell::OnceCell<(fn(), Function, Resolved)> = const { std::cell::OnceCell::new() };
     }
     RUN.with(|cell| {
         // Made once: a closure for each task would have to be freed by its own call.
-        let (made_for, function) =
-            cell.get_or_init(|| (run, Closure::<dyn Fn()>::new(run).into_js_value().unchecked_into()));
+        let (made_for, function, resolved) = cell.get_or_init(|| {
+            let function = Closure::<dyn Fn()>::new(run).into_js_value().unchecked_into();
+            (run, function, Promise::resolve(&JsValue::UNDEFINED).unchecked_into())
+        });
         debug_assert!(std::ptr::fn_addr_eq(*made_for, run), "there is one queue of tasks");
-        queue_microtask(function);
+        // A promise's reaction: `queueMicrotask` takes browsers several times as long.
+        resolved.then(function);
     });
 }

@@ -115,6 +115,11 @@ impl Runtime {
         self.0.with(|fleet| fleet.answer(worker, run, Answer::Done, Some(took)));
     }
 
+    /// The page has computed a run of the model without asking, in so many milliseconds: see `npm/src/engine/once.ts`.
+    pub fn ran_at_once(&self, model: u32, took: f64) {
+        self.0.with(|fleet| fleet.ran_at_once(model, took));
+    }
+
     /// A worker has not come to an end of a run within one slice.
     pub fn overrun(&self, worker: u32, run: u32) {
         self.0.with(|fleet| fleet.overrun(worker, run));

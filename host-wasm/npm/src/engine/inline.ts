@@ -3,13 +3,15 @@
  *
  * Messages go both ways as they do with a worker, in order. But they are read in the
  * turn of the event loop that they are sent in, for as long as a slice; then the next ones wait for a turn of their own. So
- * many small runs in a row cost little more than what they compute, and the page still has its turns.
+ * many small runs in a row cost little more than what they compute, and the page still has its turns. When no message is on
+ * its way, who has a short run may have it computed without any (`once.ts`), within the same slice.
  *
  * The thread is shared in slices, so an `open` with a slice of 0 would block it for a whole run.
  */
 
 import type { Channel, FromWorker, ToWorker } from "../messages.js";
 import type { Agent } from "../platform.js";
+import { Once } from "./once.js";
 import { pause } from "./pause.js";
 import { serve } from "./serve.js";
 
@@ -20,8 +22,13 @@ const TURN = 2;
 export function inlineAgent(): Agent {
   const engine: Channel<ToWorker, FromWorker> = { send: (message) => turns.answer(message), receive: () => {} };
   const turns = new Turns((message) => engine.receive(message), (message) => agent.channel.receive(message));
+  const once = new Once();
   const agent: Agent = {
     isHere: true,
+    atOnce: (model, inputs, wanted) => {
+      if (!turns.isFree()) return undefined;
+      return server.lend(model, (engine, session) => once.run(engine, session, inputs, wanted));
+    },
     channel: {
       send: (message, transfer = []) => {
         // What is moved is taken from its owner; all else is ours already.
@@ -33,10 +40,10 @@ export function inlineAgent(): Agent {
     onlost: () => {},
     terminate: () => {
       turns.end();
-      end();
+      server.end();
     },
   };
-  const end = serve(engine, { tellsOverruns: true });
+  const server = serve(engine, { tellsOverruns: true });
   return agent;
 }
 
@@ -47,6 +54,8 @@ class Turns {
   #due: ToWorker[] = [];
   #answers: FromWorker[] = [];
   #began = 0;
+  /** Whether others have had a turn since. */
+  #isOver = true;
   #isScheduled = false;
   #isEnded = false;
 
@@ -59,6 +68,21 @@ class Turns {
     if (this.#isEnded) return;
     this.#due.push(message);
     this.#schedule();
+  }
+
+  /** Whether nothing is on its way, and it is still our turn or again. */
+  isFree(): boolean {
+    if (this.#isScheduled || this.#isEnded) return false;
+    if (performance.now() - this.#began < TURN) return true;
+    if (!this.#isOver) return false;
+    this.#begin();
+    return true;
+  }
+
+  #begin(): void {
+    this.#began = performance.now();
+    this.#isOver = false;
+    void pause().then(() => (this.#isOver = true));
   }
 
   /** What the engine says while it reads a message is told when it has read it, and it may be told the next. */
@@ -84,7 +108,7 @@ class Turns {
   }
 
   #turn = (): void => {
-    this.#began = performance.now();
+    this.#begin();
     this.#deliver();
   };
 

@@ -32,7 +32,7 @@ interface Job {
 }
 
 /** A model as this worker runs it. */
-interface Session {
+export interface Session {
   readonly request: number;
   readonly inputs: readonly PortInfo[];
   readonly outputs: readonly PortInfo[];
@@ -44,14 +44,15 @@ interface Wishes {
   readonly tellsOverruns?: boolean;
 }
 
-/** Serves the page at the other end of a channel, for as long as it sends messages; gives what ends it at once. */
-export function serve(channel: Channel<ToWorker, FromWorker>, wishes: Wishes = {}): () => void {
+/** Serves the page at the other end of a channel, for as long as it sends messages. */
+export function serve(channel: Channel<ToWorker, FromWorker>, wishes: Wishes = {}): Server {
   const server = new Server(channel, wishes);
   channel.receive = (message) => server.receive(message);
-  return () => server.end();
+  return server;
 }
 
-class Server {
+/** What answers the messages. */
+export class Server {
   readonly #channel: Channel<ToWorker, FromWorker>;
   readonly #tellsOverruns: boolean;
   readonly #pause = makePause();
@@ -105,6 +106,18 @@ class Server {
   end(): void {
     if (this.#job !== undefined) this.#job.cancelled = true;
     this.#leave();
+  }
+
+  /** Lends the engine to who is on its thread, if there is nothing to do, nor to measure. What `use` throws has damaged it. */
+  lend<R>(model: number, use: (engine: Instance, session: Session) => R): R | undefined {
+    const session = this.#sessions.get(model);
+    if (this.#job || !session || this.#profiled.has(model)) return undefined;
+    try {
+      return use(this.#running(), session);
+    } catch (error) {
+      this.#break(error);
+      return undefined;
+    }
   }
 
   /** Cancels what is being worked on, and answers what waits, if it is meant. */

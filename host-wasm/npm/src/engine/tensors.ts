@@ -12,7 +12,8 @@ import { imageTensor } from "./image.js";
 import type { Instance } from "./instance.js";
 import { decodeStrings, encodeStrings } from "./strings.js";
 
-const CODES: ReadonlyMap<ElementType, number> = new Map(ELEMENTS.map((type, code) => [type, code]));
+/** The numbers of element types. */
+export const CODES: ReadonlyMap<ElementType, number> = new Map(ELEMENTS.map((type, code) => [type, code]));
 
 /** Writes the inputs of a run. */
 export function writeInputs(engine: Instance, request: number, ports: readonly PortInfo[], inputs: readonly WireInput[]): void {
