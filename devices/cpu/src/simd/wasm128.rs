@@ -189,6 +189,7 @@ impl Simd for Wasm128 {
         fn shl_i32(a: v128, bits: u32) -> v128 { i32x4_shl(a, bits) }
         fn shr_i32(a: v128, bits: u32) -> v128 { i32x4_shr(a, bits) }
         fn shr_u32(a: v128, bits: u32) -> v128 { u32x4_shr(a, bits) }
+        fn dot_words(a: v128, b: v128, sum: v128) -> v128 { i32x4_add(sum, i32x4_dot_i16x8(a, b)) }
         fn sum_i32(a: v128) -> i32 { fold!(a, i32x4_add, i32x4_extract_lane::<0>) }
 
         fn to_bits(a: v128) -> v128 { a }

@@ -10,13 +10,13 @@
 //! Products of bytes are added up in `i32`, exactly; [`finish`] turns sums into bytes again, so that between layers a quarter
 //! of the memory goes to and fro. Signed images are read with their highest bit flipped, which adds 128 to them and to their
 //! zero point; what the zero point adds to a sum depends only on the channel and is taken off beforehand. Where products read
-//! bytes as signed ones ([`dots`]), it is unsigned images that are flipped.
+//! bytes as signed ones ([`dots`]), it is unsigned images that are flipped. Where they read words, which is in browsers on
+//! processors without AVX-VNNI and without relaxed SIMD, images are widened by the phase that adds padding, and weights beforehand.
 //!
 //! Where the run quantises dynamically, its scale and zero point are inputs ([`start`]) and results are real numbers, of which [`pool`] takes the
 //! largest as it does of bytes.
 //!
-//! The pass `channels_last` makes these operators where [`pays`] says so. In browsers they are compiled with relaxed SIMD only:
-//! without it products of bytes are several instructions, and the float kernels are there anyway.
+//! The pass `channels_last` makes these operators where [`pays`] says so.
 //!
 //! # Evidence
 //!
@@ -79,10 +79,8 @@ use start::Start;
 
 /// Whether quantised models are faster with these kernels than with floats.
 pub(crate) fn pays(isa: Isa) -> bool {
-    if cfg!(target_arch = "wasm32") {
-        return dots(isa).is_some();
-    }
-    matches!(isa.level(), Level::Avx512Vnni | Level::NeonI8mm)
+    cfg!(all(target_arch = "wasm32", target_feature = "simd128"))
+        || matches!(isa.level(), Level::Avx512Vnni | Level::NeonI8mm)
 }
 
 /// Builds the kernel of a [`ByteConv`].
@@ -105,13 +103,14 @@ pub(super) fn byte_conv(op: &ByteConv, node: &Builder<'_>) -> Built {
     if !divides || *depth == 0 || node.output(0).1[..] != output[..] {
         return Err(misfit());
     }
-    let dots = dots(node.isa).ok_or_else(|| form("bytes whose products are not exact here"))?;
+    let dots = dots(node.isa);
     let signed = if dots == Dots::Signed { 0x80 } else { 0 };
     let problem = Problem {
         geometry,
         groups,
         features: features / groups,
         flip: flip(x.element) ^ signed,
+        words: dots == Dots::Words,
         apart: op.apart.then_some(channels),
     };
     let weights =
@@ -181,17 +180,20 @@ impl<'a> Weights<'a> {
     fn layout(&self, problem: &Problem, isa: Isa) -> Layout {
         let places = problem.places();
         let again = match Numbers::<i16>::of(self.tensor) {
-            Some(values) => again(values.iter().copied().map(i32::from), self.taps, &places),
-            None => Vec::new(),
+            Some(values) if !problem.words() => {
+                again(values.iter().copied().map(i32::from), self.taps, &places)
+            }
+            _ => Vec::new(),
         };
+        let words = problem.words();
         let (groups, features, lanes) = (problem.groups, problem.features, Sizes::of(isa).lanes);
-        Layout { groups, features, taps: self.taps, lanes, places, again }
+        Layout { groups, features, taps: self.taps, lanes, words, places, again }
     }
 
     /// Packed once for all plans and requests: the layout hangs on the lanes, the groups, and on which weights are
     /// neighbours.
     fn packed(&self, layout: &Layout, node: &Builder<'_>) -> Arc<Packed> {
-        let sizes = [layout.lanes as u32, layout.groups as u32];
+        let sizes = [layout.lanes as u32, layout.groups as u32, layout.step() as u32];
         let parts = sizes.iter().chain(&layout.places);
         let tag =
             parts.fold(0x6279_7466, |tag: u64, part| tag.wrapping_mul(0x100_0000_01b3) ^ u64::from(*part));

@@ -7,7 +7,7 @@ use inferry_engine::op::{ByteConv, ByteMaxPool, ByteMean, Op, Padding, Rounding,
 
 use crate::isa::Isa;
 use crate::kernel::testing::{run_with_constants, tensor};
-use crate::simd::{SIGNED, dots};
+use crate::simd::{Dots, SIGNED, WORDS, dots};
 
 struct Case {
     /// `[N, spatial..., C]`
@@ -278,19 +278,14 @@ impl Case {
                 .to_vec();
         inputs.extend(of_run.into_iter().flatten().map(Some));
         let element = form.target.unwrap_or(ElementType::F32);
-        let portable = Isa::portable();
-        for (isa, signed) in
-            Isa::detect_for_tests().into_iter().map(|isa| (isa, false)).chain([(portable, true)])
-        {
-            SIGNED.set(signed);
-            // Products of an engine of WebAssembly may saturate: then there are no such kernels.
-            if dots(isa).is_none() {
-                continue;
-            }
+        let all = Isa::detect_for_tests().into_iter();
+        let ways = all.flat_map(|isa| [(isa, dots(isa)), (isa, Dots::Words)]);
+        for (isa, way) in ways.chain([(Isa::portable(), Dots::Signed)]) {
+            (SIGNED.set(way == Dots::Signed), WORDS.set(way == Dots::Words));
             let output = (element, Shape::new(&output).unwrap());
             let results = run_with_constants(&op, &inputs, &[1, 2, 3, 4], &[output], isa);
-            SIGNED.set(false);
-            let isa = (isa.level(), signed);
+            (SIGNED.set(false), WORDS.set(false));
+            let isa = (isa.level(), way);
             assert_eq!(values(&results[0]), wanted, "{isa:?} {:?} {:?} {:?}", self.x, self.w, op);
         }
     }
