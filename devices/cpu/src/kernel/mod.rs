@@ -15,7 +15,6 @@ mod attention;
 mod batch_norm;
 mod binary;
 mod bits;
-#[cfg(any(not(target_arch = "wasm32"), target_feature = "relaxed-simd"))]
 pub(crate) mod bytes;
 mod cast;
 mod choice;
@@ -253,15 +252,8 @@ pub fn knows(op: &dyn Op) -> bool {
 }
 
 /// The passes that make operators over bytes, where their kernels exist and pay.
-#[cfg(any(not(target_arch = "wasm32"), target_feature = "relaxed-simd"))]
 pub(crate) fn over_bytes(isa: Isa) -> Option<&'static OverBytes> {
     bytes::pays(isa).then_some(&inferry_engine::passes::OVER_BYTES)
-}
-
-/// Without relaxed SIMD products of bytes never pay in browsers: their kernels are not compiled.
-#[cfg(all(target_arch = "wasm32", not(target_feature = "relaxed-simd")))]
-pub(crate) fn over_bytes(_: Isa) -> Option<&'static OverBytes> {
-    None
 }
 
 /// Builds the kernel of a node.
@@ -292,11 +284,8 @@ static REGISTRY: &[Entry] = &[
     entry!(op::Binary, binary::binary),
     entry!(op::Bitwise, bits::bitwise),
     entry!(op::BitwiseNot, bits::not),
-    #[cfg(any(not(target_arch = "wasm32"), target_feature = "relaxed-simd"))]
     entry!(op::ByteConv, bytes::byte_conv),
-    #[cfg(any(not(target_arch = "wasm32"), target_feature = "relaxed-simd"))]
     entry!(op::ByteMaxPool, bytes::max_pool),
-    #[cfg(any(not(target_arch = "wasm32"), target_feature = "relaxed-simd"))]
     entry!(op::ByteMean, bytes::mean),
     entry!(op::Cast, cast::cast),
     entry!(op::CastLike, cast::cast_like),

@@ -39,6 +39,8 @@ mod wasm128;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+#[cfg(test)]
+pub(crate) use dots::WORDS;
 pub use dots::{Dots, dots};
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 pub use neon::Neon;
@@ -473,7 +475,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sum_i32(self, a: Self::I32) -> i32;
 
     /// Adds to each lane of `sum` the products of the four bytes in that lane of `a`, which are signed or not as [`dots`] says,
-    /// and the four signed bytes in that lane of `b`; exact but for wrapping, where `dots` says anything. One instruction with
+    /// and the four signed bytes in that lane of `b`; exact but for wrapping, unless `dots` says not to use it. One instruction with
     /// VNNI, I8MM and relaxed SIMD, about eight otherwise: see [`dispatch_bytes`].
     #[inline(always)]
     fn dot(self, a: Self::I32, b: Self::I32, sum: Self::I32) -> Self::I32 {
@@ -489,6 +491,15 @@ pub trait Simd: Copy + Send + Sync + 'static {
         // SAFETY: as this function.
         let a = self.splat_i32(unsafe { at.cast::<i32>().read_unaligned() });
         [self.dot(a, b[0], sums[0]), self.dot(a, b[1], sums[1])]
+    }
+
+    /// Adds to each lane of `sum` the products of the two signed words in that lane of `a` and of `b`, wrapping; neither operand
+    /// has two of the smallest word in a lane. Two instructions in WebAssembly.
+    #[inline(always)]
+    fn dot_words(self, a: Self::I32, b: Self::I32, sum: Self::I32) -> Self::I32 {
+        let low = self.mul_i32(self.shr_i32(self.shl_i32(a, 16), 16), self.shr_i32(self.shl_i32(b, 16), 16));
+        let high = self.mul_i32(self.shr_i32(a, 16), self.shr_i32(b, 16));
+        self.add_i32(sum, self.add_i32(low, high))
     }
 
     // ---- between the two ----

@@ -1,7 +1,7 @@
 //! Convolution as a product of matrices: pixels on the left, weights on the right.
 //!
 //! ```text
-//!  phase 0, if windows look beyond the image: the image with its padding ─▶ workspace
+//!  phase 0, if windows look beyond the image, or words are read: the image with its padding ─▶ workspace
 //!  phase 1: tiles of pixels x channels ─▶ sums ─▶ finish ─▶ bytes
 //! ```
 //!
@@ -34,21 +34,38 @@ pub(super) struct Problem {
     pub(super) features: usize,
     /// What is flipped to read bytes as products do.
     pub(super) flip: u8,
+    /// Whether products are of words.
+    pub(super) words: bool,
     /// How many channels there are apart, in an image that is woven together first; the geometry then has four.
     pub(super) apart: Option<usize>,
 }
 
 /// Channels of an image that is woven together.
 pub(super) const WOVEN: usize = 4;
+/// Whether this build may multiply bytes as words, and as bytes: what it never does need not be compiled.
+const WORDS: bool = cfg!(any(target_arch = "wasm32", test));
+const BYTES: bool = cfg!(any(not(target_arch = "wasm32"), target_feature = "relaxed-simd", test));
 
 impl Problem {
+    /// Whether products are of words.
+    #[inline(always)]
+    pub(super) fn words(&self) -> bool {
+        WORDS && (self.words || !BYTES)
+    }
+
+    /// Bytes of an element where products read it.
+    #[inline(always)]
+    pub(super) fn width(&self) -> usize {
+        if self.words() { size_of::<u16>() } else { 1 }
+    }
+
     /// Input channels of a group.
     #[inline]
     pub(super) fn depth(&self) -> usize {
         self.geometry.channels / self.groups
     }
 
-    /// Neighbouring bytes that belong to a window, and how many such runs a row of the window has.
+    /// Neighbouring elements that belong to a window, and how many such runs a row of the window has.
     #[inline]
     fn runs(&self) -> (usize, usize) {
         let columns = &self.geometry.columns;
@@ -58,18 +75,18 @@ impl Problem {
         }
     }
 
-    /// For each byte of each step the place of its weight among those of an output channel.
+    /// For each tap of each step the place of its weight among those of an output channel.
     pub(super) fn places(&self) -> Vec<u32> {
         let (columns, depth) = (self.geometry.columns.kernel, self.depth());
         let (run, runs) = self.runs();
-        let steps = run.next_multiple_of(4);
+        let steps = run.next_multiple_of(4 / self.width());
         let at = |index: usize| {
             let (row, rest) = (index / (runs * steps), index % (runs * steps));
-            let (tap, byte) = (rest / steps, rest % steps);
-            if byte >= run {
+            let (tap, place) = (rest / steps, rest % steps);
+            if place >= run {
                 return NONE;
             }
-            let (column, channel) = if runs == 1 { (byte / depth, byte % depth) } else { (tap, byte) };
+            let (column, channel) = if runs == 1 { (place / depth, place % depth) } else { (tap, place) };
             if self.apart.is_some_and(|channels| channel >= channels) {
                 return NONE;
             }
@@ -81,27 +98,60 @@ impl Problem {
     /// Whether the image can be read where it is.
     #[inline]
     fn in_place(&self) -> bool {
-        let Geometry { rows, columns, .. } = &self.geometry;
-        self.flip == 0
-            && self.apart.is_none()
-            && rows.inside()
-            && columns.inside()
-            && self.runs().0.is_multiple_of(4)
+        self.flip == 0 && !self.words() && self.is_bare() && self.runs().0.is_multiple_of(4)
+    }
+
+    /// Whether windows look at the elements of the image and at nothing else.
+    #[inline]
+    fn is_bare(&self) -> bool {
+        self.apart.is_none() && self.geometry.rows.inside() && self.geometry.columns.inside()
     }
 
     /// Bytes from one row of the image to the next, and from one image to the next, where tiles read it.
     #[inline]
     fn pitch(&self) -> [usize; 2] {
         let Geometry { rows, columns, channels, .. } = &self.geometry;
-        match self.in_place() {
-            true => [columns.input * channels, rows.input * columns.input * channels],
-            false => [columns.reach() * channels, rows.reach() * columns.reach() * channels],
+        let pixel = channels * self.width();
+        match self.in_place() || (self.words() && self.is_bare()) {
+            true => [columns.input * pixel, rows.input * columns.input * pixel],
+            false => [columns.reach() * pixel, rows.reach() * columns.reach() * pixel],
         }
+    }
+
+    /// Elements of all images that are widened as they are, without padding.
+    fn bare(&self) -> Option<usize> {
+        let Geometry { images, rows, columns, channels } = &self.geometry;
+        (self.words() && self.is_bare()).then(|| images * rows.input * columns.input * channels)
+    }
+}
+
+/// An element where products read it.
+trait Cell: bytemuck::Pod + Send + Sync + From<u8> {
+    /// Takes bytes over, flipped.
+    fn take(to: &mut [Self], from: &[u8], flip: u8);
+}
+
+impl Cell for u8 {
+    #[inline]
+    fn take(to: &mut [u8], from: &[u8], flip: u8) {
+        to.copy_from_slice(from);
+        if flip != 0 {
+            to.iter_mut().for_each(|byte| *byte ^= flip);
+        }
+    }
+}
+
+impl Cell for u16 {
+    #[inline]
+    fn take(to: &mut [u16], from: &[u8], flip: u8) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = u16::from(from ^ flip));
     }
 }
 
 /// The last step of a window reads so many bytes beyond the image.
 const SLACK: usize = 64;
+/// Elements that are widened at a time.
+const PIECE: usize = 1 << 14;
 /// Roughly the nanoseconds of a tile. In tests small images are cut as well.
 const TILE_NS: u64 = if cfg!(test) { 50 } else { 60_000 };
 
@@ -175,8 +225,8 @@ impl Convolution {
         for row in 0..geometry.rows.kernel {
             for tap in 0..runs {
                 let start = row * geometry.rows.dilation * pitch
-                    + tap * geometry.columns.dilation * geometry.channels;
-                for step in 0..run.div_ceil(4) {
+                    + tap * geometry.columns.dilation * geometry.channels * problem.width();
+                for step in 0..run.div_ceil(4 / problem.width()) {
                     table.push(u32::try_from(start + 4 * step).ok()?);
                 }
             }
@@ -217,7 +267,9 @@ impl Convolution {
         let tiles =
             geometry.images * groups * pixels.div_ceil(tile_pixels) * features.div_ceil(tile_features);
         let mut phases = vec![];
-        if !problem.in_place() {
+        if let Some(bare) = problem.bare() {
+            phases.push(Phase::tiles(bare.div_ceil(PIECE), PIECE as u64 / 16));
+        } else if !problem.in_place() {
             let rows = geometry.images * geometry.rows.reach();
             phases.push(Phase::tiles(rows, (pitch as u64 / 16).max(1)));
         }
@@ -237,14 +289,20 @@ impl Convolution {
         }))
     }
 
-    /// Copies a row of an image into the workspace, with its padding.
-    fn pad(&self, io: &Io<'_>, row: usize) {
+    /// Copies a row of an image into the workspace, with its padding, or a piece of images without.
+    fn pad<T: Cell>(&self, io: &Io<'_>, row: usize) {
+        if let Some(bare) = self.problem.bare() {
+            let piece = row * PIECE..((row + 1) * PIECE).min(bare);
+            let from = &io.input::<u8>(0)[piece.clone()];
+            // SAFETY: each piece is one tile's.
+            return T::take(unsafe { io.shared_workspace().range(piece) }, from, self.problem.flip);
+        }
         let Geometry { rows, columns, channels, .. } = &self.problem.geometry;
-        let [pitch, _] = self.problem.pitch();
+        let pitch = self.problem.pitch()[0] / size_of::<T>();
         let (image, row_of) = (row / rows.reach(), row % rows.reach());
         // SAFETY: each row is one tile's.
-        let to = unsafe { io.shared_workspace::<u8>().range(row * pitch..(row + 1) * pitch) };
-        let padding = self.start.zero(io) ^ self.problem.flip;
+        let to: &mut [T] = unsafe { io.shared_workspace().range(row * pitch..(row + 1) * pitch) };
+        let padding = T::from(self.start.zero(io) ^ self.problem.flip);
         if let Some(channels) = self.problem.apart {
             return self.weave(io, channels, [image, row_of], to);
         }
@@ -255,17 +313,14 @@ impl Convolution {
         let count = (columns.input * channels).min(rest.len());
         let (middle, behind) = rest.split_at_mut(count);
         before.fill(padding);
-        middle.copy_from_slice(&from[..count]);
-        if self.problem.flip != 0 {
-            middle.iter_mut().for_each(|byte| *byte ^= self.problem.flip);
-        }
+        T::take(middle, &from[..count], self.problem.flip);
         behind.fill(padding);
     }
 
     /// As [`Convolution::pad`], from channels that lie apart.
-    fn weave(&self, io: &Io<'_>, channels: usize, [image, row]: [usize; 2], to: &mut [u8]) {
+    fn weave<T: Cell>(&self, io: &Io<'_>, channels: usize, [image, row]: [usize; 2], to: &mut [T]) {
         let Geometry { rows, columns, .. } = &self.problem.geometry;
-        let padding = self.start.zero(io) ^ self.problem.flip;
+        let padding = T::from(self.start.zero(io) ^ self.problem.flip);
         let Some(row) = row.checked_sub(rows.begin).filter(|row| *row < rows.input) else {
             return to.fill(padding);
         };
@@ -335,7 +390,7 @@ impl Convolution {
         // SAFETY: `from.image` is the image, or its padded copy with slack behind it, and the offsets are those of pixels whose windows
         // lie within; `place` is that of a whole vector of packed weights, and of a second one if there are more channels;
         // `sums` has room for the largest tile.
-        unsafe { micro::compute(simd, part.count, part.two, &tile) };
+        unsafe { micro::compute(simd, part.count, part.two, self.problem.words(), &tile) };
         let all = groups * features;
         let out = part.out * all + part.group * features + part.feature;
         for vector in 0..if part.two { 2 } else { 1 } {
@@ -385,19 +440,20 @@ struct Part {
 }
 
 /// Puts the bytes of four lines side by side.
-struct Weave<'a> {
+struct Weave<'a, T> {
     lines: [&'a [u8]; WOVEN],
-    to: &'a mut [u8],
+    to: &'a mut [T],
     flip: u8,
 }
 
-impl Vectorized for Weave<'_> {
+impl<T: Cell> Vectorized for Weave<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let count = self.lines.iter().map(|line| line.len()).min().unwrap_or(0).min(self.to.len() / WOVEN);
         let flips = simd.splat_i32(i32::from_le_bytes([self.flip; 4]));
+        let words = size_of::<T>() > 1;
         for at in (0..count).step_by(S::LANES) {
             let left = S::LANES.min(count - at);
             // SAFETY: each line has `left` bytes from `at` on, and there is room for four times as many.
@@ -413,9 +469,21 @@ impl Vectorized for Weave<'_> {
                 } else {
                     (load(0), load(1), load(2), load(3))
                 };
+                let to = self.to.as_mut_ptr().add(at * WOVEN).cast::<i32>();
+                if words {
+                    let flips = simd.and_i32(flips, simd.splat_i32(0x00ff_00ff));
+                    let first = simd.xor_i32(simd.or_i32(a, simd.shl_i32(b, 16)), flips);
+                    let second = simd.xor_i32(simd.or_i32(c, simd.shl_i32(d, 16)), flips);
+                    let (low, high) = simd.interleave(simd.of_bits(first), simd.of_bits(second));
+                    let (low, high) = (simd.to_bits(low), simd.to_bits(high));
+                    simd.store_ptr_partial_i32(low, to, S::LANES.min(2 * left));
+                    if 2 * left > S::LANES {
+                        simd.store_ptr_partial_i32(high, to.add(S::LANES), 2 * left - S::LANES);
+                    }
+                    continue;
+                }
                 let (b, c, d) = (simd.shl_i32(b, 8), simd.shl_i32(c, 16), simd.shl_i32(d, 24));
                 let woven = simd.xor_i32(simd.or_i32(simd.or_i32(a, b), simd.or_i32(c, d)), flips);
-                let to = self.to.as_mut_ptr().add(at * WOVEN).cast::<i32>();
                 if left == S::LANES {
                     simd.store_ptr_i32(woven, to);
                 } else {
@@ -441,9 +509,9 @@ impl Places {
         let geometry = &problem.geometry;
         let [pitch, size] = problem.pitch();
         let (row, column) = (pixel / geometry.columns.output, pixel % geometry.columns.output);
-        let column_step = geometry.columns.stride * geometry.channels;
+        let column_step = geometry.columns.stride * geometry.channels * problem.width();
         let row_step = geometry.rows.stride * pitch;
-        let row_start = image * size + row * row_step + group * problem.depth();
+        let row_start = image * size + row * row_step + group * problem.depth() * problem.width();
         let at = row_start + column * column_step;
         Places { row_start, at, column, columns: geometry.columns.output, column_step, row_step }
     }
@@ -478,7 +546,10 @@ impl Kernel for Convolution {
 
     fn run(&self, phase: usize, io: &mut Io<'_>) {
         if phase + 1 < self.phases.len() {
-            return io.tiles().for_each(|row| self.pad(io, row));
+            return match self.problem.words() {
+                true => io.tiles().for_each(|row| self.pad::<u16>(io, row)),
+                false => io.tiles().for_each(|row| self.pad::<u8>(io, row)),
+            };
         }
         struct Tiles<'a, 'io>(&'a Convolution, &'a mut Io<'io>);
         impl Vectorized for Tiles<'_, '_> {

@@ -9,7 +9,7 @@
 //!
 //! For a row of outputs and a vector of channels, up to four rows of the image are woven together once, each lane holding a
 //! column of its channel; padding is woven in. Every output is then a dot product for each column of the window, and each
-//! woven column serves all windows that it lies under.
+//! woven column serves all windows that it lies under. Where products are of words, two rows are woven.
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
@@ -26,8 +26,14 @@ use crate::isa::Isa;
 use crate::kernel::{Kernel, Phase};
 use crate::simd::{MOST_LANES, Simd, Vectorized, dispatch_bytes};
 
-/// Rows that a lane has bytes for.
+/// The most rows that a lane has room for.
 const WOVEN: usize = 4;
+
+/// Rows that a lane has room for.
+#[inline(always)]
+fn together(problem: &Problem) -> usize {
+    WOVEN / problem.width()
+}
 /// Roughly the nanoseconds of a tile. In tests small images are cut as well.
 const TILE_NS: usize = if cfg!(test) { 50 } else { 60_000 };
 
@@ -50,15 +56,16 @@ pub(super) fn suits(problem: &Problem) -> bool {
     problem.apart.is_none() && problem.depth() == 1 && problem.features == 1 && problem.groups > 1
 }
 
-/// For each byte of each step the place of its weight: for every four rows of the window all columns.
+/// For each tap of each step the place of its weight: for every few rows of the window, which lie in a lane, all columns.
 pub(super) fn places(problem: &Problem) -> Vec<u32> {
     let (rows, columns) = (problem.geometry.rows.kernel, problem.geometry.columns.kernel);
+    let together = together(problem);
     let at = |index: usize| {
-        let (step, byte) = (index / WOVEN, index % WOVEN);
-        let (row, column) = (step / columns * WOVEN + byte, step % columns);
+        let (step, tap) = (index / together, index % together);
+        let (row, column) = (step / columns * together + tap, step % columns);
         if row < rows { (row * columns + column) as u32 } else { NONE }
     };
-    (0..rows.div_ceil(WOVEN) * columns * WOVEN).map(at).collect()
+    (0..rows.div_ceil(together) * columns * together).map(at).collect()
 }
 
 impl Depthwise {
@@ -75,7 +82,7 @@ impl Depthwise {
         let all = channels.div_ceil(lanes);
         let columns = geometry.columns.output;
         // Weaving and finishing take about as long as a few steps of products.
-        let steps = geometry.rows.kernel.div_ceil(WOVEN)
+        let steps = geometry.rows.kernel.div_ceil(together(&problem))
             * (geometry.columns.kernel + 3 * geometry.columns.stride)
             + 8;
         let row_ns = |vectors: usize| columns * vectors * lanes * 4 * steps / products_a_nanosecond(isa);
@@ -96,7 +103,7 @@ impl Depthwise {
     /// Woven columns of a vector of channels.
     fn woven(&self) -> usize {
         let geometry = &self.problem.geometry;
-        geometry.rows.kernel.div_ceil(WOVEN) * geometry.columns.reach()
+        geometry.rows.kernel.div_ceil(together(&self.problem)) * geometry.columns.reach()
     }
 
     /// Elements of scratch for woven columns and sums.
@@ -131,17 +138,18 @@ impl Depthwise {
         let channel = vector * S::LANES;
         let count = S::LANES.min(channels - channel);
         let columns = &geometry.columns;
-        let padding = simd.splat_i32(i32::from_le_bytes([zero ^ flip; 4]));
-        let flips = simd.splat_i32(i32::from_le_bytes([flip; 4]));
+        let (together, bits) = (together(&self.problem), 8 * self.problem.width() as u32);
+        let spread = |byte: u8| i32::from_le_bytes(if bits == 8 { [byte; 4] } else { [byte, 0, byte, 0] });
+        let (padding, flips) = (simd.splat_i32(spread(zero ^ flip)), simd.splat_i32(spread(flip)));
         let pitch = columns.input * channels;
         let inside = columns.begin.min(columns.reach())..(columns.begin + columns.input).min(columns.reach());
         let nothing = [zero; MOST_LANES];
         for (group, woven) in woven.chunks_exact_mut(columns.reach() * S::LANES).enumerate() {
-            let taps = WOVEN.min(geometry.rows.kernel - group * WOVEN);
+            let taps = together.min(geometry.rows.kernel - group * together);
             // Where the rows lie, and how far apart their columns: outside of the image all columns are one of padding.
             let mut rows_of = [(nothing.as_ptr(), 0); WOVEN];
             for (index, row_of) in rows_of[..taps].iter_mut().enumerate() {
-                let tap = group * WOVEN + index;
+                let tap = group * together + index;
                 let at = row * geometry.rows.stride + tap * geometry.rows.dilation;
                 if let Some(at) = at.checked_sub(geometry.rows.begin).filter(|at| *at < geometry.rows.input) {
                     let start = (image * geometry.rows.input + at) * pitch + channel;
@@ -162,7 +170,7 @@ impl Depthwise {
                 unsafe {
                     let mut lanes = byte(simd, rows_of[0], column, count);
                     if taps > 1 {
-                        lanes = simd.or_i32(lanes, simd.shl_i32(byte(simd, rows_of[1], column, count), 8));
+                        lanes = simd.or_i32(lanes, simd.shl_i32(byte(simd, rows_of[1], column, count), bits));
                     }
                     if taps > 2 {
                         lanes = simd.or_i32(lanes, simd.shl_i32(byte(simd, rows_of[2], column, count), 16));
@@ -193,7 +201,8 @@ impl Depthwise {
         let columns = &geometry.columns;
         let channel = vector * S::LANES;
         let count = S::LANES.min(channels - channel);
-        let steps = geometry.rows.kernel.div_ceil(WOVEN) * columns.kernel;
+        let words = self.problem.words();
+        let steps = geometry.rows.kernel.div_ceil(together(&self.problem)) * columns.kernel;
         let weights: &[i32] =
             bytemuck::cast_slice(&self.packed[vector * S::LANES * steps * 4..][..S::LANES * steps * 4]);
         let init = simd.load_i32(&numbers.init[channel..]);
@@ -204,7 +213,30 @@ impl Depthwise {
             let pixels = MOST_PIXELS.min(columns.output - first);
             let sums = &mut sums[..pixels * S::LANES];
             let woven = &woven[first * columns.stride * S::LANES..];
-            if steps == 3 && columns.dilation == 1 {
+            if words && steps == 6 && columns.kernel == 3 && columns.dilation == 1 {
+                let step = columns.stride * S::LANES;
+                let below = &woven[reach * S::LANES..][..(pixels - 1) * step + 3 * S::LANES];
+                let (mut pixel, mut x, mut y) = (0, woven.as_ptr(), below.as_ptr());
+                let (a, b) = (simd.load_i32(weights), simd.load_i32(&weights[S::LANES..]));
+                let (c, d) =
+                    (simd.load_i32(&weights[2 * S::LANES..]), simd.load_i32(&weights[3 * S::LANES..]));
+                let (e, f) =
+                    (simd.load_i32(&weights[4 * S::LANES..]), simd.load_i32(&weights[5 * S::LANES..]));
+                while pixel < pixels {
+                    // SAFETY: as below; the second group of rows lies behind the first.
+                    unsafe {
+                        let sum = simd.dot_words(simd.load_ptr_i32(x), a, init);
+                        let sum = simd.dot_words(simd.load_ptr_i32(x.add(S::LANES)), b, sum);
+                        let sum = simd.dot_words(simd.load_ptr_i32(x.add(2 * S::LANES)), c, sum);
+                        let sum = simd.dot_words(simd.load_ptr_i32(y), d, sum);
+                        let sum = simd.dot_words(simd.load_ptr_i32(y.add(S::LANES)), e, sum);
+                        let sum = simd.dot_words(simd.load_ptr_i32(y.add(2 * S::LANES)), f, sum);
+                        simd.store_ptr_i32(sum, sums.as_mut_ptr().add(pixel * S::LANES));
+                    }
+                    (x, y) = (x.wrapping_add(step), y.wrapping_add(step));
+                    pixel += 1;
+                }
+            } else if !words && steps == 3 && columns.dilation == 1 {
                 let (a, b) = (simd.load_i32(weights), simd.load_i32(&weights[S::LANES..]));
                 let c = simd.load_i32(&weights[2 * S::LANES..]);
                 let step = columns.stride * S::LANES;
@@ -228,7 +260,8 @@ impl Depthwise {
                         let (group, tap) = (step / columns.kernel, step % columns.kernel);
                         let column = index * columns.stride + tap * columns.dilation;
                         let x = simd.load_i32(&woven[(group * reach + column) * S::LANES..]);
-                        acc = simd.dot(x, simd.load_i32(&weights[step * S::LANES..]), acc);
+                        let weights = simd.load_i32(&weights[step * S::LANES..]);
+                        acc = if words { simd.dot_words(x, weights, acc) } else { simd.dot(x, weights, acc) };
                     }
                     simd.store_i32(acc, &mut sums[index * S::LANES..]);
                 }

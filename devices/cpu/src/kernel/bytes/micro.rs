@@ -31,9 +31,9 @@ pub(super) struct Tile<'a> {
     pub(super) start: *const u8,
     /// Where each pixel's first tap lies.
     pub(super) pixels: &'a [usize; MOST_PIXELS],
-    /// Where the taps lie from there, four in each step.
+    /// Where the taps lie from there, four bytes or two words in each step.
     pub(super) table: &'a [u32],
-    /// The weights of the first vector of channels: for each step four bytes a lane.
+    /// The weights of the first vector of channels: for each step as much a lane.
     pub(super) weights: *const u8,
     /// What the sums of each channel begin with.
     pub(super) init: *const i32,
@@ -52,28 +52,29 @@ pub(super) const fn pixels<S: Simd>() -> usize {
     }
 }
 
-/// Computes the sums of `pixels` pixels.
+/// Computes the sums of `pixels` pixels, from bytes or from words.
 ///
 /// # Safety
 /// `pixels` is at least 1 and at most [`pixels`]. For each of them and each entry of the table four bytes can be read. The
 /// weights have a vector for each entry, `init` has a vector, with `two` twice as many, those of the second behind those of
 /// the first. `sums` can be written in `pixels` rows of two vectors, and nobody else touches them now.
 #[inline(always)]
-pub(super) unsafe fn compute<S: Simd>(simd: S, pixels: usize, two: bool, tile: &Tile<'_>) {
-    if two {
-        by_pixels::<S, true>(simd, pixels, tile);
-    } else {
-        by_pixels::<S, false>(simd, pixels, tile);
+pub(super) unsafe fn compute<S: Simd>(simd: S, pixels: usize, two: bool, words: bool, tile: &Tile<'_>) {
+    match (two, words) {
+        (true, true) => by_pixels::<S, true, true>(simd, pixels, tile),
+        (false, true) => by_pixels::<S, false, true>(simd, pixels, tile),
+        (true, false) => by_pixels::<S, true, false>(simd, pixels, tile),
+        (false, false) => by_pixels::<S, false, false>(simd, pixels, tile),
     }
 }
 
 #[inline(always)]
-fn by_pixels<S: Simd, const TWO: bool>(simd: S, count: usize, tile: &Tile<'_>) {
+fn by_pixels<S: Simd, const TWO: bool, const WORDS: bool>(simd: S, count: usize, tile: &Tile<'_>) {
     macro_rules! choose {
         ($($count:literal $name:ident)*) => {
             match count {
                 // The condition is constant, so that tiles which this instruction set never has are not even compiled.
-                $($count if const { $count <= pixels::<S>() } => simd.call($name::<TWO>(tile)),)*
+                $($count if const { $count <= pixels::<S>() } => simd.call($name::<TWO, WORDS>(tile)),)*
                 _ => unreachable!("a tile of {count} pixels"),
             }
         };
@@ -87,9 +88,9 @@ macro_rules! tiles {
     ($($name:ident: $($first:ident $second:ident $pixel:ident)+;)*) => { $(
         /// # Safety of its making
         /// As [`compute`], with this number of pixels.
-        struct $name<'a, const TWO: bool>(&'a Tile<'a>);
+        struct $name<'a, const TWO: bool, const WORDS: bool>(&'a Tile<'a>);
 
-        impl<const TWO: bool> Vectorized for $name<'_, TWO> {
+        impl<const TWO: bool, const WORDS: bool> Vectorized for $name<'_, TWO, WORDS> {
             type Output = ();
 
             #[inline(always)]
@@ -110,7 +111,13 @@ macro_rules! tiles {
                         let at = *at as usize;
                         let (w, v) = (simd.load_ptr_i32(weights), if TWO { simd.load_ptr_i32(weights.add(other)) } else { begin });
                         $(
-                            if TWO {
+                            if WORDS {
+                                let x = simd.splat_i32($pixel.add(at).cast::<i32>().read_unaligned());
+                                $first = simd.dot_words(x, w, $first);
+                                if TWO {
+                                    $second = simd.dot_words(x, v, $second);
+                                }
+                            } else if TWO {
                                 [$first, $second] = simd.dot_pair($pixel.add(at), [w, v], [$first, $second]);
                             } else {
                                 let x = simd.splat_i32($pixel.add(at).cast::<i32>().read_unaligned());

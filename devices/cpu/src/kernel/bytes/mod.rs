@@ -10,13 +10,13 @@
 //! Products of bytes are added up in `i32`, exactly; [`finish`] turns sums into bytes again, so that between layers a quarter
 //! of the memory goes to and fro. Signed images are read with their highest bit flipped, which adds 128 to them and to their
 //! zero point; what the zero point adds to a sum depends only on the channel and is taken off beforehand. Where products read
-//! bytes as signed ones ([`dots`]), it is unsigned images that are flipped.
+//! bytes as signed ones ([`dots`]), it is unsigned images that are flipped. Where they read words, which is in browsers on
+//! processors without AVX-VNNI and without relaxed SIMD, images are widened by the phase that adds padding, and weights beforehand.
 //!
 //! Where the run quantises dynamically, its scale and zero point are inputs ([`start`]) and results are real numbers, of which [`pool`] takes the
 //! largest as it does of bytes.
 //!
-//! The pass `channels_last` makes these operators where [`pays`] says so. In browsers they are compiled with relaxed SIMD only:
-//! without it products of bytes are several instructions, and the float kernels are there anyway.
+//! The pass `channels_last` makes these operators where [`pays`] says so.
 //!
 //! # Evidence
 //!
@@ -33,6 +33,11 @@
 //! In V8 with relaxed SIMD where its products are `vpdpbusd` (processor time, beside onnxruntime-web 1.30): ResNet-18 from 135 to 40 ms
 //! (62), MobileNetV2 from 45 to 16 (61), O-Net with one image from 2.1 to 1.2 (1.4).
 //! O-Net quantised dynamically, eight images: from 14.9 to 3.8 (5.5).
+//!
+//! In V8 by words, as its product of bytes is not exact there (Zen 4 server, Node 24, one thread; the best of each, ms: floats, words,
+//! onnxruntime-web 1.30):
+//! ResNet-18 104, 53, 63; O-Net with eight images Q/DQ 8.5, 4.4, 8.7, QLinear 12.6, 4.5, 8.7 and dynamic 14.2, 4.3, 5.5;
+//! MobileNetV2 25.0, 20.9, 69.
 //!
 //! Natively that is 0.7 Top/s over all of ResNet-18; floats reach 0.24 at most. What made the difference: a broadcast and its two products
 //! as one block of assembly (without it LLVM loads all pixels of a tile first and keeps the sums in memory: ResNet-18 took
@@ -79,10 +84,8 @@ use start::Start;
 
 /// Whether quantised models are faster with these kernels than with floats.
 pub(crate) fn pays(isa: Isa) -> bool {
-    if cfg!(target_arch = "wasm32") {
-        return dots(isa).is_some();
-    }
-    matches!(isa.level(), Level::Avx512Vnni | Level::NeonI8mm)
+    cfg!(all(target_arch = "wasm32", target_feature = "simd128"))
+        || matches!(isa.level(), Level::Avx512Vnni | Level::NeonI8mm)
 }
 
 /// Builds the kernel of a [`ByteConv`].
@@ -105,13 +108,14 @@ pub(super) fn byte_conv(op: &ByteConv, node: &Builder<'_>) -> Built {
     if !divides || *depth == 0 || node.output(0).1[..] != output[..] {
         return Err(misfit());
     }
-    let dots = dots(node.isa).ok_or_else(|| form("bytes whose products are not exact here"))?;
+    let dots = dots(node.isa);
     let signed = if dots == Dots::Signed { 0x80 } else { 0 };
     let problem = Problem {
         geometry,
         groups,
         features: features / groups,
         flip: flip(x.element) ^ signed,
+        words: dots == Dots::Words,
         apart: op.apart.then_some(channels),
     };
     let weights =
@@ -181,17 +185,20 @@ impl<'a> Weights<'a> {
     fn layout(&self, problem: &Problem, isa: Isa) -> Layout {
         let places = problem.places();
         let again = match Numbers::<i16>::of(self.tensor) {
-            Some(values) => again(values.iter().copied().map(i32::from), self.taps, &places),
-            None => Vec::new(),
+            Some(values) if !problem.words() => {
+                again(values.iter().copied().map(i32::from), self.taps, &places)
+            }
+            _ => Vec::new(),
         };
+        let words = problem.words();
         let (groups, features, lanes) = (problem.groups, problem.features, Sizes::of(isa).lanes);
-        Layout { groups, features, taps: self.taps, lanes, places, again }
+        Layout { groups, features, taps: self.taps, lanes, words, places, again }
     }
 
     /// Packed once for all plans and requests: the layout hangs on the lanes, the groups, and on which weights are
     /// neighbours.
     fn packed(&self, layout: &Layout, node: &Builder<'_>) -> Arc<Packed> {
-        let sizes = [layout.lanes as u32, layout.groups as u32];
+        let sizes = [layout.lanes as u32, layout.groups as u32, layout.step() as u32];
         let parts = sizes.iter().chain(&layout.places);
         let tag =
             parts.fold(0x6279_7466, |tag: u64, part| tag.wrapping_mul(0x100_0000_01b3) ^ u64::from(*part));

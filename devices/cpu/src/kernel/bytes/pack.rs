@@ -4,6 +4,8 @@
 //!  [M, C / group, kernel...]  ─▶  group · vector of channels · step (four taps) · lane (channel) · four bytes
 //! ```
 //!
+//! Where products are of words ([`dots`](crate::simd::dots)), a lane has two taps of a channel, and weights always fit.
+//!
 //! A step of the table stands for four bytes that lie together in the image: taps of a row of the window, channels innermost.
 //! What is missing to fours, and channels missing to whole vectors, are zeros. What is left of a weight that does not fit into a byte
 //! lies in a further step at the end, which looks at the same taps. Unsigned weights whose zero point is not 128 have a few such
@@ -72,13 +74,15 @@ pub(super) struct Layout {
     pub(super) taps: usize,
     /// Lanes of a vector.
     pub(super) lanes: usize,
-    /// For each byte of each step of the table the place of its weight among those of a channel, or [`NONE`].
+    /// Whether a step is two words instead of four bytes.
+    pub(super) words: bool,
+    /// For each tap of each step of the table the place of its weight among those of a channel, or [`NONE`].
     pub(super) places: Vec<u32>,
     /// Steps that are looked at once more, for what does not fit into a byte; twice if that is too much again.
     pub(super) again: Vec<u32>,
 }
 
-/// A byte of a step without a weight.
+/// A tap of a step without a weight.
 pub(super) const NONE: u32 = u32::MAX;
 
 impl Layout {
@@ -89,7 +93,12 @@ impl Layout {
 
     /// Steps of the table.
     pub(super) fn steps(&self) -> usize {
-        self.places.len() / 4 + self.again.len()
+        self.places.len() / self.step() + self.again.len()
+    }
+
+    /// Taps of a step.
+    pub(super) fn step(&self) -> usize {
+        if self.words { 2 } else { 4 }
     }
 
     /// Bytes of the packed weights, in whole lines, and of their sums.
@@ -140,6 +149,11 @@ pub(super) async fn pack<W: Fn(usize) -> i32>(layout: Layout, weight: W, mut pac
         for (index, place) in layout.places.iter().enumerate().filter(|(_, place)| **place != NONE) {
             let value = weight(channel * taps + *place as usize);
             sum = sum.wrapping_add(value);
+            if layout.words {
+                let at = vector + index / 2 * lanes * 4 + index % 2 * 2;
+                bytes[at..at + 2].copy_from_slice(&(value as i16).to_le_bytes());
+                continue;
+            }
             let (step, byte) = (index / 4, index % 4);
             let mut put = |step: usize, value: i32| {
                 let held = value.clamp(-128, 127);

@@ -7,7 +7,7 @@ use inferry_engine::op::{ByteConv, ByteMaxPool, ByteMean, Op, Padding, Rounding,
 
 use crate::isa::Isa;
 use crate::kernel::testing::{run_with_constants, tensor};
-use crate::simd::{SIGNED, dots};
+use crate::simd::{Dots, SIGNED, WORDS, dots};
 
 struct Case {
     /// `[N, spatial..., C]`
@@ -34,6 +34,9 @@ const CASES: &[Case] = &[
     plain(&[2, 3, 5, 3], &[5, 2, 3]),
     Case { strides: &[2, 2], ..plain(&[1, 6, 7, 8], &[18, 1, 1]) },
     Case { pads: &[1, 1, 1, 1], ..plain(&[1, 6, 19, 16], &[49, 3, 3]) },
+    Case { pads: &[0, 2, 1, 0], ..plain(&[2, 8, 7, 24], &[21, 3, 3]) },
+    // More pixels than are widened at a time.
+    plain(&[300, 60], &[9]),
     Case { pads: &[3, 3, 3, 3], strides: &[2, 2], ..plain(&[2, 9, 8, 3], &[17, 7, 7]) },
     Case { pads: &[0, 2, 1, 0], dilations: &[2, 3], ..plain(&[1, 9, 10, 2], &[6, 2, 3]) },
     Case { group: 2, pads: &[1, 0, 0, 1], strides: &[1, 2], ..plain(&[2, 5, 6, 6], &[8, 2, 2]) },
@@ -278,19 +281,16 @@ impl Case {
                 .to_vec();
         inputs.extend(of_run.into_iter().flatten().map(Some));
         let element = form.target.unwrap_or(ElementType::F32);
-        let portable = Isa::portable();
-        for (isa, signed) in
-            Isa::detect_for_tests().into_iter().map(|isa| (isa, false)).chain([(portable, true)])
-        {
-            SIGNED.set(signed);
-            // Products of an engine of WebAssembly may saturate: then there are no such kernels.
-            if dots(isa).is_none() {
-                continue;
-            }
+        let all = Isa::detect_for_tests().into_iter();
+        let ways = all.flat_map(|isa| [(isa, dots(isa)), (isa, Dots::Words)]);
+        for (isa, way) in ways.chain([(Isa::portable(), Dots::Signed)]) {
+            SIGNED.set(way == Dots::Signed);
+            WORDS.set(way == Dots::Words);
             let output = (element, Shape::new(&output).unwrap());
             let results = run_with_constants(&op, &inputs, &[1, 2, 3, 4], &[output], isa);
             SIGNED.set(false);
-            let isa = (isa.level(), signed);
+            WORDS.set(false);
+            let isa = (isa.level(), way);
             assert_eq!(values(&results[0]), wanted, "{isa:?} {:?} {:?} {:?}", self.x, self.w, op);
         }
     }
