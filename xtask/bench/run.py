@@ -100,7 +100,11 @@ def machine():
     name, memory = platform.processor() or platform.machine(), ""
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
-            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), name)
+            facts = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
+        facts = {key.strip(): value.strip() for key, value in facts.items()}
+        # Clouds call many processors by one name.
+        if {"model name", "cpu family", "model"} <= facts.keys():
+            name = f"{facts['model name']} (family {facts['cpu family']}, model {facts['model']})"
         with open("/proc/meminfo") as file:
             memory = f", {round(int(file.readline().split()[1]) / 2**20)} GiB"
     return f"{name}, {os.cpu_count()} cores{memory}"

@@ -109,8 +109,23 @@ function about() {
     inferry: `${version(asked.package)}${commit && ` (${commit})`}`,
     onnxruntimeWeb: version(asked.ort),
     node: process.version,
-    machine: `${cpus()[0]?.model.trim() ?? "unknown processor"}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    machine: `${processor()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
   };
+}
+
+/** Its name, and where the system tells which of those that clouds call by it, and whether browsers multiply its bytes exactly. */
+function processor() {
+  const name = cpus()[0]?.model.trim() ?? "unknown processor";
+  let facts = "";
+  try {
+    facts = readFileSync("/proc/cpuinfo", "utf8");
+  } catch {
+    return name;
+  }
+  const fact = (key) => facts.match(new RegExp(`^${key}\\s*: (.*)$`, "m"))?.[1];
+  if (!fact("cpu family")) return name;
+  const vnni = / avx_vnni( |$)/.test(fact("flags") ?? "") ? "with" : "without";
+  return `${name} (family ${fact("cpu family")}, model ${fact("model")}, ${vnni} AVX-VNNI)`;
 }
 
 function heading() {
