@@ -127,7 +127,7 @@ export interface Limits {
 
 /** From the page to a worker. */
 export type ToWorker =
-  /** The first message: the engine to instantiate. `memory` (shared), `stream` and `streams` come with a threads build only. */
+  /** The first message: the engine to instantiate. `memory` and `agent` come with a threads build only. */
   | {
       readonly kind: "open";
       readonly module: WebAssembly.Module;

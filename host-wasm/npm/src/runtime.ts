@@ -71,7 +71,7 @@ export class Runtime {
     const simd = relaxed() ? "relaxed" : "simd";
     this.flavour = this.mode !== "shared" ? simd : simd === "simd" ? "threads" : "relaxed-threads";
     const page = (options.executor ?? "auto") === "auto" && !options.worker;
-    this.host = new Workers(this.#hands(options, simd), this.limit, page);
+    this.host = new Workers(this.#hands(options), this.limit, page);
   }
 
   /**
@@ -137,11 +137,10 @@ export class Runtime {
     return this.host.raw.model(model);
   }
 
-  /** `simd` is the build of an engine with a memory of its own. */
-  #hands(options: RuntimeOptions, simd: Flavour): Hands {
+  #hands(options: RuntimeOptions): Hands {
     const { platform, mode } = this;
     const stops = new Map<number, Int32Array>();
-    let shared: Promise<SharedPool> | undefined;
+    let shared: SharedPool | undefined;
     const isHere = (worker: number): boolean => mode === "inline" || !isWorker(worker);
     const stop = (worker: number): Int32Array | undefined => {
       if (!platform.shared || isHere(worker)) return undefined;
@@ -154,19 +153,22 @@ export class Runtime {
       stop,
       over: (job: Job, outcome: string) => this.trace.add(job, outcome),
       ended: () => {
-        void shared?.then((pool) => pool.end(), () => {});
+        shared?.end();
         shared = undefined;
       },
       spawn: async (worker) => {
         const here = isHere(worker);
-        const module = await platform.engine(here ? simd : this.flavour);
-        if (mode === "shared" && !here) {
-          shared ??= import("./shared.js").then(({ SharedPool }) => new SharedPool(platform, module, (this.threads - 1) * this.limit));
-          return (await shared).stream(`inferry ${worker}`, SLICE.worker, stop(worker));
+        const module = await platform.engine(this.flavour);
+        const threaded = mode === "shared" ? await import("./shared.js") : undefined;
+        if (threaded && !here) {
+          shared ??= new threaded.SharedPool(platform, module, (this.threads - 1) * this.limit);
+          return shared.stream(`inferry ${worker}`, SLICE.worker, stop(worker));
         }
         const agent = here ? await platform.inline() : platform.worker(`inferry ${worker}`, options.worker);
         const word = stop(worker);
-        agent.channel.send({ kind: "open", module, slice: here ? SLICE.inline : SLICE.worker, ...(word && { stop: word }) });
+        // The same build that workers have, which a page with threads need not fetch twice; but the memory is its own.
+        const memory = threaded?.reserve();
+        agent.channel.send({ kind: "open", module, slice: here ? SLICE.inline : SLICE.worker, ...(word && { stop: word }), ...(memory && { memory }) });
         return agent;
       },
     };

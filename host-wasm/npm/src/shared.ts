@@ -98,8 +98,8 @@ function held(agent: Agent): Agent & { first: (message: FromWorker) => void } {
   return made;
 }
 
-/** As much address space as there is. */
-function reserve(): WebAssembly.Memory {
+/** A memory with as much address space as there is. */
+export function reserve(): WebAssembly.Memory {
   let cause: unknown;
   for (const maximum of MAXIMA) {
     try {

@@ -27,7 +27,7 @@ import { CODES } from "./tensors.js";
 /** The longest slice, in milliseconds: a run that takes longer is worth a message. */
 const MOST = 1;
 
-/** Runs of one engine whose memory is not shared. */
+/** Runs of one engine whose memory nobody else enters. */
 export class Once {
   /** All of the memory as elements of each type, as it was when it was looked at last: views cost more than small kernels. */
   readonly #views: TypedArray[] = [];
@@ -93,7 +93,7 @@ export class Once {
 
   #view(engine: Instance, code: number, end: number): TypedArray {
     let view = this.#views[code];
-    // What has grown is another buffer: the old one has no length any more.
+    // What has grown is another buffer: the old one has no length any more or, when it can be shared, ends too early.
     if (view === undefined || view.byteLength < end) {
       view = new ARRAYS[ELEMENTS[code] as Exclude<ElementType, "string">](engine.bytes(0, 0).buffer as ArrayBuffer);
       this.#views[code] = view;

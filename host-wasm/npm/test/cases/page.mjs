@@ -122,6 +122,22 @@ test("on this thread a run is still stopped, by a signal, a timeout, cancel and 
   runtime.dispose();
 }, MODES);
 
+test("this thread takes the build of the engine that the workers have", async (t) => {
+  const { runtime, load } = await auto(t);
+  const taken = new Set();
+  const { engine } = runtime.platform;
+  runtime.platform.engine = (flavour) => (taken.add(flavour), engine.call(runtime.platform, flavour));
+  try {
+    const model = await load("difference");
+    await moved(model, pair(1));
+    equal([...taken], [runtime.flavour]);
+    equal([...(await model.run(pair(5))).z.data], [4, 3]);
+  } finally {
+    runtime.platform.engine = engine;
+  }
+  runtime.dispose();
+}, MODES);
+
 test("who waits behind a run that turns out long goes to a worker", async (t) => {
   const { runtime, load } = await auto(t);
   const model = await load("slow", { slots: 2 });

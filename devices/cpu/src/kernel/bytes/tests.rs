@@ -283,7 +283,10 @@ impl Case {
         let element = form.target.unwrap_or(ElementType::F32);
         let all = Isa::detect_for_tests().into_iter();
         let ways = all.flat_map(|isa| [(isa, dots(isa)), (isa, Dots::Words)]);
-        for (isa, way) in ways.chain([(Isa::portable(), Dots::Signed)]) {
+        // The portable loops can be told to read signed bytes; in WebAssembly with vectors nothing is computed by them.
+        let has_vectors = cfg!(all(target_arch = "wasm32", target_feature = "simd128"));
+        let signed = (!has_vectors).then(|| (Isa::portable(), Dots::Signed));
+        for (isa, way) in ways.chain(signed) {
             SIGNED.set(way == Dots::Signed);
             WORDS.set(way == Dots::Words);
             let output = (element, Shape::new(&output).unwrap());
