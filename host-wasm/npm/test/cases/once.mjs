@@ -96,7 +96,7 @@ test("what comes between the call and the end of a run still stops it", async (t
 }, MODES);
 
 test("a request whose run is computed at once is busy until it settles, and can be cancelled", async (t) => {
-  const { runtime, model, messages, begun } = await here(t, "counter", { step: floats(1) }, { state: { total: "next" } });
+  const { runtime, model, begun } = await here(t, "counter", { step: floats(1) }, { state: { total: "next" } });
   const request = model.createInferRequest();
   request.setTensor("step", floats(1));
   const total = () => request.queryState().total.data[0];
@@ -130,7 +130,6 @@ test("a request whose run is computed at once is busy until it settles, and can 
   const ended = await begun(() => request.startAsync(), () => request.dispose());
   await rejects(ended.run, "disposed");
   await rejects(request.startAsync(), "disposed");
-  ok(messages() > 0);
   runtime.dispose();
 }, MODES);
 
