@@ -57,7 +57,7 @@ pub struct ThreadError {
 struct Shared {
     queue: Mutex<Queue>,
     fork_join: ForkJoin,
-    /// As the queue's, for helpers.
+    /// Written with the queue locked.
     closed: AtomicBool,
 }
 
@@ -66,7 +66,6 @@ struct Queue {
     tasks: VecDeque<Task>,
     /// The streams that wait for a task; the one that has waited shortest last, since it is the quickest to wake.
     idle: Vec<Arc<Sleeper>>,
-    closed: bool,
 }
 
 impl Streams {
@@ -74,8 +73,7 @@ impl Streams {
     pub(crate) fn new(name: impl Into<String>, count: usize, width: usize) -> Streams {
         let count = count.max(1);
         let all_threads = count.saturating_mul(width.max(1));
-        let queue =
-            Queue { tasks: VecDeque::with_capacity(16), idle: Vec::with_capacity(count), closed: false };
+        let queue = Queue { tasks: VecDeque::with_capacity(16), idle: Vec::with_capacity(count) };
         let (queue, closed) = (Mutex::new(queue), AtomicBool::new(false));
         let shared = Arc::new(Shared { queue, fork_join: ForkJoin::new(all_threads), closed });
         Streams { id: Id::unique(), name: name.into(), count, all_threads, shared, threads: OnceLock::new() }
@@ -179,7 +177,7 @@ impl Shared {
             let mut queue = self.queue();
             let task = queue.tasks.pop_front();
             if task.is_none() {
-                if queue.closed {
+                if self.closed.load(Ordering::Acquire) {
                     return;
                 }
                 queue.idle.push(me.clone());
@@ -205,11 +203,10 @@ impl Shared {
 
     fn close(&self) {
         let mut queue = self.queue();
-        queue.closed = true;
+        self.closed.store(true, Ordering::Release);
         let idle = std::mem::take(&mut queue.idle);
         drop(queue);
         idle.iter().for_each(|stream| stream.wake());
-        self.closed.store(true, Ordering::Release);
         self.fork_join.ring();
     }
 }

@@ -26,6 +26,8 @@ import { CODES } from "./tensors.js";
 
 /** The longest slice, in milliseconds: a run that takes longer is worth a message. */
 const MOST = 1;
+/** After a run that took longer, so many of its model take the ordinary way at once: what a slice has computed of them would be lost. */
+const LATER = 15;
 
 /** Runs of one engine whose memory nobody else enters. */
 export class Once {
@@ -33,16 +35,21 @@ export class Once {
   readonly #views: TypedArray[] = [];
   /** The latest extents of each output: most are as they were the run before. */
   readonly #extents = new WeakMap<Session, (readonly number[])[]>();
+  /** How many more runs take the ordinary way. */
+  readonly #long = new WeakMap<Session, number>();
 
   /** The outputs of a run; `undefined` when it has to go the ordinary way. What it throws has left the engine damaged. */
   run(engine: Instance, session: Session, inputs: readonly Tensor[], wanted: readonly number[] | undefined): (Tensor | null)[] | undefined {
     const { exports } = engine;
     const { request } = session;
+    const later = this.#long.get(session) ?? 0;
+    if (later > 0) return void this.#long.set(session, later - 1);
     try {
       for (let index = 0; index < inputs.length; index++) if (!this.#write(engine, request, index, inputs[index]!)) return undefined;
       engine.check(exports.run_begin(request));
       const status = engine.check(exports.run_step(request, MOST));
       if (status === PENDING) {
+        this.#long.set(session, LATER);
         // The next step ends it, without computing.
         engine.check(exports.run_cancel(request));
         engine.check(exports.run_step(request, MOST));
